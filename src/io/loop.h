@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The event loop of one reactor: sockets, files, timers, messages from other reactors and
+ * deferred work, on io_uring or on epoll. One thread runs a loop; nothing here is called from
+ * another thread except loop_post() and loop_stop().
+ *
+ * Sockets are readiness based: the owner is told that bytes may be there and then calls recvmsg
+ * and sendmsg itself, so that data lands where a protocol core wants it and many PDUs leave with
+ * one call. Files are completion based.
+ */
+#ifndef USAN_IO_LOOP_H
+#define USAN_IO_LOOP_H
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/list.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+enum loop_engine_kind { LOOP_ENGINE_AUTO, LOOP_ENGINE_URING, LOOP_ENGINE_EPOLL };
+
+/* How a loop waits. AUTO spins for a while after work and only while spinning finds work. */
+enum loop_poll_mode { LOOP_POLL_AUTO, LOOP_POLL_NEVER, LOOP_POLL_ALWAYS };
+
+struct loop_config {
+    enum loop_engine_kind engine; /* AUTO: io_uring if a probe finds it usable, else epoll */
+    enum loop_poll_mode poll;
+    uint32_t spin_max_us; /* AUTO: longest fruitless spin; 0 = default */
+    int cpu;              /* pin the thread that runs the loop; -1 = not */
+};
+
+struct loop;
+
+USAN_MUST_CHECK
+int loop_new(const struct loop_config *cfg, struct loop **ret_loop, struct err_text *e);
+/* Nothing may be registered any more. loop may be NULL. */
+void loop_free(struct loop *loop);
+/* "io_uring" or "epoll". */
+const char *loop_engine_name(const struct loop *loop);
+/* Run until loop_stop(). */
+void loop_run(struct loop *loop);
+/* From any thread or signal handler. */
+void loop_stop(struct loop *loop);
+/* Time of this iteration; refreshed after each wait. */
+uint64_t loop_now(const struct loop *loop);
+
+/* ---- file descriptors ---- */
+
+enum { LOOP_IN = 1u << 0, LOOP_OUT = 1u << 1, LOOP_HUP = 1u << 2 };
+
+/* Embedded by the owner, who keeps it in place until loop_fd_del(). */
+struct loop_fd {
+    int fd;          /* borrowed; non-blocking */
+    uint32_t events; /* wanted: LOOP_IN | LOOP_OUT; level triggered */
+    /* Bytes may be there (also called speculatively while spinning: expect EAGAIN). Returns true
+     * if it did useful work. It may delete any loop_fd, this one included. */
+    bool (*ready)(struct loop_fd *lfd, uint32_t events);
+    /* kept by the loop */
+    struct list node;
+    struct list hot_node;
+    uint64_t hot_ns;
+    uint32_t armed;
+    uint32_t gen;
+    struct loop *loop;
+    void *engine_priv;
+};
+
+USAN_MUST_CHECK
+int loop_fd_add(struct loop *loop, struct loop_fd *lfd);
+/* After changing lfd->events. */
+void loop_fd_update(struct loop_fd *lfd);
+/* The owner may free lfd and close the descriptor afterwards. */
+void loop_fd_del(struct loop_fd *lfd);
+
+/* ---- timers ---- */
+
+struct loop_timer {
+    uint64_t deadline_ns; /* set by loop_timer_set; TIME_NEVER = idle */
+    void (*fire)(struct loop_timer *t);
+    size_t heap_index; /* kept by the loop */
+};
+
+void loop_timer_init(struct loop_timer *t, void (*fire)(struct loop_timer *t));
+/* deadline_ns TIME_NEVER cancels. Setting it to what it already is costs nothing. */
+USAN_MUST_CHECK
+int loop_timer_set(struct loop *loop, struct loop_timer *t, uint64_t deadline_ns);
+void loop_timer_cancel(struct loop *loop, struct loop_timer *t);
+
+/* ---- deferred work: run once, later in this iteration, before the loop waits ---- */
+
+struct loop_work {
+    void (*run)(struct loop_work *w);
+    struct list node;
+};
+
+void loop_work_init(struct loop_work *w, void (*run)(struct loop_work *w));
+/* No effect if already queued. Works run in the order they were queued. */
+void loop_work_queue(struct loop *loop, struct loop_work *w);
+void loop_work_cancel(struct loop_work *w);
+
+/* ---- messages between reactors ---- */
+
+struct loop_msg {
+    void (*deliver)(struct loop_msg *m); /* on the receiving loop's thread; may free m */
+    struct loop_msg *next;               /* kept by the loop */
+};
+
+/* Thread-safe; m belongs to the receiver from here on. Order of one sender is kept. */
+void loop_post(struct loop *loop, struct loop_msg *m);
+
+/* ---- files ---- */
+
+enum loop_file_op {
+    LOOP_FILE_READV,
+    LOOP_FILE_WRITEV,
+    LOOP_FILE_DATASYNC,
+    LOOP_FILE_FALLOCATE, /* mode in `flags` */
+};
+
+/* Embedded in the requester's request; stays in place until done is called. */
+struct loop_file_req {
+    enum loop_file_op op;
+    int fd;
+    uint32_t flags; /* READV/WRITEV: RWF_...; FALLOCATE: mode */
+    uint64_t off, len;
+    const struct iovec *iov;
+    int iovcnt;
+    int64_t res; /* bytes, or -errno */
+    void (*done)(struct loop_file_req *req);
+    struct list node; /* kept by the loop */
+    struct loop *loop;
+};
+
+/* done is called later from the loop, never from in here. Submissions of one iteration go to the
+ * kernel together. */
+void loop_file_submit(struct loop *loop, struct loop_file_req *req);
+
+#endif

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The target role of iSCSI (RFC 7143, RFC 7144) without I/O.
+ *
+ * One struct iscsi_tconn per TCP connection. The owner moves bytes and time in and pulls events
+ * and bytes out; nothing here calls back.
+ *
+ *   received:  iscsi_tconn_rx_space() says where the next bytes are to land, iscsi_tconn_rx()
+ *              that they did; then iscsi_tconn_next() until it returns false.
+ *   to send:   iscsi_tconn_tx() gives iovecs, iscsi_tconn_tx_done() says how much went out.
+ *   time:      iscsi_tconn_deadline(), iscsi_tconn_tick().
+ *
+ * Payload lands in its final buffer: a write command comes up as an event before its data is
+ * taken from the stream, and the owner answers with the memory (iscsi_task_want_data).
+ */
+#ifndef USAN_ISCSI_TARGET_H
+#define USAN_ISCSI_TARGET_H
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/list.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+/* ---- limits ---- */
+enum {
+    ISCSI_NAME_MAX = 223,      /* bytes of an iSCSI name, RFC 7143 4.2.7.1 */
+    ISCSI_TEXT_MAX = 65536,    /* text of one login or text negotiation, over all its PDUs */
+    ISCSI_LOGIN_PDUS_MAX = 32, /* request PDUs of one login */
+    ISCSI_AHS_MAX = 1020,      /* TotalAHSLength is one byte of words */
+    ISCSI_CDB_MAX = 260,
+    ISCSI_QUEUE_DEPTH_MAX = 1024,
+    ISCSI_OUT_IOV_MAX = 64, /* iovecs one write buffer may consist of */
+    ISCSI_SENSE_MAX = 252,
+};
+
+/* ---- configuration ---- */
+
+/* What this end offers or declares; values of RFC 7143 section 13. */
+struct iscsi_params_cfg {
+    uint32_t max_recv_data_segment; /* ours, 512 .. 2^24-1 */
+    uint32_t max_burst;
+    uint32_t first_burst;
+    uint16_t max_outstanding_r2t;
+    uint16_t max_connections;
+    uint16_t time2wait, time2retain; /* seconds */
+    uint8_t error_recovery_level;
+    bool initial_r2t, immediate_data;
+    bool data_pdu_in_order, data_sequence_in_order;
+    bool header_digest, data_digest; /* willing to do CRC32C; _required: refuse None */
+    bool header_digest_required, data_digest_required;
+};
+extern const struct iscsi_params_cfg iscsi_params_default;
+
+struct iscsi_tconn_config {
+    struct iscsi_params_cfg params;
+    uint16_t portal_group_tag;
+    uint32_t queue_depth;      /* commands one session may have outstanding */
+    uint32_t task_priv_bytes;  /* room for the owner in every task */
+    uint64_t login_timeout_ns; /* the whole login phase; default 15 s */
+    uint64_t nop_interval_ns;  /* silence after which a NOP-In is sent; 0 = never */
+    uint64_t nop_timeout_ns;   /* then, silence after which the connection is given up */
+    uint8_t seed[32];          /* random, different for every connection: CHAP, tags */
+    const char *address;       /* local "ip:port" or "[ip]:port", for SendTargets; copied */
+};
+
+/* CHAP credentials the owner answers with; all borrowed until the next event. */
+struct iscsi_auth {
+    bool required;
+    /* Secret of the user that logs in: set after looking up ev->user; NULL = unknown user. */
+    const char *user, *secret;
+    /* For mutual CHAP; NULL = the target does not authenticate itself. */
+    const char *target_user, *target_secret;
+};
+
+/* What was negotiated; RFC 7143 section 13, "us" is this end. */
+struct iscsi_params {
+    uint32_t tx_data_segment; /* the peer's MaxRecvDataSegmentLength */
+    uint32_t rx_data_segment; /* ours */
+    uint32_t max_burst, first_burst;
+    uint16_t max_outstanding_r2t, max_connections;
+    uint16_t time2wait, time2retain;
+    uint8_t error_recovery_level;
+    uint8_t protocol_level; /* iSCSIProtocolLevel, 1 or 2 */
+    bool initial_r2t, immediate_data;
+    bool data_pdu_in_order, data_sequence_in_order;
+    bool header_digest, data_digest;
+    bool task_reporting_fast_abort, task_reporting_rsp_fence;
+};
+
+struct iscsi_tconn;
+struct iscsi_tsess;
+
+/* ---- tasks ---- */
+
+/* A SCSI command or task management request in hand. Memory belongs to the session; it is valid
+ * from its event until the SENT event (or iscsi_task_drop). */
+struct iscsi_task {
+    uint32_t itt;
+    uint64_t lun;
+    const uint8_t *cdb; /* points into the task, 16 bytes or cdb_len */
+    uint16_t cdb_len;
+    uint8_t attr;     /* ATTR field; enum scsi_attr has the same numbers */
+    uint8_t priority; /* RFC 7144 */
+    uint8_t tmf;      /* iSCSI function code (RFC 7143 11.5.1); 0 = a SCSI command */
+    bool immediate, read, write;
+    uint64_t out_expected, in_expected; /* from EDTL and the bidirectional AHS */
+    uint32_t ref_itt;                   /* TMF: Referenced Task Tag */
+    uint32_t ref_cmd_sn;
+    uint32_t cmd_sn;
+    void *priv;   /* task_priv_bytes, zeroed at the event */
+    int data_err; /* with EV_DATA: 0, or why the data did not come whole (USAN_EDIGEST, ...) */
+};
+
+/* ---- events ---- */
+
+enum iscsi_ev {
+    /* Login names a target: answer with iscsi_tconn_login_accept/_redirect/_reject. */
+    ISCSI_EV_LOGIN_TARGET,
+    /* CHAP name came: answer with iscsi_tconn_login_secret. */
+    ISCSI_EV_LOGIN_USER,
+    /* Login is about to finish: answer with iscsi_tconn_bind (a new session, or one of ours) or
+     * iscsi_tconn_login_reject. */
+    ISCSI_EV_LOGIN_BIND,
+    /* Full feature phase reached. */
+    ISCSI_EV_LOGGED_IN,
+    /* SendTargets: answer with iscsi_tconn_target_record() for each visible target, then
+     * iscsi_tconn_targets_end(). */
+    ISCSI_EV_SEND_TARGETS,
+    /* A command or TMF, in CmdSN order: ev.task. */
+    ISCSI_EV_COMMAND,
+    ISCSI_EV_TMF,
+    /* The data asked for with iscsi_task_want_data is there: ev.task. */
+    ISCSI_EV_DATA,
+    /* Its response has been handed to the transport whole: data-in memory may be reused; the task
+     * is gone after this event. */
+    ISCSI_EV_SENT,
+    /* Logout: the owner stops the connection with this cid (or, reason 0, the whole session); for
+     * another connection than this one. ev.cid */
+    ISCSI_EV_LOGOUT_OTHER,
+    /* Close the socket when iscsi_tconn_tx() has nothing left (ev.err says why; 0 = orderly
+     * logout). Last event of a connection. */
+    ISCSI_EV_CLOSE,
+};
+
+struct iscsi_event {
+    enum iscsi_ev type;
+    struct iscsi_task *task;
+    /* login; borrowed until the next call on the connection */
+    const char *initiator_name, *target_name, *user;
+    bool discovery;      /* SessionType=Discovery; target_name may be NULL */
+    const uint8_t *isid; /* 6 bytes */
+    uint16_t tsih;       /* LOGIN_BIND: 0 = new session wanted */
+    uint16_t cid;
+    /* SEND_TARGETS: "All", a target name, or "" for the session's own target */
+    const char *send_targets;
+    int err;
+    const char *why; /* CLOSE: for the log; static string */
+};
+
+/* ---- connections ---- */
+
+/* Copies cfg. now starts the login clock. NULL when out of memory. a must outlive the object. */
+struct iscsi_tconn *iscsi_tconn_new(const struct iscsi_tconn_config *cfg, const struct alloc *a,
+                                    uint64_t now_ns);
+/* Tasks still with the owner have been dropped. conn may be NULL. Leaves its session. */
+void iscsi_tconn_free(struct iscsi_tconn *conn);
+
+/*
+ * Where the next received bytes have to go: up to ISCSI_RX_IOV_MAX iovecs, filled in order. The
+ * last one is (a part of) buf, which the caller may share among all its connections: it is free
+ * for others as soon as iscsi_tconn_next() returned false.
+ */
+enum { ISCSI_RX_IOV_MAX = ISCSI_OUT_IOV_MAX + 3 };
+int iscsi_tconn_rx_space(struct iscsi_tconn *conn, void *buf, size_t cap,
+                         struct iovec iov[ISCSI_RX_IOV_MAX]);
+/* n bytes landed there. */
+void iscsi_tconn_rx(struct iscsi_tconn *conn, size_t n, uint64_t now_ns);
+/* Next event; false when more bytes are needed. */
+bool iscsi_tconn_next(struct iscsi_tconn *conn, struct iscsi_event *ev);
+/* The TCP connection ended; event CLOSE follows. */
+void iscsi_tconn_rx_eof(struct iscsi_tconn *conn);
+
+/* Bytes to send, at most max iovecs; returns their number, 0 when there is nothing. The memory
+ * stays valid until iscsi_tconn_tx_done() covers it. Calling again without tx_done gives the same
+ * bytes (and more). */
+int iscsi_tconn_tx(struct iscsi_tconn *conn, struct iovec *iov, int max);
+void iscsi_tconn_tx_done(struct iscsi_tconn *conn, size_t n, uint64_t now_ns);
+/* Cheap: is there anything to send? */
+bool iscsi_tconn_tx_pending(const struct iscsi_tconn *conn);
+
+uint64_t iscsi_tconn_deadline(const struct iscsi_tconn *conn);
+void iscsi_tconn_tick(struct iscsi_tconn *conn, uint64_t now_ns);
+
+/* ---- answers to login events ---- */
+void iscsi_tconn_login_accept(struct iscsi_tconn *conn, const struct iscsi_auth *auth,
+                              const char *target_alias);
+void iscsi_tconn_login_secret(struct iscsi_tconn *conn, const struct iscsi_auth *auth);
+/* address "ip[:port][,tpgt]"; RFC 7143 11.13.5 status class 1. */
+void iscsi_tconn_login_redirect(struct iscsi_tconn *conn, const char *address, bool permanent);
+/* status class << 8 | detail, RFC 7143 11.13.5, e.g. 0x0203 target not found. */
+void iscsi_tconn_login_reject(struct iscsi_tconn *conn, uint16_t status);
+void iscsi_tconn_bind(struct iscsi_tconn *conn, struct iscsi_tsess *sess);
+/* One target and the portals it is reached on ("ip:port,tpgt", NULL-terminated). */
+void iscsi_tconn_target_record(struct iscsi_tconn *conn, const char *name,
+                               const char *const *addresses);
+void iscsi_tconn_targets_end(struct iscsi_tconn *conn);
+
+const struct iscsi_params *iscsi_tconn_params(const struct iscsi_tconn *conn);
+struct iscsi_tsess *iscsi_tconn_session(const struct iscsi_tconn *conn);
+/* "S5 LOGGED_IN" etc., for status output. */
+const char *iscsi_tconn_state(const struct iscsi_tconn *conn);
+
+/* ---- sessions ---- */
+
+/* A session for the connection that reported LOGIN_BIND; tsih != 0, chosen by the owner. Its task
+ * pool is allocated here: queue_depth + a few for immediate commands. */
+struct iscsi_tsess *iscsi_tsess_new(const struct iscsi_tconn *conn, uint16_t tsih,
+                                    const struct alloc *a);
+/* No connection is left on it. */
+void iscsi_tsess_free(struct iscsi_tsess *sess);
+uint16_t iscsi_tsess_tsih(const struct iscsi_tsess *sess);
+const char *iscsi_tsess_initiator(const struct iscsi_tsess *sess);
+const uint8_t *iscsi_tsess_isid(const struct iscsi_tsess *sess);
+unsigned iscsi_tsess_conn_count(const struct iscsi_tsess *sess);
+unsigned iscsi_tsess_task_count(const struct iscsi_tsess *sess);
+const char *iscsi_tsess_state(const struct iscsi_tsess *sess);
+/* Fewer commands are let in while memory is short: n of queue_depth. Takes effect as the window
+ * moves (MaxCmdSN never goes back). */
+void iscsi_tsess_set_window(struct iscsi_tsess *sess, uint32_t n);
+/* Walk the tasks the owner has in hand; prev NULL starts. */
+struct iscsi_task *iscsi_tsess_next_task(struct iscsi_tsess *sess, struct iscsi_task *prev);
+
+/* ---- working on a task ---- */
+
+/* Land the first len bytes of data-out in iov (borrowed until EV_DATA or drop); R2Ts are sent for
+ * what does not come unsolicited. Event DATA when all is there. Call it from the COMMAND event on,
+ * at most once; a task that never calls it has its unsolicited data thrown away. */
+void iscsi_task_want_data(struct iscsi_task *task, struct iovec *iov, int iovcnt, uint64_t len);
+
+struct iscsi_response {
+    uint8_t status;   /* SCSI status */
+    uint8_t response; /* 0 = completed at target, else RFC 7143 11.4.3 */
+    uint16_t status_qualifier;
+    const void *sense; /* copied */
+    uint16_t sense_len;
+    const struct iovec *in; /* data-in; borrowed until SENT (the array too) */
+    int in_cnt;
+    uint64_t in_len;
+    uint64_t in_used, out_used; /* what the command called for; gives the residual counts */
+};
+/* Data-in and status (in the last Data-In PDU when that is allowed). Event SENT follows. */
+void iscsi_task_respond(struct iscsi_task *task, const struct iscsi_response *rsp);
+/* RFC 7143 11.6.1 response code. Event SENT follows. */
+void iscsi_task_respond_tmf(struct iscsi_task *task, uint8_t response);
+/* Aborted: nothing (more) is sent, data on its way is thrown away; the task is gone on return. If
+ * a part of its response is already on the wire the rest of that PDU must follow: then false is
+ * returned, and SENT comes later. */
+USAN_MUST_CHECK
+bool iscsi_task_drop(struct iscsi_task *task);
+
+/* ---- things the target starts ---- */
+/* Async message: ask for logout (event 1) within seconds; RFC 7143 11.9. */
+void iscsi_tconn_ask_logout(struct iscsi_tconn *conn, uint16_t seconds);
+/* Async message: connection / all connections will be dropped (events 2, 3). */
+void iscsi_tconn_announce_drop(struct iscsi_tconn *conn, bool whole_session);
+/* SCSI asynchronous event (event 0) with sense data. */
+void iscsi_tconn_scsi_event(struct iscsi_tconn *conn, uint64_t lun, const void *sense,
+                            uint16_t sense_len);
+
+#endif

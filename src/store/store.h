@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Stores: what a LUN's blocks are kept in. Back ends (null, ram, file, ...) and filters (stats,
+ * ratelimit, delay, ...) implement the same struct store_ops; a filter holds the store below it.
+ *
+ * store.c is the only caller of the ops: it checks range, alignment and capability, emulates what
+ * a back end lacks and collects completions. Everybody else uses the functions of this header.
+ *
+ * Threads: a store is opened once; each reactor opens its own channel and submits on that only.
+ */
+#ifndef USAN_STORE_STORE_H
+#define USAN_STORE_STORE_H
+
+#include "base/bio.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct loop;
+struct store;
+struct store_channel;
+
+/* What a store can do; filled by open, changed only by a resize. */
+struct store_info {
+    uint64_t size_bytes;
+    uint32_t block_bytes;      /* smallest unit of I/O the back end accepts (power of two) */
+    uint32_t phys_block_bytes; /* preferred unit; >= block_bytes */
+    uint32_t opt_io_bytes;     /* optimal transfer size; 0 = not stated */
+    uint32_t unmap_gran_bytes; /* unmap granularity; 0 = unmap is not supported */
+    uint64_t max_io_bytes;     /* longest READ or WRITE; 0 = no limit */
+    bool unmap_zeroes;         /* unmapped ranges read as zeroes */
+    bool volatile_cache;       /* completed writes need FLUSH or FUA to be durable */
+    bool rotational;
+    bool read_only;
+    bool can_map_status;
+    bool can_compare_and_write; /* natively atomic, also between nodes */
+    bool can_lend;              /* honours BIO_F_LEND */
+    bool can_grant;             /* has a write_grant op */
+};
+
+/* Space accounting of a thin store, for thresholds and LOG SENSE. */
+struct store_space {
+    uint64_t used_bytes;
+    uint64_t avail_bytes; /* in the pool behind it; UINT64_MAX = unknown */
+};
+
+/* key=value options of a store specification, e.g. "file:/x?direct=1" or "ram:64M". */
+struct store_opt {
+    const char *key;
+    const char *value;
+};
+
+/* One option a back end understands; for parsing, help text and man pages. */
+struct store_opt_desc {
+    const char *key;
+    const char *type; /* "size", "bool", "uint", "text", "time" */
+    const char *def;
+    const char *help;
+};
+
+struct store_open {
+    const char *target; /* what stands after "name:", e.g. a path or a size; borrowed */
+    const struct store_opt *opts;
+    size_t opt_count;
+    bool read_only;
+    struct store *lower; /* filters only: the store below; transferred on success */
+};
+
+/*
+ * What a back end or filter provides. Instances embed struct store (and struct store_channel) as
+ * their first member.
+ */
+struct store_ops {
+    size_t struct_bytes; /* sizeof(struct store_ops) when compiled */
+    const char *name;
+    const char *help;                  /* one line */
+    const struct store_opt_desc *opts; /* ends with key == NULL */
+    bool is_filter;
+
+    /* required. Fills ret_store->info. */
+    int (*open)(const struct store_open *how, struct store **ret_store, struct err_text *e);
+    /* required. All channels are closed by then. A filter closes its lower store. */
+    void (*close)(struct store *s);
+    /* required. A filter opens a channel of its lower store too. */
+    int (*channel_open)(struct store *s, struct loop *loop, struct store_channel **ret_ch);
+    /* required. Nothing is in flight any more. */
+    void (*channel_close)(struct store_channel *ch);
+    /* required. Start the request. Complete it with store_complete(), now or later. */
+    void (*submit)(struct store_channel *ch, struct bio *bio);
+
+    /* optional: the memory lent with this bio is no longer read by anyone. */
+    void (*lend_end)(struct store_channel *ch, struct bio *bio);
+    /* optional: hand out memory in which the payload of a WRITE of [bio->off, +len) can be
+     * built, so that the write needs no copy. Sets iov/iovcnt and bio->lent. Returns 0, or
+     * -USAN_E... when the caller has to use memory of its own. */
+    int (*write_grant)(struct store_channel *ch, struct bio *bio);
+    /* optional: give granted memory back without writing. */
+    void (*write_revoke)(struct store_channel *ch, struct bio *bio);
+    /* optional: change the size; updates info. */
+    int (*resize)(struct store *s, uint64_t size_bytes, struct err_text *e);
+    /* optional */
+    void (*space)(struct store *s, struct store_space *ret_space);
+    /* optional: counters as "key value" lines for metrics and logs */
+    void (*stats)(struct store *s, FILE *out);
+};
+
+struct store {
+    const struct store_ops *ops;
+    struct store_info info;
+    struct store *lower; /* NULL for a back end */
+};
+
+struct store_channel {
+    const struct store_ops *ops;
+    struct store *store;
+    struct loop *loop;
+    struct store_channel *lower; /* NULL for a back end */
+    uint32_t in_flight;          /* kept by store.c */
+    struct list done;            /* bios completed, not yet handed back; kept by store.c */
+    struct list done_node;       /* in the loop's list of channels with completions */
+};
+
+/* Every back end and filter that is built in; ends with NULL. */
+extern const struct store_ops *const store_registry[];
+const struct store_ops *store_find_ops(const char *name);
+
+/*
+ * Open a store from its specification: FILTER,...+BACKEND:TARGET?key=value&key=value
+ *
+ *   /path/to/disk.img          a file or block device ("file:" is implied)
+ *   ram:1G   null:10T          memory, nothing
+ *   ratelimit(iops=1000)+stats+file:/x?direct=1
+ *
+ * The result is closed with store_close. On failure e says which part is wrong and why.
+ */
+USAN_MUST_CHECK
+int store_open_spec(const char *spec, bool read_only, struct store **ret_store, struct err_text *e);
+/* s may be NULL. */
+void store_close(struct store *s);
+
+USAN_MUST_CHECK
+int store_channel_open(struct store *s, struct loop *loop, struct store_channel **ret_ch);
+/* Asserts that nothing is in flight. ch may be NULL. */
+void store_channel_close(struct store_channel *ch);
+
+/*
+ * Start a request; bio->done is called later from the channel's loop (never from in here), once,
+ * whatever happens. Range or alignment errors come back as bio->err too.
+ *
+ * A READ with iovcnt 0 and BIO_F_LEND is answered in memory of the store when info.can_lend: on
+ * done, iov/iovcnt describe it and the submitter must call store_lend_end(). The memory does not
+ * change while it is lent.
+ *
+ * A WRITE whose iov came from store_write_grant() consumes the grant, also when it fails.
+ */
+void store_submit(struct store_channel *ch, struct bio *bio);
+void store_lend_end(struct store_channel *ch, struct bio *bio);
+USAN_MUST_CHECK
+int store_write_grant(struct store_channel *ch, struct bio *bio);
+void store_write_revoke(struct store_channel *ch, struct bio *bio);
+
+USAN_MUST_CHECK
+int store_resize(struct store *s, uint64_t size_bytes, struct err_text *e);
+void store_space(struct store *s, struct store_space *ret_space);
+
+/* For back ends: the request is finished (bio->err set). May be called from inside submit. */
+void store_complete(struct store_channel *ch, struct bio *bio, int err);
+
+#endif
