@@ -274,9 +274,9 @@ struct scsi_task {
     /* for the device server */
     struct scsi_itl *itl;
     const struct scsi_command *cmd;
-    struct list node;                          /* in the itl's task set, oldest first */
-    struct list lane_node;                     /* in the lane's blocked or ready list */
-    int (*step)(struct scsi_task *t, int err); /* what resume continues with */
+    struct list node;                           /* in the itl's task set, oldest first */
+    struct list lane_node;                      /* in the lane's blocked or ready list */
+    void (*step)(struct scsi_task *t, int err); /* what resume continues with */
     uint64_t lba;
     uint64_t blocks;
     uint64_t pos;

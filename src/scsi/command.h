@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The command table: one const entry per opcode (and service action), from which dispatch, the
+ * checks before a handler runs, REPORT SUPPORTED OPERATION CODES and the conformance page are all
+ * made. Internal to src/scsi.
+ */
+#ifndef USAN_SCSI_COMMAND_H
+#define USAN_SCSI_COMMAND_H
+
+#include "scsi/scsi.h"
+
+enum {
+    SCSI_CF_IN = 1u << 0,  /* data-in */
+    SCSI_CF_OUT = 1u << 1, /* data-out */
+    /* Runs even if a unit attention is pending, and does not report it (SAM-6 5.14). */
+    SCSI_CF_UA_PASS = 1u << 2,
+    /* Answered for LUNs that do not exist too. */
+    SCSI_CF_NO_LUN = 1u << 3,
+    /* Persistent reservations, SPC-6 table "commands allowed in the presence of various
+     * reservations": with none of these the command conflicts with both kinds. */
+    SCSI_CF_PR_ANY = 1u << 4,      /* allowed whatever is reserved */
+    SCSI_CF_PR_READ = 1u << 5,     /* allowed for others under Write Exclusive types */
+    SCSI_CF_PR_REG = 1u << 6,      /* handler does its own checks (PERSISTENT RESERVE OUT) */
+    SCSI_CF_RESERVE_ANY = 1u << 7, /* allowed in spite of another's RESERVE(6)/(10) */
+    SCSI_CF_MEDIUM = 1u << 8, /* needs a medium that is loaded and not being formatted/sanitised */
+    SCSI_CF_WRITES = 1u << 9, /* refused on a write-protected unit: DATA PROTECT */
+    SCSI_CF_EXCLUSIVE = 1u << 10,    /* runs alone: the gate is closed for it */
+    SCSI_CF_ALUA_ANY = 1u << 11,     /* allowed in standby, unavailable and transitioning */
+    SCSI_CF_ALUA_STANDBY = 1u << 12, /* allowed in standby */
+    SCSI_CF_REMOVABLE = 1u << 13,    /* only on removable units; else INVALID OPCODE */
+    SCSI_CF_THIN = 1u << 14,         /* only on thin units */
+    SCSI_CF_NO_SECTION = 1u << 15, /* touches no shared state: runs even while the gate is closed */
+};
+
+struct scsi_command {
+    uint8_t opcode;
+    int16_t sa;      /* service action, -1 = the opcode has none */
+    uint8_t cdb_len; /* 6, 10, 12, 16, 32 */
+    uint32_t flags;
+    const char *name; /* as in the standard: "READ(10)" */
+    void (*start)(struct scsi_task *t);
+    /* CDB usage data (SPC-6 6.35.3): bit set = evaluated. Byte 0 is the opcode. A CDB with a bit
+     * outside is answered INVALID FIELD IN CDB with the field pointer. */
+    uint8_t usage[32];
+};
+
+/* The tables of the files that hold handlers; each ends with name == NULL. */
+extern const struct scsi_command scsi_spc_commands[];     /* spc.c ...: all device types */
+extern const struct scsi_command scsi_block_commands[];   /* sbc.c ...: disks */
+extern const struct scsi_command scsi_reserve_commands[]; /* reserve.c, persist.c */
+extern const struct scsi_command scsi_copy_commands[];    /* xcopy.c, rod_token.c */
+extern const struct scsi_command scsi_alua_commands[];    /* alua.c */
+
+/* NULL: no such opcode; *ret_bad_sa tells that the opcode exists with other service actions. */
+const struct scsi_command *scsi_command_find(const uint8_t *cdb, size_t cdb_len, bool *ret_bad_sa);
+
+#endif

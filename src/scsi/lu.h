@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Logical unit, I_T nexus and I_T_L nexus as the handlers see them. Internal to src/scsi.
+ *
+ * Who may touch what: fields marked [X] are read inside a section and changed only by a command
+ * that holds the gate (SCSI_CF_EXCLUSIVE, or scsi_lane_lock); [L] belong to one lane; [C] are
+ * constant after creation.
+ */
+#ifndef USAN_SCSI_LU_H
+#define USAN_SCSI_LU_H
+
+#include "base/bytes.h"
+#include "scsi/scsi.h"
+
+#include <stdatomic.h>
+
+struct scsi_pr;     /* persist.c: registrations and reservation */
+struct scsi_tokens; /* rod_token.c */
+struct scsi_modes;  /* mode.c: current, changeable, default and saved pages */
+
+struct scsi_alua_group {
+    uint16_t id;
+    uint8_t state;       /* enum scsi_alua_state [X] */
+    uint8_t status_code; /* SPC-6 REPORT TARGET PORT GROUPS: 1 = by SET TPG, 2 = implicit */
+    uint16_t ports[16];
+    unsigned port_count;
+};
+
+enum { SCSI_ALUA_GROUPS_MAX = 32 };
+
+struct scsi_lu {
+    const struct alloc *a;     /* [C] */
+    struct scsi_lu_config cfg; /* [X]: block_count; the rest [C] */
+    void *user;                /* [C] */
+
+    atomic_uint gate;       /* 0 = open, else 1 + index of the lane that holds it */
+    _Atomic uint64_t kicks; /* lanes to be polled by their reactors */
+    struct scsi_lane *lanes[SCSI_MAX_LANES];
+
+    struct list itls; /* struct scsi_itl.lu_node, of all lanes [X] */
+
+    struct scsi_pr *pr;                                  /* [X] NULL until the first registration */
+    struct scsi_itl *reserved_by;                        /* [X] RESERVE(6)/(10) */
+    struct scsi_modes *modes;                            /* [X] */
+    struct scsi_tokens *tokens;                          /* [X] NULL until the first token */
+    struct scsi_alua_group groups[SCSI_ALUA_GROUPS_MAX]; /* [X] */
+    unsigned group_count;
+
+    bool ejected;              /* [X] no medium */
+    bool stopped;              /* [X] START STOP UNIT start = 0 */
+    uint32_t prevent_count;    /* [X] nexuses with PREVENT set */
+    uint8_t busy_kind;         /* [X] 0, or FORMAT / SANITIZE in progress, sbc_erase.c */
+    bool sanitize_failed;      /* [X] only SANITIZE and a few others are accepted */
+    _Atomic uint32_t progress; /* of busy_kind, 0..65535 */
+    _Atomic uint64_t used_bytes, avail_bytes; /* space, see scsi_lu_set_space */
+    bool threshold_hit;                       /* [X] soft threshold already reported */
+    uint32_t generation; /* [X] of the mode pages and designators; for log pages */
+};
+
+struct scsi_lane {
+    struct scsi_lu *lu;  /* [C] */
+    unsigned index;      /* [C] */
+    atomic_uint inside;  /* commands in the section */
+    struct list blocked; /* tasks waiting for the gate, oldest first [L] */
+    struct list ready;   /* tasks to be handed out by scsi_lane_next [L] */
+    struct list itls;    /* scsi_itl.lane_node [L] */
+    /* Asked of this lane by the gate's holder; see lane.c. */
+    _Atomic uint32_t asks;
+    /* counters of this lane, for LOG SENSE and metrics [L] */
+    uint64_t reads, writes, read_bytes, write_bytes;
+    struct scsi_task *holder; /* [L] the task that holds, or waits for, the gate */
+};
+
+struct scsi_nexus {
+    const struct alloc *a;
+    char *initiator_port, *target_port, *target_device; /* [C] */
+    uint16_t rel_target_port, target_port_group;        /* [C] */
+    uint8_t protocol_id;                                /* [C] */
+    uint8_t transport_id[SCSI_TRANSPORT_ID_MAX];        /* [C] */
+    uint16_t transport_id_len;                          /* [C] */
+    struct scsi_itl **itls;                             /* sorted by lun [L] */
+    unsigned itl_count, itl_cap;
+    unsigned tasks;    /* [L] started, not finished */
+    bool luns_changed; /* [L] REPORTED LUNS DATA HAS CHANGED to be queued */
+};
+
+/* An I_T_L nexus: what one initiator port has with one logical unit. */
+struct scsi_itl {
+    struct scsi_nexus *nexus; /* [C] */
+    struct scsi_lu *lu;       /* [C] */
+    struct scsi_lane *lane;   /* [C] */
+    uint64_t lun;             /* [C] */
+    bool read_only;           /* [C] masked to reading */
+    struct list lu_node;      /* [X] */
+    struct list lane_node;    /* [L] */
+    struct list tasks;        /* scsi_task.node: the task set, oldest first (TST = 001b) [L] */
+    /* Unit attentions, oldest first: asc << 8 | ascq. [X] to add, [L]+section to take */
+    uint16_t ua[SCSI_UA_MAX];
+    unsigned ua_count;
+    bool aca;        /* [L] auto contingent allegiance */
+    bool prevent;    /* [X] this nexus prevents removal */
+    uint64_t pr_key; /* [X] 0 = not registered; kept by persist.c */
+    bool pr_holder;  /* [X] */
+};
+
+/* Queue a unit attention (asc << 8 | ascq) on one, or on all nexuses of the LU but `except` (may
+ * be NULL). Holds the gate. A full queue drops nothing: the newest is merged, see ua.c. */
+void scsi_ua_add(struct scsi_itl *itl, uint16_t asc_ascq);
+void scsi_ua_add_all(struct scsi_lu *lu, const struct scsi_itl *except, uint16_t asc_ascq);
+
+/* Abort the tasks of one itl (NULL: all of the LU), except task `self`, as PREEMPT AND ABORT and
+ * CLEAR TASK SET do, on whatever lane they are. The gate is held by `self`'s lane; when the aborted
+ * tasks have ended, `next` runs. With TAS = 1 tasks of other nexuses end with TASK ABORTED. */
+void scsi_abort_tasks(struct scsi_task *self, struct scsi_itl *itl,
+                      void (*next)(struct scsi_task *self, int err));
+
+/* ---- lookups of other modules that the engine calls ---- */
+
+/* persist.c: may this command run for t->itl? Inside the section. */
+bool scsi_pr_allows(const struct scsi_task *t);
+/* A nexus is made or goes away (registrations are bound to ports, not nexuses). */
+void scsi_pr_itl_added(struct scsi_itl *itl);
+void scsi_pr_itl_removed(struct scsi_itl *itl);
+void scsi_pr_free(struct scsi_lu *lu);
+void scsi_pr_lu_reset(struct scsi_lu *lu);
+/* Durable part; see scsi_lu_state. w counts past its capacity. */
+void scsi_pr_save(const struct scsi_lu *lu, struct wr *w);
+USAN_MUST_CHECK
+int scsi_pr_load(struct scsi_lu *lu, struct rd *r);
+
+/* reserve.c */
+void scsi_reserve_release(struct scsi_itl *itl); /* nexus lost or reset */
+
+/* alua.c */
+bool scsi_alua_allows(struct scsi_task *t); /* false: the task was ended with the right sense */
+uint16_t scsi_alua_group_of(const struct scsi_lu *lu, uint16_t rel_port);
+
+/* rod_token.c */
+void scsi_tokens_free(struct scsi_lu *lu);
+
+/* mode.c */
+int scsi_modes_init(struct scsi_lu *lu);
+void scsi_modes_free(struct scsi_lu *lu);
+void scsi_modes_reset(struct scsi_lu *lu); /* LU reset: current = saved */
+bool scsi_mode_wce(const struct scsi_lu *lu);
+bool scsi_mode_d_sense(const struct scsi_lu *lu);
+bool scsi_mode_swp(const struct scsi_lu *lu); /* software write protect */
+bool scsi_mode_tas(const struct scsi_lu *lu);
+void scsi_modes_save(const struct scsi_lu *lu, struct wr *w);
+USAN_MUST_CHECK
+int scsi_modes_load(struct scsi_lu *lu, struct rd *r);
+
+#endif

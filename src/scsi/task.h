@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What command handlers use to drive their task. Internal to src/scsi.
+ *
+ * A handler is entered through scsi_command.start or through the step given to a scsi_want_...
+ * call. It ends by calling exactly one of the functions of the first two groups, as its last act.
+ *
+ * Sections: a handler's start, and every step after WANT_IO, runs inside the LU's section (counted
+ * in, gate open or held). After scsi_want_data the section has been left while the data came, and
+ * it was entered again (with reservation, ALUA and medium checked again) before the step runs: so
+ * a handler may not carry pointers to shared state over it.
+ */
+#ifndef USAN_SCSI_TASK_H
+#define USAN_SCSI_TASK_H
+
+#include "base/bytes.h"
+#include "scsi/command.h"
+#include "scsi/scsi.h"
+#include "scsi/sense.h"
+
+typedef void scsi_step(struct scsi_task *t, int err);
+
+/* ---- wants ---- */
+
+/* Memory of len bytes in t->buf. Called again with more memory than before, the old content is
+ * lost. Steps on at once when t->buf is already large enough. */
+void scsi_want_buf(struct scsi_task *t, uint64_t len, scsi_step *next);
+/* len bytes of data-out in t->out. If the initiator sends fewer (t->out_expected < len) the task
+ * ends with CHECK CONDITION, INVALID FIELD IN COMMAND INFORMATION UNIT, except with len cut by the
+ * caller. Use scsi_out_copy to read parameter lists. */
+void scsi_want_data(struct scsi_task *t, uint64_t len, scsi_step *next);
+/* t->bio is filled in (op, flags, off, len, iov); on t->io_lu, by default the addressed LU. */
+void scsi_want_io(struct scsi_task *t, scsi_step *next);
+/* Make scsi_lu_state durable. */
+void scsi_want_save(struct scsi_task *t, scsi_step *next);
+
+/* ---- ends ---- */
+
+void scsi_good(struct scsi_task *t);
+void scsi_status(struct scsi_task *t, enum scsi_status status);
+void scsi_check(struct scsi_task *t, uint32_t kaq); /* CHECK CONDITION, SCSI_KAQ() or SENSE_... */
+/* INVALID FIELD IN CDB / IN PARAMETER LIST with the sense-key specific field pointer; bit 0..7 is
+ * the most significant bit of the field in error, -1 = not stated. */
+void scsi_check_cdb(struct scsi_task *t, unsigned byte, int bit);
+void scsi_check_param(struct scsi_task *t, unsigned byte, int bit);
+/* CHECK CONDITION with the INFORMATION field set (LBA, miscompare offset, ...). */
+void scsi_check_info(struct scsi_task *t, uint32_t kaq, uint64_t information);
+/* What fits a failed bio: MEDIUM ERROR with the LBA, SPACE ALLOCATION FAILED, ... */
+void scsi_check_bio(struct scsi_task *t, int err);
+/* GOOD with data-in from t->buf: w was written over t->buf; its full length is what the command
+ * calls for, min(that, alloc_len, in_expected) is sent. */
+void scsi_reply(struct scsi_task *t, const struct wr *w, uint64_t alloc_len);
+/* GOOD with bio.iov as data-in (medium data of len bytes). */
+void scsi_reply_bio(struct scsi_task *t, uint64_t len);
+
+/* ---- helpers ---- */
+
+/* WANT_BUF for a reply of at most alloc_len (and SCSI_REPLY_MAX) bytes, then `next`, which builds
+ * it with scsi_reply_begin/scsi_reply. alloc_len 0 still steps on. */
+void scsi_want_reply_buf(struct scsi_task *t, uint64_t alloc_len, scsi_step *next);
+struct wr scsi_reply_begin(struct scsi_task *t);
+/* Copy len bytes of data-out from offset off; returns how many there were. */
+size_t scsi_out_copy(const struct scsi_task *t, uint64_t off, void *dst, size_t len);
+
+static inline struct scsi_lu *scsi_task_lu(const struct scsi_task *t);
+
+#include "scsi/lu.h"
+
+static inline struct scsi_lu *scsi_task_lu(const struct scsi_task *t)
+{
+    return t->itl->lu;
+}
+
+#endif
