@@ -28,6 +28,9 @@ struct scsi_alua_group {
 
 enum { SCSI_ALUA_GROUPS_MAX = 32 };
 
+/* Why a unit is not ready for medium access, scsi_lu.busy_kind. */
+enum scsi_busy { SCSI_BUSY_NONE, SCSI_BUSY_FORMAT, SCSI_BUSY_SANITIZE };
+
 struct scsi_lu {
     const struct alloc *a;     /* [C] */
     struct scsi_lu_config cfg; /* [X]: block_count; the rest [C] */
@@ -46,12 +49,12 @@ struct scsi_lu {
     struct scsi_alua_group groups[SCSI_ALUA_GROUPS_MAX]; /* [X] */
     unsigned group_count;
 
-    bool ejected;              /* [X] no medium */
-    bool stopped;              /* [X] START STOP UNIT start = 0 */
-    uint32_t prevent_count;    /* [X] nexuses with PREVENT set */
-    uint8_t busy_kind;         /* [X] 0, or FORMAT / SANITIZE in progress, sbc_erase.c */
-    bool sanitize_failed;      /* [X] only SANITIZE and a few others are accepted */
-    _Atomic uint32_t progress; /* of busy_kind, 0..65535 */
+    bool ejected;                             /* [X] no medium */
+    bool stopped;                             /* [X] START STOP UNIT start = 0 */
+    uint32_t prevent_count;                   /* [X] nexuses with PREVENT set */
+    uint8_t busy_kind;                        /* [X] enum scsi_busy; erase.c, format.c */
+    bool sanitize_failed;                     /* [X] only SANITIZE and a few others are accepted */
+    _Atomic uint32_t progress;                /* of busy_kind, 0..65535 */
     _Atomic uint64_t used_bytes, avail_bytes; /* space, see scsi_lu_set_space */
     bool threshold_hit;                       /* [X] soft threshold already reported */
     uint32_t generation; /* [X] of the mode pages and designators; for log pages */

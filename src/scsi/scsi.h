@@ -22,6 +22,12 @@
  * closes the LU's gate, waits until every lane has drained, runs alone and opens it again. See
  * lane.h. After any call the caller looks at scsi_lu_take_kicks().
  *
+ * Background tasks. Work that goes on when its command has ended (SANITIZE and FORMAT UNIT) is done
+ * by a task that the device server makes itself: scsi_lane_next() hands it out with nexus and user
+ * NULL. The owner drives it like any other (BUF, IO, ...), sends nothing when it is DONE and calls
+ * scsi_task_fini(), which frees it. A lane is not freed before: resume it with USAN_ECANCELED to
+ * end it early.
+ *
  * Terms are those of SAM-6, SPC-6 and SBC-4.
  */
 #ifndef USAN_SCSI_SCSI_H

@@ -34,6 +34,27 @@ void scsi_want_io(struct scsi_task *t, scsi_step *next);
 /* Make scsi_lu_state durable. */
 void scsi_want_save(struct scsi_task *t, scsi_step *next);
 
+/* From inside the section: leave it, close the LU's gate, wait until every lane has drained, and
+ * run `next` alone (err 0). For handlers that learn only late that they must; the flag
+ * SCSI_CF_EXCLUSIVE does it before start. Steps on at once when the gate is already held by t. The
+ * gate is opened when the task ends. t may be a background task, which was in no section. */
+void scsi_want_exclusive(struct scsi_task *t, scsi_step *next);
+/* Leave the section (and open the gate, if held) and sleep in list `where` through lane_node.
+ * scsi_wake, called on the same lane, makes the task one of those that scsi_lane_next hands out;
+ * there the section is entered again and `next` runs (err 0). An abort ends the sleep. */
+void scsi_want_wake(struct scsi_task *t, struct list *where, scsi_step *next);
+void scsi_wake(struct scsi_task *t);
+
+/* ---- background work ---- */
+
+/* A task of the LU's own, for work that outlives its command, nexus and resets (SANITIZE, FORMAT
+ * UNIT): see "Background tasks" in scsi.h. It is in no section and no task set, and is aborted by
+ * nobody; `first` runs (err 0) when scsi_lane_next of the lane hands it out. t->itl is one of its
+ * own, without nexus. NULL when out of memory. background.c */
+struct scsi_task *scsi_background_new(struct scsi_lane *lane, scsi_step *first);
+/* Called by scsi_task_fini for a task whose nexus is NULL; frees it. */
+void scsi_background_fini(struct scsi_task *t);
+
 /* ---- ends ---- */
 
 void scsi_good(struct scsi_task *t);
@@ -45,6 +66,9 @@ void scsi_check_cdb(struct scsi_task *t, unsigned byte, int bit);
 void scsi_check_param(struct scsi_task *t, unsigned byte, int bit);
 /* CHECK CONDITION with the INFORMATION field set (LBA, miscompare offset, ...). */
 void scsi_check_info(struct scsi_task *t, uint32_t kaq, uint64_t information);
+/* NOT READY for a unit that is being formatted or sanitised (lu->busy_kind), with the progress
+ * indication (SPC-6 4.4.2.4.6). */
+void scsi_check_busy(struct scsi_task *t);
 /* What fits a failed bio: MEDIUM ERROR with the LBA, SPACE ALLOCATION FAILED, ... */
 void scsi_check_bio(struct scsi_task *t, int err);
 /* GOOD with data-in from t->buf: w was written over t->buf; its full length is what the command
