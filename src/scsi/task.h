@@ -44,6 +44,11 @@ void scsi_want_exclusive(struct scsi_task *t, scsi_step *next);
  * there the section is entered again and `next` runs (err 0). An abort ends the sleep. */
 void scsi_want_wake(struct scsi_task *t, struct list *where, scsi_step *next);
 void scsi_wake(struct scsi_task *t);
+/* Leave the section t is in and enter that of the logical unit of `itl`, another I_T_L nexus of the
+ * same I_T nexus (or t->itl itself), waiting while its gate is closed; then `next` runs there
+ * (err 0). Only the section changes: t stays in the task set of t->itl, and reservations, ALUA and
+ * medium of the other unit are the caller's to check. The section is left when the task ends. */
+void scsi_want_section(struct scsi_task *t, struct scsi_itl *itl, scsi_step *next);
 
 /* ---- background work ---- */
 
