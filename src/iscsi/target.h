@@ -173,7 +173,8 @@ void iscsi_tconn_free(struct iscsi_tconn *conn);
 /*
  * Where the next received bytes have to go: up to ISCSI_RX_IOV_MAX iovecs, filled in order. The
  * last one is (a part of) buf, which the caller may share among all its connections: it is free
- * for others as soon as iscsi_tconn_next() returned false.
+ * for others as soon as iscsi_tconn_next() returned false. Returns 0 when the connection takes
+ * nothing in any more (it is being closed).
  */
 enum { ISCSI_RX_IOV_MAX = ISCSI_OUT_IOV_MAX + 3 };
 int iscsi_tconn_rx_space(struct iscsi_tconn *conn, void *buf, size_t cap,

@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A connection of the target role: its life, what each received PDU leads to, events, time. */
+#include "iscsi/tconn.h"
+
+#include <assert.h>
+
+#define TX_BLOCK_IDLE_NS (5 * NS_PER_SEC)
+#define DRAIN_TIMEOUT_NS (5 * NS_PER_SEC) /* for the initiator to take a last answer */
+
+const struct iscsi_params_cfg iscsi_params_default = {
+    .max_recv_data_segment = 262144,
+    .max_burst = 1048576,
+    .first_burst = 262144,
+    .max_outstanding_r2t = 4,
+    .max_connections = 1,
+    .time2wait = 2,
+    .time2retain = 0,
+    .error_recovery_level = 0,
+    .initial_r2t = false,
+    .immediate_data = true,
+    .data_pdu_in_order = true,
+    .data_sequence_in_order = true,
+    .header_digest = true,
+    .data_digest = true,
+};
+
+/* ---- state machines ---- */
+
+void tconn_event(struct iscsi_tconn *c, enum iscsi_conn_event ev)
+{
+    if (iscsi_conn_fsm_step(&c->state, ISCSI_ROLE_TARGET, ev, NULL))
+        assert(c->state == ISCSI_CONN_FREE || c->state == ISCSI_CONN_CLEANUP_WAIT);
+}
+
+void tsess_event(struct iscsi_tsess *s, enum iscsi_sess_event ev)
+{
+    if (iscsi_sess_fsm_step(&s->state, ISCSI_ROLE_TARGET, ev, NULL))
+        assert(s->state != ISCSI_SESS_LOGGED_IN || s->conn_count > 1);
+}
+
+/* ---- life ---- */
+
+struct iscsi_tconn *iscsi_tconn_new(const struct iscsi_tconn_config *cfg, const struct alloc *a,
+                                    uint64_t now_ns)
+{
+    struct iscsi_tconn *c = alloc_zero(a, sizeof *c);
+    if (!c)
+        return NULL;
+    c->a = a;
+    c->cfg = *cfg;
+    list_init(&c->node);
+    list_init(&c->jobs);
+    list_init(&c->events);
+    wire_rx_init(&c->rx);
+    wire_tx_init(&c->tx, a);
+    c->login_event = -1;
+    c->text_ttt = ISCSI_TAG_NONE;
+    c->now_ns = c->started_ns = c->last_rx_ns = now_ns;
+    c->params.rx_data_segment = cfg->params.max_recv_data_segment;
+    c->address = cfg->address ? alloc_strdup(a, cfg->address) : NULL;
+    c->cfg.address = c->address;
+    c->login = iscsi_login_new(&c->cfg, a);
+    if (!c->login || (cfg->address && !c->address)) {
+        iscsi_tconn_free(c);
+        return NULL;
+    }
+    tconn_event(c, ISCSI_CONN_EV_XPT_ACCEPTED);
+    return c;
+}
+
+void iscsi_tconn_free(struct iscsi_tconn *c)
+{
+    if (!c)
+        return;
+    if (!c->closed)
+        tconn_close(c, USAN_ECANCELED, "given up");
+    if (c->reap) {
+        tsess_task_put(c->reap);
+        c->reap = NULL;
+    }
+    while (!list_empty(&c->events))
+        tsess_task_put(list_entry(c->events.next, struct ttask, event));
+    if (c->sess) /* early commands that never had their turn */
+        list_for_each_safe (&c->sess->held, pos) {
+            struct ttask *t = list_entry(pos, struct ttask, node);
+            if (t->conn == c)
+                tsess_task_put(t);
+        }
+    tsess_leave(c);
+    iscsi_login_free(c->login);
+    ttext_abandon(c);
+    wire_tx_fini(&c->tx);
+    alloc_put(c->a, c->rx_buf);
+    alloc_put(c->a, c->address);
+    alloc_put(c->a, c);
+}
+
+/* Take everything off the send queue: control PDUs are freed, tasks reported as sent. */
+static void flush_queue(struct iscsi_tconn *c)
+{
+    if (c->tx.block) {
+        wire_tx_advance(&c->tx, c->tx.bytes);
+        for (struct txjob *job; (job = wire_tx_sent(&c->tx));)
+            list_push_back(&c->jobs, &job->node);
+    }
+    while (!list_empty(&c->jobs)) {
+        struct txjob *job = list_entry(list_pop_front(&c->jobs), struct txjob, node);
+        if (job->kind == TXJOB_CTL) {
+            alloc_put(c->a, list_entry(job, struct tctl, job));
+            continue;
+        }
+        struct ttask *t = list_entry(job, struct ttask, job);
+        bool responding = job->kind != TXJOB_R2T;
+        job->kind = TXJOB_IDLE;
+        if (responding) {
+            t->state = TTASK_SENT;
+            ttask_event(t);
+        }
+    }
+    c->ctl_count = 0;
+    c->ctl_bytes = 0;
+}
+
+void tconn_close(struct iscsi_tconn *c, int err, const char *why)
+{
+    if (c->closed)
+        return;
+    c->closing = c->closed = true;
+    c->close_err = err;
+    c->close_why = why;
+    if (c->rx_task)
+        ttask_stop_rx(c->rx_task);
+    c->rx.place = NULL;
+    flush_queue(c);
+    enum iscsi_conn_event ev = err == 0 && c->sess                ? ISCSI_CONN_EV_LOGOUT_OK
+                               : err == USAN_ETIMEOUT && c->login ? ISCSI_CONN_EV_LOGIN_TIMEOUT
+                                                                  : ISCSI_CONN_EV_XPT_LOST;
+    tconn_event(c, ev);
+    if (c->sess && c->sess->conn_count == 1)
+        tsess_event(c->sess, c->sess->state == ISCSI_SESS_ACTIVE ? ISCSI_SESS_EV_LOGIN_FAILED
+                             : err                               ? ISCSI_SESS_EV_CONNS_FAILED
+                                                                 : ISCSI_SESS_EV_CLOSED);
+}
+
+/* ---- bytes in ---- */
+
+int iscsi_tconn_rx_space(struct iscsi_tconn *c, void *buf, size_t cap,
+                         struct iovec iov[ISCSI_RX_IOV_MAX])
+{
+    if (c->closing)
+        return 0;
+    return wire_rx_space(&c->rx, buf, cap, iov, ISCSI_RX_IOV_MAX);
+}
+
+void iscsi_tconn_rx(struct iscsi_tconn *c, size_t n, uint64_t now_ns)
+{
+    c->now_ns = c->last_rx_ns = now_ns;
+    wire_rx_landed(&c->rx, n);
+}
+
+void iscsi_tconn_rx_eof(struct iscsi_tconn *c)
+{
+    tconn_close(c, USAN_ECLOSED, "the initiator closed the connection");
+}
+
+/* The initiator broke the protocol in a way that leaves nothing to hold on to: tell it why, end. */
+static void fatal(struct iscsi_tconn *c, const uint8_t *bhs, const char *why)
+{
+    if (c->login) { /* there is no Reject in the login phase, 6.3 */
+        tconn_close(c, USAN_EPROTO, why);
+        return;
+    }
+    struct tctl *ctl = tctl_new(c, ISCSI_BHS_LEN);
+    if (!ctl)
+        return;
+    pdu_reject(ctl->bhs, ISCSI_REJECT_PROTOCOL_ERROR, ISCSI_BHS_LEN);
+    memcpy(ctl->data, bhs, ISCSI_BHS_LEN);
+    ctl->closes = true;
+    c->close_err = USAN_EPROTO;
+    c->close_why = why;
+    tctl_queue(c, ctl);
+}
+
+/* Memory of our own for the data segment of a PDU that is handled here. */
+static bool own_buffer(struct iscsi_tconn *c, uint32_t len)
+{
+    alloc_put(c->a, c->rx_buf);
+    c->rx_buf = alloc_get(c->a, len + 1u);
+    if (!c->rx_buf) {
+        tconn_close(c, USAN_ENOMEM, "out of memory for a data segment");
+        return false;
+    }
+    c->rx_iov.iov_base = c->rx_buf;
+    c->rx_iov.iov_len = len;
+    wire_rx_place(&c->rx, &c->rx_iov, 1, 0);
+    return true;
+}
+
+/* Requests that are no tasks: in order or not, they are carried out as they come, and an early one
+ * keeps its place in the sequence. */
+static bool take_turn(struct iscsi_tconn *c, const uint8_t *bhs)
+{
+    enum tsess_order order = tsess_take_cmd_sn(c->sess, bhs_cmd_sn(bhs), bhs_immediate(bhs));
+
+    if (order != TSESS_LATER)
+        return order == TSESS_NOW;
+    struct ttask *ghost = tsess_task_get(c->sess, ISCSI_TAG_NONE, true);
+    if (!ghost)
+        return false;
+    ghost->ghost = true;
+    ghost->conn = c;
+    ghost->pub.cmd_sn = bhs_cmd_sn(bhs);
+    if (tsess_hold(c->sess, ghost))
+        return true;
+    tsess_task_put(ghost);
+    return false;
+}
+
+/* A request that is complete with its data (in rx_buf) and is no task. */
+static bool other_request(struct iscsi_tconn *c, const uint8_t *bhs, uint32_t len,
+                          struct iscsi_event *ev)
+{
+    switch ((enum iscsi_opcode)bhs_opcode(bhs)) {
+    case ISCSI_OP_LOGIN_REQUEST:
+        tlogin_request(c, bhs, c->rx_buf, len);
+        return false;
+    case ISCSI_OP_NOP_OUT:
+        if (take_turn(c, bhs))
+            tctl_nop_out(c, bhs, c->rx_buf, len);
+        return false;
+    case ISCSI_OP_TEXT_REQUEST:
+        return take_turn(c, bhs) && ttext_request(c, bhs, (const char *)c->rx_buf, len, ev);
+    case ISCSI_OP_LOGOUT_REQUEST:
+        if (take_turn(c, bhs))
+            tctl_logout(c, bhs);
+        return false;
+    case ISCSI_OP_SNACK: /* recovery within a connection is level 1 and up, 11.16 */
+        tctl_reject(c, ISCSI_REJECT_SNACK, bhs);
+        return false;
+    case ISCSI_OP_SCSI_COMMAND:
+    case ISCSI_OP_TMF_REQUEST:
+    case ISCSI_OP_DATA_OUT:
+    case ISCSI_OP_NOP_IN:
+    case ISCSI_OP_SCSI_RESPONSE:
+    case ISCSI_OP_TMF_RESPONSE:
+    case ISCSI_OP_LOGIN_RESPONSE:
+    case ISCSI_OP_TEXT_RESPONSE:
+    case ISCSI_OP_DATA_IN:
+    case ISCSI_OP_LOGOUT_RESPONSE:
+    case ISCSI_OP_R2T:
+    case ISCSI_OP_ASYNC:
+    case ISCSI_OP_REJECT:
+    default:
+        tctl_reject(c, ISCSI_REJECT_NOT_SUPPORTED, bhs);
+        return false;
+    }
+}
+
+static bool header_in_login(struct iscsi_tconn *c)
+{
+    const uint8_t *bhs = c->rx.bhs;
+
+    if (bhs_opcode(bhs) != ISCSI_OP_LOGIN_REQUEST || !bhs_immediate(bhs)) {
+        tconn_close(c, USAN_EPROTO, "a PDU other than a Login Request in the login phase");
+        return false;
+    }
+    if (c->login_waits || c->login_event >= 0) {
+        tconn_close(c, USAN_EPROTO, "a Login Request before the last one was answered");
+        return false;
+    }
+    if (c->rx.data_len > ISCSI_TEXT_MAX) {
+        tconn_close(c, USAN_EPROTO, "a Login Request that is too long");
+        return false;
+    }
+    c->exp_stat_sn = bhs_exp_stat_sn(bhs);
+    return true;
+}
+
+/* A header came. True if ev was filled in. */
+static bool on_header(struct iscsi_tconn *c, struct iscsi_event *ev)
+{
+    const uint8_t *bhs = c->rx.bhs;
+    uint32_t len = c->rx.data_len;
+    uint8_t op = bhs_opcode(bhs);
+
+    c->rx_task = NULL;
+    if (c->login) {
+        if (!header_in_login(c))
+            return false;
+    } else {
+        c->exp_stat_sn = bhs_exp_stat_sn(bhs);
+        if (len > c->params.rx_data_segment) {
+            fatal(c, bhs, "a data segment longer than MaxRecvDataSegmentLength");
+            return false;
+        }
+        if (op == ISCSI_OP_LOGIN_REQUEST) {
+            fatal(c, bhs, "a Login Request in full feature phase");
+            return false;
+        }
+    }
+    if (c->discovery &&
+        (op == ISCSI_OP_SCSI_COMMAND || op == ISCSI_OP_TMF_REQUEST || op == ISCSI_OP_DATA_OUT)) {
+        tctl_reject(c, ISCSI_REJECT_PROTOCOL_ERROR, bhs); /* 4.3: only text and logout */
+        return false;
+    }
+    if (op == ISCSI_OP_SCSI_COMMAND) {
+        if (len)
+            memcpy(c->rx_bhs, bhs, ISCSI_BHS_LEN);
+        return ttask_command(c, ev);
+    }
+    if (op == ISCSI_OP_DATA_OUT) {
+        memcpy(c->rx_bhs, bhs, ISCSI_BHS_LEN);
+        ttask_data_out(c);
+        return false;
+    }
+    if (op == ISCSI_OP_TMF_REQUEST)
+        return ttask_tmf(c, ev);
+    memcpy(c->rx_bhs, bhs, ISCSI_BHS_LEN);
+    if (len) {
+        (void)own_buffer(c, len);
+        return false;
+    }
+    return other_request(c, c->rx_bhs, 0, ev);
+}
+
+static bool on_data(struct iscsi_tconn *c, struct iscsi_event *ev)
+{
+    bool event = false;
+
+    if (c->rx_task) {
+        ttask_data_complete(c, c->rx.digest_ok);
+        return false;
+    }
+    if (!c->rx_buf)
+        return false; /* thrown away */
+    if (!c->rx.digest_ok)
+        tctl_reject(c, ISCSI_REJECT_DATA_DIGEST, c->rx_bhs); /* 7.8 */
+    else
+        event = other_request(c, c->rx_bhs, c->rx.data_len, ev);
+    if (!event) { /* a SEND_TARGETS event points into the text, which is a copy */
+        alloc_put(c->a, c->rx_buf);
+        c->rx_buf = NULL;
+    }
+    return event;
+}
+
+/* ---- events ---- */
+
+static bool pending_event(struct iscsi_tconn *c, struct iscsi_event *ev)
+{
+    while (!list_empty(&c->events)) {
+        struct ttask *t = list_entry(list_pop_front(&c->events), struct ttask, event);
+        ev->task = &t->pub;
+        if (t->state == TTASK_SENT) {
+            ev->type = ISCSI_EV_SENT;
+            c->reap = t;
+            return true;
+        }
+        if (t->data_ready) {
+            t->data_ready = false;
+            ev->type = ISCSI_EV_DATA;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool closing_event(struct iscsi_tconn *c, struct iscsi_event *ev)
+{
+    if (!c->closed || !c->close_why)
+        return false;
+    ev->type = ISCSI_EV_CLOSE;
+    ev->err = c->close_err;
+    ev->why = c->close_why;
+    c->close_why = NULL; /* reported once */
+    return true;
+}
+
+enum step { STEP_EVENT, STEP_AGAIN, STEP_MORE };
+
+/* One step along the received bytes. */
+static enum step step(struct iscsi_tconn *c, struct iscsi_event *ev)
+{
+    if (c->rx.phase == WIRE_HEADER_SEEN && c->rx_task && c->rx.data_len)
+        ttask_place(c);
+    switch (wire_rx_next(&c->rx)) {
+    case WIRE_RX_HEADER:
+        return on_header(c, ev) ? STEP_EVENT : STEP_AGAIN;
+    case WIRE_RX_DATA:
+        return on_data(c, ev) ? STEP_EVENT : STEP_AGAIN;
+    case WIRE_RX_BAD_HEADER:
+        /* Nothing in the header can be trusted, its lengths neither: at recovery level 0 the
+         * connection is dropped (7.7). */
+        tconn_close(c, USAN_EDIGEST, "header digest error");
+        return STEP_AGAIN;
+    case WIRE_RX_MORE:
+    default:
+        return STEP_MORE;
+    }
+}
+
+static bool held_event(struct iscsi_tconn *c, struct iscsi_event *ev)
+{
+    if (!c->sess || list_empty(&c->sess->held) || c->closing)
+        return false;
+    struct ttask *t = tsess_next_held(c->sess);
+    if (!t)
+        return false;
+    ttask_deliver(t, ev);
+    return true;
+}
+
+/* Anything that is due without taking bytes from the stream. */
+static bool due_event(struct iscsi_tconn *c, struct iscsi_event *ev)
+{
+    if (!list_empty(&c->events) && pending_event(c, ev))
+        return true;
+    if (c->closed)
+        return closing_event(c, ev);
+    if ((c->login_event >= 0 || c->report_logged_in) && tlogin_event(c, ev))
+        return true;
+    if (c->report_logout_other) {
+        c->report_logout_other = false;
+        ev->type = ISCSI_EV_LOGOUT_OTHER;
+        ev->cid = c->logout_cid;
+        return true;
+    }
+    return held_event(c, ev);
+}
+
+bool iscsi_tconn_next(struct iscsi_tconn *c, struct iscsi_event *ev)
+{
+    if (c->reap) {
+        tsess_task_put(c->reap);
+        c->reap = NULL;
+    }
+    for (;;) {
+        if (due_event(c, ev))
+            return true;
+        if (c->closing) {
+            c->rx.win = c->rx.win_end;
+            return false;
+        }
+        switch (step(c, ev)) {
+        case STEP_EVENT:
+            return true;
+        case STEP_MORE:
+            return false;
+        case STEP_AGAIN:
+            break;
+        }
+    }
+}
+
+/* ---- bytes out ---- */
+
+int iscsi_tconn_tx(struct iscsi_tconn *c, struct iovec *iov, int max)
+{
+    if (c->closed)
+        return 0;
+    if (!list_empty(&c->jobs))
+        ttask_fill_wire(c);
+    return wire_tx_peek(&c->tx, iov, max);
+}
+
+void iscsi_tconn_tx_done(struct iscsi_tconn *c, size_t n, uint64_t now_ns)
+{
+    if (c->closed)
+        return;
+    c->now_ns = now_ns;
+    wire_tx_advance(&c->tx, n);
+    for (struct txjob *job; (job = wire_tx_sent(&c->tx));) {
+        if (job->kind == TXJOB_CTL) {
+            tctl_sent(c, list_entry(job, struct tctl, job));
+            if (c->closed)
+                return;
+            continue;
+        }
+        struct ttask *t = list_entry(job, struct ttask, job);
+        job->kind = TXJOB_IDLE;
+        t->state = TTASK_SENT;
+        ttask_event(t);
+    }
+    if (wire_tx_empty(&c->tx)) {
+        c->idle_since_ns = now_ns;
+        if (c->timer_ns == TIME_NEVER)
+            c->timer_ns = now_ns + TX_BLOCK_IDLE_NS;
+    }
+}
+
+bool iscsi_tconn_tx_pending(const struct iscsi_tconn *c)
+{
+    return !c->closed && (!list_empty(&c->jobs) || !wire_tx_empty(&c->tx));
+}
+
+/* ---- time ---- */
+
+/* Deadlines are kept coarse: silence is measured when the timer fires, so that traffic does not
+ * move the timer with every PDU. */
+uint64_t iscsi_tconn_deadline(const struct iscsi_tconn *c)
+{
+    if (c->closed)
+        return TIME_NEVER;
+    if (c->login && !c->closing)
+        return c->started_ns + c->cfg.login_timeout_ns;
+    return c->timer_ns;
+}
+
+static void tick_full_feature(struct iscsi_tconn *c)
+{
+    uint64_t now = c->now_ns, next = TIME_NEVER;
+
+    if (c->tx.block && wire_tx_empty(&c->tx)) {
+        if (now >= c->idle_since_ns + TX_BLOCK_IDLE_NS)
+            wire_tx_shrink(&c->tx);
+        else
+            next = c->idle_since_ns + TX_BLOCK_IDLE_NS;
+    }
+    if (!c->cfg.nop_interval_ns) {
+        c->timer_ns = next;
+        return;
+    }
+    if (c->nop_sent_ns && c->last_rx_ns > c->nop_sent_ns)
+        c->nop_sent_ns = 0; /* any sign of life will do */
+    if (c->nop_sent_ns && now >= c->nop_sent_ns + c->cfg.nop_timeout_ns) {
+        tconn_close(c, USAN_ETIMEOUT, "no answer to a NOP-In");
+        return;
+    }
+    if (!c->nop_sent_ns && now >= c->last_rx_ns + c->cfg.nop_interval_ns)
+        tctl_ping(c);
+    next = time_min(next, c->nop_sent_ns ? c->nop_sent_ns + c->cfg.nop_timeout_ns
+                                         : c->last_rx_ns + c->cfg.nop_interval_ns);
+    c->timer_ns = next;
+}
+
+void iscsi_tconn_tick(struct iscsi_tconn *c, uint64_t now_ns)
+{
+    c->now_ns = now_ns;
+    if (c->closed)
+        return;
+    if (c->closing) {
+        if (!c->drain_ns)
+            c->drain_ns = now_ns + DRAIN_TIMEOUT_NS;
+        else if (now_ns >= c->drain_ns)
+            tconn_close(c, USAN_ETIMEOUT, "the initiator does not take the last answer");
+        c->timer_ns = c->drain_ns;
+        return;
+    }
+    if (c->login) {
+        if (now_ns >= c->started_ns + c->cfg.login_timeout_ns)
+            tconn_close(c, USAN_ETIMEOUT, "login timed out");
+        return;
+    }
+    if (now_ns >= c->timer_ns)
+        tick_full_feature(c);
+}
+
+/* ---- what the owner may look at ---- */
+
+const struct iscsi_params *iscsi_tconn_params(const struct iscsi_tconn *c)
+{
+    return &c->params;
+}
+
+struct iscsi_tsess *iscsi_tconn_session(const struct iscsi_tconn *c)
+{
+    return c->sess;
+}
+
+const char *iscsi_tconn_state(const struct iscsi_tconn *c)
+{
+    return iscsi_conn_state_name(c->state);
+}

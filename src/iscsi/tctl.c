@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* PDUs the target makes by itself: NOP-In, Reject, Async Message, Logout Response. */
+#include "iscsi/tconn.h"
+
+#include <assert.h>
+
+enum { /* 11.9.1 */
+       ASYNC_SCSI_EVENT = 0,
+       ASYNC_LOGOUT_REQUEST = 1,
+       ASYNC_DROP_CONNECTION = 2,
+       ASYNC_DROP_SESSION = 3,
+};
+
+enum { /* 11.14.1, 11.15.1 */
+       LOGOUT_CLOSE_SESSION = 0,
+       LOGOUT_CLOSE_CONNECTION = 1,
+       LOGOUT_RECOVERY = 2,
+       LOGOUT_RSP_OK = 0,
+       LOGOUT_RSP_NO_CID = 1,
+       LOGOUT_RSP_NO_RECOVERY = 2,
+};
+
+struct tctl *tctl_new(struct iscsi_tconn *conn, uint32_t data_len)
+{
+    struct tctl *ctl;
+
+    if (conn->ctl_count >= TCONN_CTL_MAX || conn->ctl_bytes + data_len > TCONN_CTL_BYTES_MAX) {
+        tconn_close(conn, USAN_ELIMIT, "the initiator does not read its answers");
+        return NULL;
+    }
+    ctl = alloc_get(conn->a, sizeof *ctl + data_len);
+    if (!ctl) {
+        tconn_close(conn, USAN_ENOMEM, "out of memory for an answer");
+        return NULL;
+    }
+    memset(ctl, 0, sizeof *ctl);
+    ctl->len = data_len;
+    ctl->takes_stat_sn = true;
+    list_init(&ctl->job.node);
+    return ctl;
+}
+
+void tctl_queue(struct iscsi_tconn *conn, struct tctl *ctl)
+{
+    conn->ctl_count++;
+    conn->ctl_bytes += ctl->len;
+    ctl->job.kind = TXJOB_CTL;
+    list_push_back(&conn->jobs, &ctl->job.node);
+    if (ctl->closes) {
+        conn->closing = true; /* nothing that comes after it matters */
+        conn->timer_ns = 0;
+    }
+}
+
+void tctl_sent(struct iscsi_tconn *conn, struct tctl *ctl)
+{
+    bool closes = ctl->closes;
+
+    conn->ctl_count--;
+    conn->ctl_bytes -= ctl->len;
+    alloc_put(conn->a, ctl);
+    if (closes)
+        tconn_close(conn, conn->close_err, conn->close_why);
+}
+
+void tctl_reject(struct iscsi_tconn *conn, enum iscsi_reject reason, const uint8_t *bhs)
+{
+    struct tctl *ctl = tctl_new(conn, ISCSI_BHS_LEN);
+    if (!ctl)
+        return;
+    pdu_reject(ctl->bhs, (uint8_t)reason, ISCSI_BHS_LEN);
+    memcpy(ctl->data, bhs, ISCSI_BHS_LEN);
+    tctl_queue(conn, ctl);
+}
+
+void tctl_nop_out(struct iscsi_tconn *conn, const uint8_t *bhs, const uint8_t *data, uint32_t len)
+{
+    uint32_t itt = bhs_itt(bhs);
+
+    if (itt == ISCSI_TAG_NONE) { /* the answer to a ping of ours, 11.18 */
+        conn->nop_sent_ns = 0;
+        return;
+    }
+    if (len > conn->params.tx_data_segment)
+        len = conn->params.tx_data_segment; /* 11.19: cut to what the initiator takes */
+    struct tctl *ctl = tctl_new(conn, len);
+    if (!ctl)
+        return;
+    pdu_nop_in(ctl->bhs, itt, ISCSI_TAG_NONE, bhs_lun(bhs), len);
+    if (len)
+        memcpy(ctl->data, data, len);
+    tctl_queue(conn, ctl);
+}
+
+void tctl_ping(struct iscsi_tconn *conn)
+{
+    struct tctl *ctl = tctl_new(conn, 0);
+    if (!ctl)
+        return;
+    if (++conn->nop_ttt == ISCSI_TAG_NONE)
+        conn->nop_ttt = 1;
+    pdu_nop_in(ctl->bhs, ISCSI_TAG_NONE, conn->nop_ttt, 0, 0);
+    ctl->takes_stat_sn = false; /* 11.19.2: StatSN is not advanced */
+    conn->nop_sent_ns = conn->now_ns;
+    tctl_queue(conn, ctl);
+}
+
+void tctl_logout(struct iscsi_tconn *conn, const uint8_t *bhs)
+{
+    const struct pdu_logout_request q = pdu_logout_request_decode(bhs);
+    uint8_t response = LOGOUT_RSP_OK;
+    bool ours = q.reason == LOGOUT_CLOSE_SESSION ||
+                (q.reason == LOGOUT_CLOSE_CONNECTION && q.cid == conn->cid);
+
+    if (q.reason > LOGOUT_RECOVERY) {
+        tctl_reject(conn, ISCSI_REJECT_INVALID_FIELD, bhs);
+        return;
+    }
+    if (q.reason == LOGOUT_RECOVERY) {
+        response = LOGOUT_RSP_NO_RECOVERY;
+    } else if (!ours) {
+        response = LOGOUT_RSP_NO_CID;
+        list_for_each (&conn->sess->conns, pos)
+            if (list_entry(pos, struct iscsi_tconn, node)->cid == q.cid)
+                response = LOGOUT_RSP_OK;
+    }
+    struct tctl *ctl = tctl_new(conn, 0);
+    if (!ctl)
+        return;
+    pdu_logout_response(ctl->bhs, bhs_itt(bhs), response, conn->params.time2wait,
+                        conn->params.time2retain);
+    if (ours) {
+        ctl->closes = true;
+        conn->close_err = 0;
+        conn->close_why = "logout";
+        tconn_event(conn, ISCSI_CONN_EV_LOGOUT_STARTED);
+    }
+    if (response == LOGOUT_RSP_OK &&
+        (!ours || (q.reason == LOGOUT_CLOSE_SESSION && conn->sess->conn_count > 1))) {
+        conn->report_logout_other = true;
+        conn->logout_cid = q.reason == LOGOUT_CLOSE_SESSION ? 0 : q.cid;
+    }
+    tctl_queue(conn, ctl);
+}
+
+static void async_message(struct iscsi_tconn *conn, uint64_t lun, uint8_t event, uint16_t p1,
+                          uint16_t p2, uint16_t p3, const void *sense, uint16_t sense_len)
+{
+    uint32_t len = sense_len ? 2u + sense_len : 0;
+
+    if (conn->closing || conn->login)
+        return;
+    struct tctl *ctl = tctl_new(conn, len);
+    if (!ctl)
+        return;
+    pdu_async(ctl->bhs, lun, event, p1, p2, p3, len);
+    if (len) {
+        be16_put(ctl->data, sense_len);
+        memcpy(ctl->data + 2, sense, sense_len);
+    }
+    tctl_queue(conn, ctl);
+}
+
+void iscsi_tconn_ask_logout(struct iscsi_tconn *conn, uint16_t seconds)
+{
+    async_message(conn, 0, ASYNC_LOGOUT_REQUEST, 0, 0, seconds, NULL, 0);
+    tconn_event(conn, ISCSI_CONN_EV_LOGOUT_ASKED);
+}
+
+void iscsi_tconn_announce_drop(struct iscsi_tconn *conn, bool whole_session)
+{
+    async_message(conn, 0, whole_session ? ASYNC_DROP_SESSION : ASYNC_DROP_CONNECTION, conn->cid,
+                  conn->params.time2wait, conn->params.time2retain, NULL, 0);
+}
+
+void iscsi_tconn_scsi_event(struct iscsi_tconn *conn, uint64_t lun, const void *sense,
+                            uint16_t sense_len)
+{
+    async_message(conn, lun, ASYNC_SCSI_EVENT, 0, 0, 0, sense, sense_len);
+}

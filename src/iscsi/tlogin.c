@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The login phase of a connection: PDUs and events around the negotiation of login.c. */
+#include "iscsi/tconn.h"
+
+#include <assert.h>
+
+static void login_done(struct iscsi_tconn *conn)
+{
+    struct iscsi_tsess *s = conn->sess;
+
+    conn->params = *iscsi_login_params(conn->login);
+    if (s->conn_count == 1)
+        s->params = conn->params;
+    iscsi_login_free(conn->login);
+    conn->login = NULL;
+    tconn_event(conn, ISCSI_CONN_EV_LOGIN_OK);
+    tsess_event(s, ISCSI_SESS_EV_CONN_LOGGED_IN);
+    /* Digests are in force from the first PDU after the final Login Response, 6.3. That one is on
+     * the wire already. */
+    conn->rx.header_digest = conn->tx.header_digest = conn->params.header_digest;
+    conn->rx.data_digest = conn->tx.data_digest = conn->params.data_digest;
+    conn->report_logged_in = true;
+}
+
+static void send_response(struct iscsi_tconn *conn)
+{
+    struct iscsi_login_rsp r;
+
+    iscsi_login_response(conn->login, &r);
+    struct tctl *ctl = tctl_new(conn, (uint32_t)r.text_len);
+    if (!ctl)
+        return;
+    const struct pdu_login_response p = {
+        .transit = r.transit,
+        .cont = r.cont,
+        .csg = r.csg,
+        .nsg = r.nsg,
+        .version_max = r.version_max,
+        .version_active = r.version_active,
+        .isid = conn->isid,
+        .tsih = conn->sess && iscsi_login_finished(conn->login) ? conn->sess->tsih : conn->tsih,
+        .status = r.status,
+    };
+    pdu_login_response_encode(ctl->bhs, conn->login_itt, ctl->len, &p);
+    if (r.text_len)
+        memcpy(ctl->data, r.text, r.text_len);
+    if (r.status >> 8) {
+        ctl->closes = true;
+        conn->close_err = r.status >> 8 == 1 ? 0 : USAN_EAUTH;
+        conn->close_why = r.status >> 8 == 1 ? "login redirected" : "login refused";
+        ctl->takes_stat_sn = false; /* 11.13.4: StatSN is not valid then */
+        tconn_event(conn, ISCSI_CONN_EV_LOGIN_FAILED);
+    }
+    bool done = iscsi_login_finished(conn->login);
+    tctl_queue(conn, ctl);
+    ttask_fill_wire(conn);
+    if (done && !conn->closing)
+        login_done(conn);
+}
+
+static void act_on(struct iscsi_tconn *conn, enum iscsi_login_want want)
+{
+    if (want == ISCSI_LOGIN_WANT_RESPOND)
+        send_response(conn);
+    else
+        conn->login_event = (int)want;
+}
+
+void tlogin_request(struct iscsi_tconn *conn, const uint8_t *bhs, const void *text, size_t len)
+{
+    const struct pdu_login_request q = pdu_login_request_decode(bhs);
+    struct iscsi_login_req req = {
+        .transit = q.transit,
+        .cont = q.cont,
+        .csg = q.csg,
+        .nsg = q.nsg,
+        .version_max = q.version_max,
+        .version_min = q.version_min,
+        .tsih = q.tsih,
+        .cid = q.cid,
+        .text = text,
+        .text_len = len,
+    };
+    memcpy(req.isid, q.isid, sizeof req.isid);
+    if (!conn->leading_cmd_sn_known) {
+        conn->leading_cmd_sn_known = true;
+        conn->first_cmd_sn = bhs_cmd_sn(bhs);
+        conn->cid = q.cid;
+        conn->tsih = q.tsih;
+        memcpy(conn->isid, q.isid, sizeof conn->isid);
+        /* "The initiator ... ExpStatSN": our StatSN starts where it expects it, 11.12.9 */
+        conn->stat_sn = conn->exp_stat_sn;
+        tconn_event(conn, ISCSI_CONN_EV_LOGIN_STARTED);
+    }
+    conn->login_itt = bhs_itt(bhs);
+    act_on(conn, iscsi_login_request(conn->login, &req));
+}
+
+bool tlogin_event(struct iscsi_tconn *conn, struct iscsi_event *ev)
+{
+    int want = conn->login_event;
+
+    if (conn->report_logged_in) {
+        conn->report_logged_in = false;
+        ev->type = ISCSI_EV_LOGGED_IN;
+        return true;
+    }
+    if (want < 0)
+        return false;
+    conn->login_event = -1;
+    conn->login_waits = true;
+    switch ((enum iscsi_login_want)want) {
+    case ISCSI_LOGIN_WANT_TARGET:
+        ev->type = ISCSI_EV_LOGIN_TARGET;
+        break;
+    case ISCSI_LOGIN_WANT_USER:
+        ev->type = ISCSI_EV_LOGIN_USER;
+        break;
+    case ISCSI_LOGIN_WANT_BIND:
+        ev->type = ISCSI_EV_LOGIN_BIND;
+        break;
+    case ISCSI_LOGIN_WANT_RESPOND:
+    default:
+        assert(!"a response is no event");
+    }
+    ev->initiator_name = iscsi_login_initiator_name(conn->login);
+    ev->target_name = iscsi_login_target_name(conn->login);
+    ev->user = iscsi_login_user(conn->login);
+    ev->discovery = conn->discovery = iscsi_login_discovery(conn->login);
+    ev->isid = conn->isid;
+    ev->tsih = conn->tsih;
+    ev->cid = conn->cid;
+    return true;
+}
+
+void iscsi_tconn_login_accept(struct iscsi_tconn *conn, const struct iscsi_auth *auth,
+                              const char *target_alias)
+{
+    if (!conn->login_waits || conn->closed)
+        return;
+    conn->login_waits = false;
+    act_on(conn, iscsi_login_accept(conn->login, auth, target_alias));
+}
+
+void iscsi_tconn_login_secret(struct iscsi_tconn *conn, const struct iscsi_auth *auth)
+{
+    if (!conn->login_waits || conn->closed)
+        return;
+    conn->login_waits = false;
+    act_on(conn, iscsi_login_secret(conn->login, auth));
+}
+
+void iscsi_tconn_login_redirect(struct iscsi_tconn *conn, const char *address, bool permanent)
+{
+    if (!conn->login_waits || conn->closed)
+        return;
+    conn->login_waits = false;
+    act_on(conn, iscsi_login_redirect(conn->login, address, permanent));
+}
+
+void iscsi_tconn_login_reject(struct iscsi_tconn *conn, uint16_t status)
+{
+    if (!conn->login_waits || conn->closed)
+        return;
+    conn->login_waits = false;
+    act_on(conn, iscsi_login_reject(conn->login, status));
+}
+
+void iscsi_tconn_bind(struct iscsi_tconn *conn, struct iscsi_tsess *sess)
+{
+    if (!conn->login_waits || conn->closed)
+        return;
+    conn->login_waits = false;
+    assert(!conn->sess);
+    conn->sess = sess;
+    list_push_back(&sess->conns, &conn->node);
+    sess->conn_count++;
+    if (sess->conn_count == 1)
+        tsess_event(sess, ISCSI_SESS_EV_CONN_IN_LOGIN);
+    act_on(conn, iscsi_login_bound(conn->login));
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Text requests in full feature phase (RFC 7143 11.10, 11.11): SendTargets and negotiation. */
+#include "iscsi/tconn.h"
+
+#include <assert.h>
+
+enum {
+    TEXT_OUT_MAX = 8 << 20, /* a SendTargets answer, e.g. 30,000 targets */
+    NEGOTIATED_MAX = 4096,  /* answers to the other keys of a request */
+};
+
+void ttext_abandon(struct iscsi_tconn *conn)
+{
+    alloc_put(conn->a, conn->text_in);
+    alloc_put(conn->a, conn->text_out);
+    conn->text_in = conn->text_out = NULL;
+    conn->text_in_len = conn->text_out_len = conn->text_out_pos = 0;
+    conn->text_ttt = ISCSI_TAG_NONE;
+    conn->text_targets = false;
+}
+
+/* Room for `more` bytes at the end of text_out. */
+static bool out_reserve(struct iscsi_tconn *conn, size_t more)
+{
+    size_t need = conn->text_out_len + more, cap = 4096;
+
+    while (cap < conn->text_out_len)
+        cap *= 2;
+    if (conn->text_out && need <= cap)
+        return true;
+    while (cap < need)
+        cap *= 2;
+    if (cap > TEXT_OUT_MAX)
+        return false;
+    char *p = alloc_get(conn->a, cap);
+    if (!p)
+        return false;
+    if (conn->text_out_len)
+        memcpy(p, conn->text_out, conn->text_out_len);
+    alloc_put(conn->a, conn->text_out);
+    conn->text_out = p;
+    return true;
+}
+
+static void out_pair(struct iscsi_tconn *conn, const char *key, const char *value)
+{
+    size_t kl = strlen(key), vl = strlen(value);
+
+    if (!out_reserve(conn, kl + vl + 2)) {
+        tconn_close(conn, USAN_ENOMEM, "no memory for a text answer");
+        return;
+    }
+    char *p = conn->text_out + conn->text_out_len;
+    memcpy(p, key, kl);
+    p[kl] = '=';
+    memcpy(p + kl + 1, value, vl + 1);
+    conn->text_out_len += kl + vl + 2;
+}
+
+/* Send what fits into one PDU. More: the initiator asks for it with an empty request (11.10.4). */
+static void send_piece(struct iscsi_tconn *conn, uint32_t itt, uint64_t lun)
+{
+    size_t left = conn->text_out_len - conn->text_out_pos;
+    uint32_t len =
+        left < conn->params.tx_data_segment ? (uint32_t)left : conn->params.tx_data_segment;
+    bool last = len == left;
+    struct tctl *ctl = tctl_new(conn, len);
+    if (!ctl)
+        return;
+    if (!last && conn->text_ttt == ISCSI_TAG_NONE)
+        conn->text_ttt = 0x74780000u | (conn->stat_sn & 0xffff);
+    pdu_text_response(ctl->bhs, itt, last ? ISCSI_TAG_NONE : conn->text_ttt, lun, last, !last, len);
+    if (len)
+        memcpy(ctl->data, conn->text_out + conn->text_out_pos, len);
+    conn->text_out_pos += len;
+    tctl_queue(conn, ctl);
+    if (last)
+        ttext_abandon(conn);
+}
+
+/* Take the SendTargets pair out of the request; its value, or NULL. */
+static const char *take_send_targets(char *text, size_t *len)
+{
+    static const char key[] = "SendTargets=";
+    size_t kl = sizeof key - 1;
+
+    for (size_t i = 0; i < *len; i += strlen(text + i) + 1) {
+        size_t n = strlen(text + i) + 1;
+        if (n <= kl || memcmp(text + i, key, kl) != 0)
+            continue;
+        /* to the end, behind what is left for the negotiation */
+        for (size_t k = 0; k < n; k++) { /* rotate by one; texts are short */
+            char c = text[i];
+            memmove(text + i, text + i + 1, *len - i - 1);
+            text[*len - 1] = c;
+        }
+        *len -= n;
+        return text + *len + kl;
+    }
+    return NULL;
+}
+
+static bool text_complete(struct iscsi_tconn *conn, struct iscsi_event *ev)
+{
+    char *text = conn->text_in;
+    size_t len = conn->text_in_len, out_len = 0;
+
+    if (len > 0 && text[len - 1] != '\0') {
+        tconn_close(conn, USAN_EPROTO, "text request does not end with a NUL");
+        return false;
+    }
+    const char *targets = take_send_targets(text, &len);
+    if (!out_reserve(conn, NEGOTIATED_MAX)) {
+        tconn_close(conn, USAN_ENOMEM, "no memory for a text answer");
+        return false;
+    }
+    if (len > 0 && iscsi_text_negotiate(text, len, &conn->cfg.params, &conn->params, conn->text_out,
+                                        NEGOTIATED_MAX, &out_len)) {
+        tconn_close(conn, USAN_EPROTO, "malformed text request");
+        return false;
+    }
+    conn->text_out_len = out_len;
+    if (!targets) {
+        send_piece(conn, conn->text_itt, 0);
+        return false;
+    }
+    conn->text_targets = true;
+    ev->type = ISCSI_EV_SEND_TARGETS;
+    /* "All" is for discovery sessions (13.3); a normal session learns of its own target. */
+    ev->send_targets = !conn->discovery && strcmp(targets, "All") == 0 ? "" : targets;
+    return true;
+}
+
+bool ttext_request(struct iscsi_tconn *conn, const uint8_t *bhs, const char *text, size_t len,
+                   struct iscsi_event *ev)
+{
+    uint32_t ttt = bhs_ttt(bhs);
+
+    if (ttt == ISCSI_TAG_NONE) {
+        ttext_abandon(conn);
+    } else if (ttt != conn->text_ttt || conn->text_itt != bhs_itt(bhs)) {
+        tctl_reject(conn, ISCSI_REJECT_INVALID_FIELD, bhs);
+        return false;
+    }
+    conn->text_itt = bhs_itt(bhs);
+    if (conn->text_out && ttt != ISCSI_TAG_NONE && len == 0) {
+        send_piece(conn, conn->text_itt, bhs_lun(bhs));
+        return false;
+    }
+    if (conn->text_in_len + len > ISCSI_TEXT_MAX) {
+        tctl_reject(conn, ISCSI_REJECT_OUT_OF_RESOURCES, bhs);
+        ttext_abandon(conn);
+        return false;
+    }
+    if (!conn->text_in)
+        conn->text_in = alloc_get(conn->a, ISCSI_TEXT_MAX + 1);
+    if (!conn->text_in) {
+        tconn_close(conn, USAN_ENOMEM, "no memory for a text request");
+        return false;
+    }
+    if (len)
+        memcpy(conn->text_in + conn->text_in_len, text, len);
+    conn->text_in_len += len;
+    if (!pdu_text_request_cont(bhs))
+        return text_complete(conn, ev);
+
+    struct tctl *ctl = tctl_new(conn, 0); /* go on, 11.10.2 */
+    if (!ctl)
+        return false;
+    if (conn->text_ttt == ISCSI_TAG_NONE)
+        conn->text_ttt = 0x74780000u | (conn->stat_sn & 0xffff);
+    pdu_text_response(ctl->bhs, conn->text_itt, conn->text_ttt, bhs_lun(bhs), false, false, 0);
+    tctl_queue(conn, ctl);
+    return false;
+}
+
+void iscsi_tconn_target_record(struct iscsi_tconn *conn, const char *name,
+                               const char *const *addresses)
+{
+    if (!conn->text_targets)
+        return;
+    out_pair(conn, "TargetName", name);
+    for (; *addresses && !conn->closed; addresses++)
+        out_pair(conn, "TargetAddress", *addresses);
+}
+
+void iscsi_tconn_targets_end(struct iscsi_tconn *conn)
+{
+    if (!conn->text_targets)
+        return;
+    conn->text_targets = false;
+    send_piece(conn, conn->text_itt, 0);
+}
