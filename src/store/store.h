@@ -13,15 +13,16 @@
 
 #include "base/bio.h"
 #include "base/err.h"
+#include "io/loop.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
-struct loop;
 struct store;
 struct store_channel;
+struct store_emu;
 
 /* What a store can do; filled by open, changed only by a resize. */
 struct store_info {
@@ -35,7 +36,9 @@ struct store_info {
     bool volatile_cache;       /* completed writes need FLUSH or FUA to be durable */
     bool rotational;
     bool read_only;
-    bool can_map_status;
+    bool can_map_status;        /* else everything counts as mapped */
+    bool can_write_zeroes;      /* else store.c writes zeroes, also when it answers ENOTSUP */
+    bool can_fua;               /* honours BIO_F_FUA, else store.c flushes after the request */
     bool can_compare_and_write; /* natively atomic, also between nodes */
     bool can_lend;              /* honours BIO_F_LEND */
     bool can_grant;             /* has a write_grant op */
@@ -56,8 +59,8 @@ struct store_opt {
 /* One option a back end understands; for parsing, help text and man pages. */
 struct store_opt_desc {
     const char *key;
-    const char *type; /* "size", "bool", "uint", "text", "time" */
-    const char *def;
+    const char *type; /* "size", "bool", "uint", "text", "time", "ratio" (0 to 1); see opt.h */
+    const char *def;  /* as if it had been given; "" = the help text says */
     const char *help;
 };
 
@@ -91,11 +94,13 @@ struct store_ops {
     /* required. Start the request. Complete it with store_complete(), now or later. */
     void (*submit)(struct store_channel *ch, struct bio *bio);
 
-    /* optional: the memory lent with this bio is no longer read by anyone. */
+    /* optional: the memory lent with this bio is no longer read by anyone. The bio may be a copy
+     * of the one that was submitted (a filter made it); it has the same off, len, iov, iovcnt,
+     * lent and store_priv. The same goes for write_revoke and the WRITE of a grant. */
     void (*lend_end)(struct store_channel *ch, struct bio *bio);
     /* optional: hand out memory in which the payload of a WRITE of [bio->off, +len) can be
      * built, so that the write needs no copy. Sets iov/iovcnt and bio->lent. Returns 0, or
-     * -USAN_E... when the caller has to use memory of its own. */
+     * USAN_E... when the caller has to use memory of its own. */
     int (*write_grant)(struct store_channel *ch, struct bio *bio);
     /* optional: give granted memory back without writing. */
     void (*write_revoke)(struct store_channel *ch, struct bio *bio);
@@ -117,10 +122,14 @@ struct store_channel {
     const struct store_ops *ops;
     struct store *store;
     struct loop *loop;
-    struct store_channel *lower; /* NULL for a back end */
-    uint32_t in_flight;          /* kept by store.c */
-    struct list done;            /* bios completed, not yet handed back; kept by store.c */
-    struct list done_node;       /* in the loop's list of channels with completions */
+    struct store_channel *lower; /* set by channel_open of a filter; NULL for a back end */
+
+    /* kept by store.c */
+    uint32_t in_flight;         /* bios submitted and not yet handed back */
+    uint32_t held;              /* lends and grants that are not given back */
+    struct list done;           /* bios completed, not yet handed back */
+    struct loop_work done_work; /* queued while `done` is not empty */
+    struct store_emu *spare;    /* records for emulated requests */
 };
 
 /* Every back end and filter that is built in; ends with NULL. */
@@ -138,33 +147,48 @@ const struct store_ops *store_find_ops(const char *name);
  */
 USAN_MUST_CHECK
 int store_open_spec(const char *spec, bool read_only, struct store **ret_store, struct err_text *e);
-/* s may be NULL. */
+/* Open one back end or filter; its options are checked against its table first. */
+USAN_MUST_CHECK
+int store_open_one(const struct store_ops *ops, const struct store_open *how,
+                   struct store **ret_store, struct err_text *e);
+/* All channels are closed. s may be NULL. */
 void store_close(struct store *s);
 
 USAN_MUST_CHECK
 int store_channel_open(struct store *s, struct loop *loop, struct store_channel **ret_ch);
-/* Asserts that nothing is in flight. ch may be NULL. */
+/* Asserts that nothing is in flight, lent or granted. ch may be NULL. */
 void store_channel_close(struct store_channel *ch);
 
 /*
  * Start a request; bio->done is called later from the channel's loop (never from in here), once,
- * whatever happens. Range or alignment errors come back as bio->err too.
+ * whatever happens. Fields that are not set for the request are zero.
  *
- * A READ with iovcnt 0 and BIO_F_LEND is answered in memory of the store when info.can_lend: on
- * done, iov/iovcnt describe it and the submitter must call store_lend_end(). The memory does not
+ * bio->err: 0, or ERANGE (past the end), EINVAL (not in whole blocks, or longer than
+ * max_io_bytes), ERDONLY, ENOTSUP (the store cannot do it), ENOSPC, EIO (see err_off),
+ * EMISCOMPARE (likewise), ENOMEM, ECLOSED (the device is gone).
+ *
+ * A READ with iovcnt 0 and BIO_F_LEND is answered in memory of the store when info.can_lend (else
+ * it fails with ENOTSUP): on done, iov/iovcnt describe it and the submitter must call
+ * store_lend_end(), and leaves the bio and its iovecs as they are until then. The memory does not
  * change while it is lent.
  *
- * A WRITE whose iov came from store_write_grant() consumes the grant, also when it fails.
+ * A WRITE whose iov came from store_write_grant() consumes the grant, also when it fails. It has
+ * the off, len, iov and iovcnt of the grant.
  */
 void store_submit(struct store_channel *ch, struct bio *bio);
+/* Does nothing for a READ that failed or was empty. */
 void store_lend_end(struct store_channel *ch, struct bio *bio);
+/* ENOTSUP when the range does not suit, ENOMEM; both mean: use other memory. */
 USAN_MUST_CHECK
 int store_write_grant(struct store_channel *ch, struct bio *bio);
 void store_write_revoke(struct store_channel *ch, struct bio *bio);
 
 USAN_MUST_CHECK
 int store_resize(struct store *s, uint64_t size_bytes, struct err_text *e);
+/* Of the back end at the bottom, or of the first filter that keeps account of its own. */
 void store_space(struct store *s, struct store_space *ret_space);
+/* Lines "name.key value" of every layer that counts, topmost first. */
+void store_stats(struct store *s, FILE *out);
 
 /* For back ends: the request is finished (bio->err set). May be called from inside submit. */
 void store_complete(struct store_channel *ch, struct bio *bio, int err);
