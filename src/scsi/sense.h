@@ -30,6 +30,7 @@ enum {
     X(ALUA_TRANSITION, 0x2, 0x04, 0x0a)                                                            \
     X(ALUA_STANDBY, 0x2, 0x04, 0x0b)                                                               \
     X(ALUA_UNAVAILABLE, 0x2, 0x04, 0x0c)                                                           \
+    X(LOGICAL_UNIT_OFFLINE, 0x2, 0x04, 0x12)                                                       \
     X(SANITIZE_IN_PROGRESS, 0x2, 0x04, 0x1b)                                                       \
     X(MEDIUM_NOT_PRESENT, 0x2, 0x3a, 0x00)                                                         \
     X(WRITE_ERROR, 0x3, 0x0c, 0x00)                                                                \
@@ -40,7 +41,10 @@ enum {
     X(PARAMETER_LIST_LENGTH_ERROR, 0x5, 0x1a, 0x00)                                                \
     X(INVALID_OPCODE, 0x5, 0x20, 0x00)                                                             \
     X(LBA_OUT_OF_RANGE, 0x5, 0x21, 0x00)                                                           \
+    X(UNSUPPORTED_TOKEN_TYPE, 0x5, 0x23, 0x01)                                                     \
     X(INVALID_TOKEN, 0x5, 0x23, 0x04)                                                              \
+    X(TOKEN_CORRUPT, 0x5, 0x23, 0x05)                                                              \
+    X(TOKEN_REVOKED, 0x5, 0x23, 0x06)                                                              \
     X(INVALID_FIELD_IN_CDB, 0x5, 0x24, 0x00)                                                       \
     X(LUN_NOT_SUPPORTED, 0x5, 0x25, 0x00)                                                          \
     X(INVALID_FIELD_IN_PARAMETER_LIST, 0x5, 0x26, 0x00)                                            \
@@ -49,15 +53,21 @@ enum {
     X(UNSUPPORTED_TARGET_DESCRIPTOR, 0x5, 0x26, 0x07)                                              \
     X(TOO_MANY_SEGMENT_DESCRIPTORS, 0x5, 0x26, 0x08)                                               \
     X(UNSUPPORTED_SEGMENT_DESCRIPTOR, 0x5, 0x26, 0x09)                                             \
+    X(INLINE_DATA_LENGTH_EXCEEDED, 0x5, 0x26, 0x0b)                                                \
     X(SAVING_NOT_SUPPORTED, 0x5, 0x39, 0x00)                                                       \
     X(MEDIUM_REMOVAL_PREVENTED, 0x5, 0x53, 0x02)                                                   \
+    X(INSUFFICIENT_RESOURCES, 0x5, 0x55, 0x03)                                                     \
     X(INSUFFICIENT_REGISTRATION_RESOURCES, 0x5, 0x55, 0x04)                                        \
     X(INVALID_FIELD_IN_IU, 0xb, 0x0e, 0x03)                                                        \
     X(WRITE_PROTECTED, 0x7, 0x27, 0x00)                                                            \
     X(SOFTWARE_WRITE_PROTECTED, 0x7, 0x27, 0x02)                                                   \
     X(SPACE_ALLOCATION_FAILED, 0x7, 0x27, 0x07)                                                    \
+    X(COPY_ABORTED, 0xa, 0x00, 0x00)                                                               \
+    X(THIRD_PARTY_DEVICE_FAILURE, 0xa, 0x0d, 0x01)                                                 \
     X(COPY_TARGET_NOT_REACHABLE, 0xa, 0x0d, 0x02)                                                  \
     X(COPY_TARGET_WRONG_TYPE, 0xa, 0x0d, 0x03)                                                     \
+    X(COPY_TARGET_DATA_UNDERRUN, 0xa, 0x0d, 0x04)                                                  \
+    X(UNEXPECTED_INEXACT_SEGMENT, 0xa, 0x26, 0x0a)                                                 \
     X(COMMAND_ABORTED, 0xb, 0x00, 0x00)                                                            \
     X(DATA_PHASE_CRC_ERROR, 0xb, 0x47, 0x01)                                                       \
     X(PROTOCOL_SERVICE_CRC_ERROR, 0xb, 0x47, 0x05)                                                 \
