@@ -41,7 +41,9 @@ int loop_new(const struct loop_config *cfg, struct loop **ret_loop, struct err_t
 void loop_free(struct loop *loop);
 /* "io_uring" or "epoll". */
 const char *loop_engine_name(const struct loop *loop);
-/* Run until loop_stop(). */
+/* Run until loop_stop(); at once back if that was called before. Always by the same thread, which
+ * need not be the one that called loop_new(). Descriptors may be added and requests submitted
+ * before by another thread. */
 void loop_run(struct loop *loop);
 /* From any thread or signal handler. */
 void loop_stop(struct loop *loop);
@@ -50,21 +52,22 @@ uint64_t loop_now(const struct loop *loop);
 
 /* ---- file descriptors ---- */
 
+/* HUP: error or both directions closed; reported without being asked for, together with what is
+ * wanted, and again and again until the owner deletes the descriptor. */
 enum { LOOP_IN = 1u << 0, LOOP_OUT = 1u << 1, LOOP_HUP = 1u << 2 };
 
 /* Embedded by the owner, who keeps it in place until loop_fd_del(). */
 struct loop_fd {
     int fd;          /* borrowed; non-blocking */
-    uint32_t events; /* wanted: LOOP_IN | LOOP_OUT; level triggered */
+    uint32_t events; /* wanted: LOOP_IN | LOOP_OUT; level triggered; 0 = paused */
     /* Bytes may be there (also called speculatively while spinning: expect EAGAIN). Returns true
      * if it did useful work. It may delete any loop_fd, this one included. */
     bool (*ready)(struct loop_fd *lfd, uint32_t events);
     /* kept by the loop */
-    struct list node;
-    struct list hot_node;
-    uint64_t hot_ns;
-    uint32_t armed;
-    uint32_t gen;
+    struct list node; /* in the engine's list of those the kernel has to be told about */
+    bool hot;         /* among the few that a spinning loop calls directly */
+    uint64_t hot_ns;  /* when it last did useful work */
+    uint32_t armed;   /* events the kernel watches */
     struct loop *loop;
     void *engine_priv;
 };
@@ -73,7 +76,8 @@ USAN_MUST_CHECK
 int loop_fd_add(struct loop *loop, struct loop_fd *lfd);
 /* After changing lfd->events. */
 void loop_fd_update(struct loop_fd *lfd);
-/* The owner may free lfd and close the descriptor afterwards. */
+/* The owner may free lfd and close the descriptor afterwards; not before, or the kernel would go
+ * on watching. No effect on one that was zero-initialised and never added. */
 void loop_fd_del(struct loop_fd *lfd);
 
 /* ---- timers ---- */
