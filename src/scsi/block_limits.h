@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Limits of the disk commands: enforced by the handlers and published in the Block Limits VPD page
- * (B0h, SBC-4 6.6.4), the Logical Block Provisioning page (B2h) and the Block Device
+ * (B0h, SBC-4), the Logical Block Provisioning page (B2h) and the Block Device
  * Characteristics page (B1h), so that both read the same numbers. Internal to src/scsi.
  */
 #ifndef USAN_SCSI_BLOCK_LIMITS_H
