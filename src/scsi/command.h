@@ -51,7 +51,24 @@ extern const struct scsi_command scsi_reserve_commands[]; /* reserve.c, persist.
 extern const struct scsi_command scsi_copy_commands[];    /* xcopy.c, rod_token.c */
 extern const struct scsi_command scsi_alua_commands[];    /* alua.c */
 
-/* NULL: no such opcode; *ret_bad_sa tells that the opcode exists with other service actions. */
+/* Commands of one logical unit, ordered by opcode, then by service action. */
+struct scsi_index {
+    uint16_t first[257]; /* commands of opcode i: [first[i], first[i + 1]) */
+    const struct scsi_command *cmd[];
+};
+
+/* What a unit with this configuration has (SCSI_CF_REMOVABLE, SCSI_CF_THIN). NULL when out of
+ * memory; released with alloc_put. */
+struct scsi_index *scsi_index_new(const struct scsi_lu_config *cfg, const struct alloc *a);
+/* Never NULL: an unknown opcode or service action yields an entry that answers so. cdb has at least
+ * 16 bytes. */
+const struct scsi_command *scsi_index_find(const struct scsi_index *ix, const uint8_t *cdb,
+                                           size_t cdb_len);
+/* The CONTROL byte's place in a CDB (SPC-6 4.2). */
+unsigned scsi_cdb_control(const struct scsi_command *cmd);
+
+/* Search all tables, whatever the unit; for when there is none.
+ * NULL: no such opcode; *ret_bad_sa tells that the opcode exists with other service actions. */
 const struct scsi_command *scsi_command_find(const uint8_t *cdb, size_t cdb_len, bool *ret_bad_sa);
 
 #endif

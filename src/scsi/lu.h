@@ -17,6 +17,9 @@
 struct scsi_pr;     /* persist.c: registrations and reservation */
 struct scsi_tokens; /* rod_token.c */
 struct scsi_modes;  /* mode.c: current, changeable, default and saved pages */
+struct scsi_copies; /* copy_result.c: what RECEIVE COPY RESULTS asks for */
+struct scsi_index;  /* command.c: the commands this unit has, by opcode */
+struct scsi_erase;  /* erase.c: SANITIZE or FORMAT UNIT under way */
 
 struct scsi_alua_group {
     uint16_t id;
@@ -36,40 +39,66 @@ struct scsi_lu {
     struct scsi_lu_config cfg; /* [X]: block_count; the rest [C] */
     void *user;                /* [C] */
 
-    atomic_uint gate;       /* 0 = open, else 1 + index of the lane that holds it */
-    _Atomic uint64_t kicks; /* lanes to be polled by their reactors */
-    struct scsi_lane *lanes[SCSI_MAX_LANES];
+    struct scsi_index *index; /* [C] */
+
+    atomic_uint gate;         /* 0 = open, else 1 + index of the lane that holds it; lane.h */
+    _Atomic uint64_t kicks;   /* lanes to be polled by their reactors */
+    _Atomic uint64_t waiting; /* lanes to be kicked when the gate opens */
+    atomic_uint acks;         /* lanes that have still to do what `abort` asks */
+    struct scsi_lane *_Atomic lanes[SCSI_MAX_LANES];
+    struct {                         /* set by the gate's holder before it asks other lanes */
+        const struct scsi_nexus *by; /* its tasks are not "aborted by another nexus" */
+        struct scsi_itl *itl;        /* NULL = all */
+        bool tas;                    /* others' tasks end with TASK ABORTED */
+        bool reset;                  /* LOGICAL UNIT RESET: all of all, silently */
+    } abort;
 
     struct list itls; /* struct scsi_itl.lu_node, of all lanes [X] */
 
-    struct scsi_pr *pr;                                  /* [X] NULL until the first registration */
-    struct scsi_itl *reserved_by;                        /* [X] RESERVE(6)/(10) */
-    struct scsi_modes *modes;                            /* [X] */
-    struct scsi_tokens *tokens;                          /* [X] NULL until the first token */
+    struct scsi_pr *pr;           /* [X] NULL until the first registration */
+    struct scsi_itl *reserved_by; /* [X] RESERVE(6)/(10) */
+    struct scsi_modes *modes;     /* [X] */
+    atomic_bool d_sense;          /* D_SENSE of the Control mode page; also read outside sections */
+    struct scsi_tokens *tokens;   /* [X] NULL until the first token */
     struct scsi_alua_group groups[SCSI_ALUA_GROUPS_MAX]; /* [X] */
     unsigned group_count;
+    bool alua_limits; /* [X] a group is in neither of the active states; alua.c */
 
-    bool ejected;                             /* [X] no medium */
-    bool stopped;                             /* [X] START STOP UNIT start = 0 */
-    uint32_t prevent_count;                   /* [X] nexuses with PREVENT set */
-    uint8_t busy_kind;                        /* [X] enum scsi_busy; erase.c, format.c */
-    bool sanitize_failed;                     /* [X] only SANITIZE and a few others are accepted */
-    _Atomic uint32_t progress;                /* of busy_kind, 0..65535 */
+    bool ejected;               /* [X] no medium */
+    bool stopped;               /* [X] START STOP UNIT start = 0 */
+    uint32_t prevent_count;     /* [X] nexuses with PREVENT set */
+    uint8_t busy_kind;          /* [X] enum scsi_busy; erase.c, format.c */
+    bool sanitize_failed;       /* [X] only SANITIZE and a few others are accepted */
+    bool sanitize_unrestricted; /* [X] and SANITIZE exit failure mode may end that (AUSE) */
+    struct scsi_erase *erase;   /* [X] what busy_kind tells of; erase.c */
+    _Atomic uint32_t progress;  /* of busy_kind, 0..65535 */
     _Atomic uint64_t used_bytes, avail_bytes; /* space, see scsi_lu_set_space */
-    bool threshold_hit;                       /* [X] soft threshold already reported */
+    atomic_bool threshold_hit;                /* soft threshold already reported */
     uint32_t generation; /* [X] of the mode pages and designators; for log pages */
+    uint64_t past[4];    /* [X] reads, writes, read_bytes, write_bytes of lanes that are gone */
 };
 
 struct scsi_lane {
     struct scsi_lu *lu;  /* [C] */
     unsigned index;      /* [C] */
     atomic_uint inside;  /* commands in the section */
+    bool closed;         /* changes are to be made first: nobody enters the section [L] */
+    uint8_t gate_use;    /* enum scsi_gate_use, lane.h [L] */
+    bool gate_wait;      /* the gate is ours but not all is quiet yet [L] */
+    bool size_pending;   /* scsi_lu_set_block_count has not taken effect yet [L] */
+    bool size_late;      /* it has, since it returned EAGAIN [L] */
+    bool space_pending;  /* the thin threshold is to be reported [L] */
+    bool lock_wanted;    /* scsi_lane_lock returned EAGAIN [L] */
+    bool ack_due;        /* lu->acks is to be counted down when `marked` is 0 [L] */
+    unsigned marked;     /* aborted tasks that have I/O under way [L] */
     struct list blocked; /* tasks waiting for the gate, oldest first [L] */
     struct list ready;   /* tasks to be handed out by scsi_lane_next [L] */
     struct list itls;    /* scsi_itl.lane_node [L] */
+    struct list changes; /* scsi_itl.change_node: to be made by this lane with the gate held [L] */
+    uint64_t new_block_count; /* [L] */
     /* Asked of this lane by the gate's holder; see lane.c. */
     _Atomic uint32_t asks;
-    /* counters of this lane, for LOG SENSE and metrics [L] */
+    /* counters of this lane, for LOG SENSE and metrics; changed inside a section [L] */
     uint64_t reads, writes, read_bytes, write_bytes;
     struct scsi_task *holder; /* [L] the task that holds, or waits for, the gate */
 };
@@ -83,8 +112,12 @@ struct scsi_nexus {
     uint16_t transport_id_len;                          /* [C] */
     struct scsi_itl **itls;                             /* sorted by lun [L] */
     unsigned itl_count, itl_cap;
-    unsigned tasks;    /* [L] started, not finished */
-    bool luns_changed; /* [L] REPORTED LUNS DATA HAS CHANGED to be queued */
+    unsigned tasks;        /* [L] started, not finished */
+    struct list tmfs;      /* scsi_task.node of task management functions under way [L] */
+    struct scsi_itl *last; /* the one looked up last, or NULL [L] */
+    unsigned refs;         /* I_T_L nexuses not yet detached, + 1 for the owner [L] */
+    uint32_t luns_gen;     /* [L] moves on with REPORTED LUNS DATA HAS CHANGED; see luns_seen */
+    bool used;             /* [L] a command has come */
 };
 
 /* An I_T_L nexus: what one initiator port has with one logical unit. */
@@ -100,10 +133,20 @@ struct scsi_itl {
     /* Unit attentions, oldest first: asc << 8 | ascq. [X] to add, [L]+section to take */
     uint16_t ua[SCSI_UA_MAX];
     unsigned ua_count;
-    bool aca;        /* [L] auto contingent allegiance */
-    bool prevent;    /* [X] this nexus prevents removal */
-    uint64_t pr_key; /* [X] 0 = not registered; kept by persist.c */
-    bool pr_holder;  /* [X] */
+    uint32_t luns_seen;         /* [L] nexus->luns_gen that was reported */
+    unsigned ordered, hoq;      /* [L] ORDERED and HEAD OF QUEUE tasks in the set */
+    unsigned dormant;           /* [L] tasks of the set that wait for others of it */
+    unsigned marked;            /* [L] aborted tasks that have I/O under way */
+    unsigned cleared;           /* [L] tasks aborted for another nexus; for the gate's holder */
+    struct list change_node;    /* [L] in lane->changes */
+    uint8_t change;             /* [L] SCSI_CHANGE_..., lane.h */
+    bool attached;              /* [X] in lu->itls */
+    bool aca;                   /* [L] auto contingent allegiance */
+    bool prevent;               /* [X] this nexus prevents removal */
+    uint64_t pr_key;            /* [X] 0 = not registered; kept by persist.c */
+    bool pr_holder;             /* [X] */
+    bool pr_abort;              /* [X] PREEMPT AND ABORT has still to abort its tasks */
+    struct scsi_copies *copies; /* [L] NULL until the first copy whose results are held */
 };
 
 /* Queue a unit attention (asc << 8 | ascq) on one, or on all nexuses of the LU but `except` (may
@@ -136,10 +179,19 @@ void scsi_reserve_release(struct scsi_itl *itl); /* nexus lost or reset */
 
 /* alua.c */
 bool scsi_alua_allows(struct scsi_task *t); /* false: the task was ended with the right sense */
+/* The sense a command with these SCSI_CF_ flags would end with through this nexus; 0 = none. */
+uint32_t scsi_alua_refuses(const struct scsi_itl *itl, uint32_t flags);
 uint16_t scsi_alua_group_of(const struct scsi_lu *lu, uint16_t rel_port);
 
 /* rod_token.c */
 void scsi_tokens_free(struct scsi_lu *lu);
+/* Bytes of the medium are about to change: by scsi_want_io, for every bio on lu that is not a
+ * READ, FLUSH or MAP_STATUS. Tokens that represent them become invalid. Inside the section. */
+void scsi_tokens_written(struct scsi_lu *lu, uint64_t off, uint64_t len);
+
+/* copy_result.c: the nexus is lost or reset, or the unit is reset: held results are discarded. On
+ * the itl's lane. */
+void scsi_copies_drop(struct scsi_itl *itl);
 
 /* mode.c */
 int scsi_modes_init(struct scsi_lu *lu);

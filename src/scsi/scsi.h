@@ -47,6 +47,7 @@
 enum {
     SCSI_MAX_LANES = 64,           /* reactors per logical unit */
     SCSI_MAX_LUNS = 1024,          /* per I_T nexus */
+    SCSI_LUN_MAX = 0x3fff,         /* largest LUN number: flat addressing, SAM-6 4.7.7.4 */
     SCSI_CDB_MAX = 260,            /* variable length CDB, SPC-6 4.2.3 */
     SCSI_SENSE_MAX = 252,          /* SPC-6 4.4.1 */
     SCSI_UA_MAX = 16,              /* unit attentions queued per I_T_L nexus */
@@ -215,7 +216,8 @@ struct scsi_nexus *scsi_nexus_new(const struct scsi_nexus_config *cfg, const str
 /* I_T nexus loss: what SAM says happens (prevent-allow released, RESERVE(6) released, ...) . All
  * tasks have been aborted and finished. nexus may be NULL. */
 void scsi_nexus_free(struct scsi_nexus *nexus);
-/* Make lu visible under lun on this nexus, using the lane of the nexus' reactor. A new mapping on
+/* Make lu visible under lun (a number up to SCSI_LUN_MAX, not a LUN field) on this nexus, using the
+ * lane of the nexus' reactor. A new mapping on
  * a used nexus queues REPORTED LUNS DATA HAS CHANGED. `first` POWER ON unit attention is queued. */
 USAN_MUST_CHECK
 int scsi_nexus_map(struct scsi_nexus *nexus, uint64_t lun, struct scsi_lane *lane, bool read_only);
@@ -264,8 +266,9 @@ struct scsi_task {
     struct scsi_lu *io_lu; /* whose store; differs from the addressed LU in EXTENDED COPY */
 
     /* result, with SCSI_DONE */
-    uint8_t status;  /* enum scsi_status */
-    uint8_t tmf_rsp; /* enum scsi_tmf_rsp, for a TMF */
+    uint8_t status;    /* enum scsi_status */
+    uint8_t tmf_rsp;   /* enum scsi_tmf_rsp, for a TMF */
+    uint32_t tmf_info; /* QUERY ASYNC EVENT: additional response information, SAM-6 7.10 */
     uint16_t status_qualifier;
     uint16_t sense_len;
     uint8_t sense[SCSI_SENSE_MAX];
@@ -279,17 +282,19 @@ struct scsi_task {
 
     /* for the device server */
     struct scsi_itl *itl;
+    struct scsi_itl *in_section; /* whose unit's section it uses; itl, see scsi_want_section */
     const struct scsi_command *cmd;
-    struct list node;                           /* in the itl's task set, oldest first */
-    struct list lane_node;                      /* in the lane's blocked or ready list */
-    void (*step)(struct scsi_task *t, int err); /* what resume continues with */
+    struct list node;                            /* in the itl's task set, oldest first */
+    struct list lane_node;                       /* in the lane's blocked or ready list */
+    void (*step)(struct scsi_task *t, int err);  /* what resume continues with */
+    void (*after)(struct scsi_task *t, int err); /* what scsi_abort_tasks continues with */
     uint64_t lba;
     uint64_t blocks;
     uint64_t pos;
     uint32_t flags; /* SCSI_TF_..., task.h */
     uint16_t phase;
     struct iovec in_one;
-    uint64_t scratch[8]; /* per-command state */
+    uint64_t scratch[8]; /* per-command state; zeroes at start */
 
     /* for the owner */
     void *user;

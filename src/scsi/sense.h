@@ -68,6 +68,7 @@ enum {
     X(COPY_TARGET_WRONG_TYPE, 0xa, 0x0d, 0x03)                                                     \
     X(COPY_TARGET_DATA_UNDERRUN, 0xa, 0x0d, 0x04)                                                  \
     X(UNEXPECTED_INEXACT_SEGMENT, 0xa, 0x26, 0x0a)                                                 \
+    X(INVALID_MESSAGE_ERROR, 0xb, 0x49, 0x00)                                                      \
     X(COMMAND_ABORTED, 0xb, 0x00, 0x00)                                                            \
     X(DATA_PHASE_CRC_ERROR, 0xb, 0x47, 0x01)                                                       \
     X(PROTOCOL_SERVICE_CRC_ERROR, 0xb, 0x47, 0x05)                                                 \

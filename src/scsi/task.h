@@ -6,9 +6,13 @@
  * call. It ends by calling exactly one of the functions of the first two groups, as its last act.
  *
  * Sections: a handler's start, and every step after WANT_IO, runs inside the LU's section (counted
- * in, gate open or held). After scsi_want_data the section has been left while the data came, and
- * it was entered again (with reservation, ALUA and medium checked again) before the step runs: so
- * a handler may not carry pointers to shared state over it.
+ * in, gate open or held). After scsi_want_data and scsi_want_buf (unless that stepped on at once)
+ * the section has been left, or the gate been opened, while the data or the memory came, and it was
+ * entered again (with reservation, ALUA and medium checked again) before the step runs: so a
+ * handler may not carry pointers to shared state over them. A task that waits for its owner's
+ * memory must not keep the gate from others, which may have that memory.
+ *
+ * SCSI_CF_EXCLUSIVE: start, and every step, runs with the gate held.
  */
 #ifndef USAN_SCSI_TASK_H
 #define USAN_SCSI_TASK_H
@@ -19,6 +23,24 @@
 #include "scsi/sense.h"
 
 typedef void scsi_step(struct scsi_task *t, int err);
+
+/* scsi_task.flags. Set and cleared by the engine (task.c, lane.c, tmf.c); handlers leave them. */
+enum {
+    SCSI_TF_INSIDE = 1u << 0,      /* counted into its lane's section */
+    SCSI_TF_GATE = 1u << 1,        /* holds the gate, all is quiet */
+    SCSI_TF_EXCLUSIVE = 1u << 2,   /* goes on with the gate only */
+    SCSI_TF_IN_SET = 1u << 3,      /* in itl->tasks (a TMF: in nexus->tmfs) */
+    SCSI_TF_STARTED = 1u << 4,     /* the handler was entered */
+    SCSI_TF_RECHECK = 1u << 5,     /* left the section since it was checked */
+    SCSI_TF_DORMANT = 1u << 6,     /* waits for other tasks of its set, or for ACA to end */
+    SCSI_TF_LISTED = 1u << 7,      /* lane_node is in blocked, in ready, or where it sleeps */
+    SCSI_TF_DRAINING = 1u << 8,    /* lane->holder; the gate is closed, not all is quiet */
+    SCSI_TF_MARKED = 1u << 9,      /* aborted: ends when resumed */
+    SCSI_TF_TAS = 1u << 10,        /* ... with TASK ABORTED status */
+    SCSI_TF_BACKGROUND = 1u << 11, /* see scsi_background_new */
+    SCSI_TF_MARKED_IO = 1u << 13,  /* ... counted in lane->marked */
+    SCSI_TF_WLUN = 1u << 12,       /* addresses the REPORT LUNS well known logical unit; no itl */
+};
 
 /* ---- wants ---- */
 

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "scsi/lane.h"
+
+#include "scsi/engine.h"
+#include "scsi/task.h"
+
+#include <assert.h>
+
+/* struct scsi_lane.asks */
+enum { ASK_ABORT = 1u << 0 };
+
+static void kick(struct scsi_lu *lu, unsigned lane_index)
+{
+    atomic_fetch_or(&lu->kicks, UINT64_C(1) << lane_index);
+}
+
+uint64_t scsi_lu_take_kicks(struct scsi_lu *lu)
+{
+    if (atomic_load_explicit(&lu->kicks, memory_order_relaxed) == 0)
+        return 0;
+    return atomic_exchange(&lu->kicks, 0);
+}
+
+/* Nobody is inside a section. Meaningful only after the gate was closed. */
+static bool all_quiet(struct scsi_lu *lu)
+{
+    for (unsigned i = 0; i < SCSI_MAX_LANES; i++) {
+        struct scsi_lane *lane = atomic_load(&lu->lanes[i]);
+        if (lane && atomic_load(&lane->inside) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* ---- lists of waiting tasks ---- */
+
+void scsi_lane_ready(struct scsi_lane *lane, struct scsi_task *t)
+{
+    assert(!(t->flags & SCSI_TF_LISTED));
+    t->flags |= SCSI_TF_LISTED;
+    list_push_back(&lane->ready, &t->lane_node);
+}
+
+void scsi_lane_block(struct scsi_lane *lane, struct scsi_task *t)
+{
+    struct scsi_lu *lu = lane->lu;
+    assert(!(t->flags & SCSI_TF_LISTED));
+    t->flags |= SCSI_TF_LISTED;
+    list_push_back(&lane->blocked, &t->lane_node);
+    if (lane->closed || lane->gate_use != SCSI_GATE_NONE)
+        return; /* this lane opens the gate itself, and looks at its list then */
+    atomic_fetch_or(&lu->waiting, UINT64_C(1) << lane->index);
+    /* It may have been opened just before the bit was set. */
+    if (atomic_load(&lu->gate) == 0)
+        list_splice_back(&lane->ready, &lane->blocked);
+}
+
+struct scsi_task *scsi_lane_next(struct scsi_lane *lane)
+{
+    for (;;) {
+        struct list *node = list_pop_front(&lane->ready);
+        if (!node)
+            return NULL;
+        struct scsi_task *t = list_entry(node, struct scsi_task, lane_node);
+        t->flags &= ~(uint32_t)SCSI_TF_LISTED;
+        if (t->want == SCSI_WANT_WAIT)
+            scsi_task_run(t);
+        if (t->want != SCSI_WANT_WAIT)
+            return t;
+    }
+}
+
+/* ---- what is done under the gate without a task ---- */
+
+static bool have_changes(const struct scsi_lane *lane)
+{
+    return !list_empty(&lane->changes) || lane->size_pending || lane->space_pending;
+}
+
+static void apply_itl(struct scsi_itl *itl)
+{
+    uint8_t change = itl->change;
+    itl->change = 0;
+    if (change & SCSI_CHANGE_ATTACH)
+        scsi_itl_attach(itl);
+    if (change & SCSI_CHANGE_LOSS)
+        scsi_itl_loss(itl);
+    if (change & SCSI_CHANGE_DETACH)
+        scsi_itl_detach(itl); /* frees it */
+    else if (change & SCSI_CHANGE_LOSS)
+        scsi_tmf_progress(itl->nexus);
+}
+
+static void apply_changes(struct scsi_lane *lane)
+{
+    struct list *node;
+    while ((node = list_pop_front(&lane->changes)))
+        apply_itl(list_entry(node, struct scsi_itl, change_node));
+    lane->closed = false;
+    if (lane->size_pending) {
+        lane->size_pending = false;
+        lane->size_late = true;
+        scsi_lu_apply_size(lane->lu, lane->new_block_count);
+    }
+    if (lane->space_pending) {
+        lane->space_pending = false;
+        scsi_lu_apply_space(lane->lu);
+    }
+}
+
+/* ---- the gate ---- */
+
+/* Close it for this lane. When somebody else has it, this lane will be kicked as it opens. */
+static bool gate_close(struct scsi_lane *lane, enum scsi_gate_use use)
+{
+    struct scsi_lu *lu = lane->lu;
+    assert(lane->gate_use == SCSI_GATE_NONE);
+    for (;;) {
+        unsigned open = 0;
+        if (atomic_compare_exchange_strong(&lu->gate, &open, lane->index + 1)) {
+            lane->gate_use = (uint8_t)use;
+            lane->gate_wait = true;
+            return true;
+        }
+        atomic_fetch_or(&lu->waiting, UINT64_C(1) << lane->index);
+        if (atomic_load(&lu->gate) != 0)
+            return false;
+    }
+}
+
+/* Has what the gate's holder waits for come about? It stays so until the gate opens. */
+static bool gate_granted(struct scsi_lane *lane)
+{
+    if (atomic_load(&lane->lu->acks) != 0 || !all_quiet(lane->lu))
+        return false;
+    lane->gate_wait = false;
+    return true;
+}
+
+/* Something moved: go on with what this lane closed the gate for, if it can go on. */
+static void gate_progress(struct scsi_lane *lane)
+{
+    if (!lane->gate_wait || !gate_granted(lane))
+        return;
+    switch ((enum scsi_gate_use)lane->gate_use) {
+    case SCSI_GATE_TASK:
+        lane->holder->flags &= ~(uint32_t)SCSI_TF_DRAINING;
+        lane->holder->flags |= SCSI_TF_GATE;
+        scsi_lane_ready(lane, lane->holder);
+        break;
+    case SCSI_GATE_CHANGES:
+        scsi_gate_open(lane); /* makes them first */
+        break;
+    case SCSI_GATE_LOCK:
+        kick(lane->lu, lane->index); /* the owner repeats its call */
+        break;
+    case SCSI_GATE_NONE:
+        assert(false);
+    }
+}
+
+static void try_changes(struct scsi_lane *lane)
+{
+    if (!have_changes(lane) || lane->gate_use != SCSI_GATE_NONE)
+        return; /* whoever has the gate on this lane makes them when it opens it */
+    if (gate_close(lane, SCSI_GATE_CHANGES))
+        gate_progress(lane);
+}
+
+bool scsi_gate_take(struct scsi_lane *lane, struct scsi_task *t)
+{
+    assert(!(t->flags & (SCSI_TF_INSIDE | SCSI_TF_GATE)));
+    t->want = SCSI_WANT_WAIT;
+    if (lane->gate_use != SCSI_GATE_NONE || lane->closed || !gate_close(lane, SCSI_GATE_TASK)) {
+        scsi_lane_block(lane, t);
+        return false;
+    }
+    lane->holder = t;
+    if (t->tmf)
+        scsi_tmf_gate_closed(t);
+    if (gate_granted(lane)) {
+        t->flags |= SCSI_TF_GATE;
+        return true;
+    }
+    t->flags |= SCSI_TF_DRAINING;
+    return false;
+}
+
+void scsi_gate_open(struct scsi_lane *lane)
+{
+    struct scsi_lu *lu = lane->lu;
+    assert(lane->gate_use != SCSI_GATE_NONE);
+    lane->holder = NULL;
+    if (!lane->gate_wait && have_changes(lane))
+        apply_changes(lane);
+    lane->gate_wait = false;
+    lane->gate_use = SCSI_GATE_NONE;
+    atomic_store(&lu->gate, 0);
+
+    uint64_t others = atomic_exchange(&lu->waiting, 0) & ~(UINT64_C(1) << lane->index);
+    if (others)
+        atomic_fetch_or(&lu->kicks, others);
+    list_splice_back(&lane->ready, &lane->blocked);
+    try_changes(lane);
+    if (lane->lock_wanted && lane->gate_use == SCSI_GATE_NONE && gate_close(lane, SCSI_GATE_LOCK)) {
+        lane->lock_wanted = false;
+        gate_progress(lane);
+    }
+}
+
+void scsi_section_left(struct scsi_lane *lane, unsigned gate, unsigned left)
+{
+    if (left != 0)
+        return;
+    if (gate - 1 == lane->index)
+        gate_progress(lane);
+    else
+        kick(lane->lu, gate - 1);
+}
+
+void scsi_section_refused(struct scsi_lane *lane)
+{
+    scsi_section_leave(lane);
+}
+
+static void ack(struct scsi_lu *lu)
+{
+    if (atomic_fetch_sub(&lu->acks, 1) == 1)
+        kick(lu, atomic_load(&lu->gate) - 1);
+}
+
+/* Done only when the tasks that have I/O under way have ended. */
+static void abort_and_ack(struct scsi_lane *lane, struct scsi_task *self)
+{
+    scsi_lane_abort(lane, self);
+    if (lane->marked)
+        lane->ack_due = true;
+    else
+        ack(lane->lu);
+}
+
+void scsi_lane_unmarked(struct scsi_lane *lane)
+{
+    assert(lane->marked > 0);
+    if (--lane->marked == 0 && lane->ack_due) {
+        lane->ack_due = false;
+        ack(lane->lu);
+        gate_progress(lane);
+    }
+}
+
+bool scsi_gate_ask_aborts(struct scsi_lane *lane, bool own, struct scsi_task *self)
+{
+    struct scsi_lu *lu = lane->lu;
+    const struct scsi_itl *itl = lu->abort.itl;
+    assert(atomic_load(&lu->acks) == 0);
+    /* One for ourselves, so that it does not reach 0 while lanes are still being asked. */
+    atomic_store(&lu->acks, 1);
+    for (unsigned i = 0; i < SCSI_MAX_LANES; i++) {
+        struct scsi_lane *other = atomic_load(&lu->lanes[i]);
+        if (!other || other == lane || (itl && itl->lane != other))
+            continue;
+        atomic_fetch_add(&lu->acks, 1);
+        atomic_fetch_or(&other->asks, ASK_ABORT);
+        kick(lu, i);
+    }
+    if (own)
+        scsi_lane_abort(lane, self);
+    lane->gate_wait = true;
+    if (lane->marked) {
+        lane->ack_due = true;
+        return false;
+    }
+    if (atomic_fetch_sub(&lu->acks, 1) != 1)
+        return false;
+    return gate_granted(lane);
+}
+
+void scsi_lane_poll(struct scsi_lane *lane)
+{
+    if (atomic_load(&lane->asks) != 0 && (atomic_exchange(&lane->asks, 0) & ASK_ABORT))
+        abort_and_ack(lane, NULL);
+    if (lane->gate_use != SCSI_GATE_NONE) {
+        gate_progress(lane);
+        return;
+    }
+    try_changes(lane);
+    if (lane->gate_use == SCSI_GATE_NONE && lane->lock_wanted && gate_close(lane, SCSI_GATE_LOCK)) {
+        lane->lock_wanted = false;
+        gate_progress(lane);
+    }
+    if (lane->gate_use == SCSI_GATE_NONE)
+        list_splice_back(&lane->ready, &lane->blocked);
+}
+
+void scsi_lane_change(struct scsi_itl *itl, uint8_t change)
+{
+    struct scsi_lane *lane = itl->lane;
+    if (!itl->change)
+        list_push_back(&lane->changes, &itl->change_node);
+    itl->change |= change;
+    lane->closed = true;
+    try_changes(lane);
+}
+
+/* ---- calls of the owner ---- */
+
+int scsi_lane_lock(struct scsi_lane *lane)
+{
+    if (lane->gate_use == SCSI_GATE_NONE) {
+        if (!lane->closed && gate_close(lane, SCSI_GATE_LOCK))
+            lane->gate_wait = !gate_granted(lane);
+        else
+            lane->lock_wanted = true;
+    } else if (lane->gate_use != SCSI_GATE_LOCK) {
+        lane->lock_wanted = true;
+    }
+    if (lane->gate_use != SCSI_GATE_LOCK || lane->gate_wait)
+        return USAN_EAGAIN;
+    lane->lock_wanted = false;
+    return 0;
+}
+
+void scsi_lane_unlock(struct scsi_lane *lane)
+{
+    assert(lane->gate_use == SCSI_GATE_LOCK);
+    scsi_gate_open(lane);
+}
+
+int scsi_lu_set_block_count(struct scsi_lane *lane, uint64_t block_count)
+{
+    if (lane->size_late && lane->new_block_count == block_count) {
+        lane->size_late = false;
+        return 0;
+    }
+    lane->new_block_count = block_count;
+    lane->size_pending = true;
+    try_changes(lane);
+    if (lane->size_pending)
+        return USAN_EAGAIN;
+    lane->size_late = false;
+    return 0;
+}
+
+void scsi_lu_set_space(struct scsi_lane *lane, uint64_t used_bytes, uint64_t avail_bytes)
+{
+    struct scsi_lu *lu = lane->lu;
+    atomic_store(&lu->used_bytes, used_bytes);
+    atomic_store(&lu->avail_bytes, avail_bytes);
+    if (scsi_lu_space_over(lu) != atomic_load(&lu->threshold_hit)) {
+        lane->space_pending = true;
+        try_changes(lane);
+    }
+}
+
+struct scsi_lane *scsi_lane_new(struct scsi_lu *lu, unsigned index)
+{
+    assert(index < SCSI_MAX_LANES && !atomic_load(&lu->lanes[index]));
+    struct scsi_lane *lane = alloc_zero(lu->a, sizeof *lane);
+    if (!lane)
+        return NULL;
+    lane->lu = lu;
+    lane->index = index;
+    list_init(&lane->blocked);
+    list_init(&lane->ready);
+    list_init(&lane->itls);
+    list_init(&lane->changes);
+    atomic_store(&lu->lanes[index], lane);
+    return lane;
+}
+
+void scsi_lane_free(struct scsi_lane *lane)
+{
+    if (!lane)
+        return;
+    struct scsi_lu *lu = lane->lu;
+    assert(list_empty(&lane->itls) && list_empty(&lane->blocked) && list_empty(&lane->ready));
+    /* Only commands of other lanes can be in the way, and those do not need this one. */
+    while (scsi_lane_lock(lane) != 0)
+        scsi_lane_poll(lane);
+    apply_changes(lane);
+    lu->past[0] += lane->reads;
+    lu->past[1] += lane->writes;
+    lu->past[2] += lane->read_bytes;
+    lu->past[3] += lane->write_bytes;
+    atomic_store(&lu->lanes[lane->index], NULL);
+    scsi_lane_unlock(lane);
+    alloc_put(lu->a, lane);
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* I_T nexuses, their I_T_L nexuses, and LUN addressing. */
+#include "scsi/engine.h"
+#include "scsi/sense.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* ---- LUNs (SAM-6 4.7) ---- */
+
+enum {
+    METHOD_PERIPHERAL = 0, /* byte 0: bus, byte 1: target or LUN */
+    METHOD_FLAT = 1,       /* 14 bits */
+    WLUN_REPORT_LUNS = 0xc101,
+};
+
+/* The number of a LUN field; false: none that exists here. */
+static bool decode_lun(uint64_t field, uint64_t *ret_number)
+{
+    unsigned top = (unsigned)(field >> 48);
+    if (field << 16) /* nothing here has more than one level */
+        return false;
+    switch (top >> 14) {
+    case METHOD_PERIPHERAL:
+        *ret_number = top & 0xff;
+        return (top & 0x3f00) == 0; /* bus 0 is the unit itself */
+    case METHOD_FLAT:
+        *ret_number = top & 0x3fff;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Where number is in nexus->itls, or where it belongs. */
+static unsigned itl_index(const struct scsi_nexus *nexus, uint64_t number)
+{
+    unsigned low = 0, high = nexus->itl_count;
+    while (low < high) {
+        unsigned mid = low + (high - low) / 2;
+        if (nexus->itls[mid]->lun < number)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+static struct scsi_itl *find_number(const struct scsi_nexus *nexus, uint64_t number)
+{
+    unsigned i = itl_index(nexus, number);
+    return i < nexus->itl_count && nexus->itls[i]->lun == number ? nexus->itls[i] : NULL;
+}
+
+struct scsi_itl *scsi_nexus_find(struct scsi_nexus *nexus, uint64_t lun, bool *ret_wlun)
+{
+    uint64_t number;
+    if (!decode_lun(lun, &number)) {
+        if (lun == (uint64_t)WLUN_REPORT_LUNS << 48)
+            *ret_wlun = true;
+        return NULL;
+    }
+    if (nexus->last && nexus->last->lun == number)
+        return nexus->last;
+    struct scsi_itl *itl = find_number(nexus, number);
+    if (itl)
+        nexus->last = itl;
+    return itl;
+}
+
+/* ---- life of a nexus ---- */
+
+static void nexus_unref(struct scsi_nexus *nexus)
+{
+    assert(nexus->refs > 0);
+    if (--nexus->refs)
+        return;
+    const struct alloc *a = nexus->a;
+    alloc_put(a, nexus->initiator_port);
+    alloc_put(a, nexus->target_port);
+    alloc_put(a, nexus->target_device);
+    alloc_put(a, nexus->itls);
+    alloc_put(a, nexus);
+}
+
+struct scsi_nexus *scsi_nexus_new(const struct scsi_nexus_config *cfg, const struct alloc *a)
+{
+    assert(cfg->transport_id_len <= SCSI_TRANSPORT_ID_MAX);
+    struct scsi_nexus *nexus = alloc_zero(a, sizeof *nexus);
+    if (!nexus)
+        return NULL;
+    nexus->a = a;
+    nexus->refs = 1;
+    list_init(&nexus->tmfs);
+    nexus->initiator_port = alloc_strdup(a, cfg->initiator_port);
+    nexus->target_port = alloc_strdup(a, cfg->target_port);
+    nexus->target_device = alloc_strdup(a, cfg->target_device);
+    if (!nexus->initiator_port || !nexus->target_port || !nexus->target_device) {
+        nexus_unref(nexus);
+        return NULL;
+    }
+    nexus->rel_target_port = cfg->rel_target_port;
+    nexus->target_port_group = cfg->target_port_group;
+    nexus->protocol_id = cfg->protocol_id;
+    nexus->transport_id_len = cfg->transport_id_len;
+    if (cfg->transport_id_len)
+        memcpy(nexus->transport_id, cfg->transport_id, cfg->transport_id_len);
+    return nexus;
+}
+
+/* Out of sight at once; the unit forgets it under the gate. */
+static void drop_itl(struct scsi_itl *itl)
+{
+    assert(list_empty(&itl->tasks));
+    list_del(&itl->lane_node);
+    scsi_lane_change(itl, SCSI_CHANGE_DETACH);
+}
+
+void scsi_nexus_free(struct scsi_nexus *nexus)
+{
+    if (!nexus)
+        return;
+    assert(nexus->tasks == 0 && list_empty(&nexus->tmfs));
+    nexus->last = NULL;
+    while (nexus->itl_count)
+        drop_itl(nexus->itls[--nexus->itl_count]);
+    nexus_unref(nexus);
+}
+
+unsigned scsi_nexus_tasks(const struct scsi_nexus *nexus)
+{
+    return nexus->tasks;
+}
+
+/* ---- LUN map ---- */
+
+static bool make_room(struct scsi_nexus *nexus)
+{
+    if (nexus->itl_count < nexus->itl_cap)
+        return true;
+    unsigned cap = nexus->itl_cap ? nexus->itl_cap * 2 : 4;
+    struct scsi_itl **itls = alloc_get(nexus->a, cap * sizeof(struct scsi_itl *));
+    if (!itls)
+        return false;
+    if (nexus->itl_count)
+        memcpy(itls, nexus->itls, nexus->itl_count * sizeof(struct scsi_itl *));
+    alloc_put(nexus->a, nexus->itls);
+    nexus->itls = itls;
+    nexus->itl_cap = cap;
+    return true;
+}
+
+static struct scsi_itl *itl_new(struct scsi_nexus *nexus, uint64_t lun, struct scsi_lane *lane,
+                                bool read_only)
+{
+    struct scsi_itl *itl = alloc_zero(nexus->a, sizeof *itl);
+    if (!itl)
+        return NULL;
+    itl->nexus = nexus;
+    itl->lu = lane->lu;
+    itl->lane = lane;
+    itl->lun = lun;
+    itl->read_only = read_only;
+    list_init(&itl->lu_node);
+    list_init(&itl->lane_node);
+    list_init(&itl->tasks);
+    list_init(&itl->change_node);
+    return itl;
+}
+
+/* SPC-6 6.32: other units of a nexus in use report that the inventory is another one. */
+static void luns_changed(struct scsi_nexus *nexus, struct scsi_itl *new_itl)
+{
+    if (nexus->used)
+        nexus->luns_gen++;
+    if (new_itl)
+        new_itl->luns_seen = nexus->luns_gen;
+}
+
+int scsi_nexus_map(struct scsi_nexus *nexus, uint64_t lun, struct scsi_lane *lane, bool read_only)
+{
+    if (lun > SCSI_LUN_MAX)
+        return USAN_ERANGE;
+    if (find_number(nexus, lun))
+        return USAN_EEXIST;
+    if (nexus->itl_count >= SCSI_MAX_LUNS)
+        return USAN_ELIMIT;
+    struct scsi_itl *itl = make_room(nexus) ? itl_new(nexus, lun, lane, read_only) : NULL;
+    if (!itl)
+        return USAN_ENOMEM;
+    unsigned at = itl_index(nexus, lun);
+    memmove(&nexus->itls[at + 1], &nexus->itls[at],
+            (nexus->itl_count - at) * sizeof(struct scsi_itl *));
+    nexus->itls[at] = itl;
+    nexus->itl_count++;
+    nexus->refs++;
+    luns_changed(nexus, itl);
+    scsi_ua_add(itl, UA_POWER_ON_OCCURRED); /* nobody else knows of it yet */
+    list_push_back(&lane->itls, &itl->lane_node);
+    scsi_lane_change(itl, SCSI_CHANGE_ATTACH);
+    return 0;
+}
+
+void scsi_nexus_unmap(struct scsi_nexus *nexus, uint64_t lun)
+{
+    unsigned at = itl_index(nexus, lun);
+    if (at >= nexus->itl_count || nexus->itls[at]->lun != lun)
+        return;
+    struct scsi_itl *itl = nexus->itls[at];
+    nexus->itl_count--;
+    memmove(&nexus->itls[at], &nexus->itls[at + 1],
+            (nexus->itl_count - at) * sizeof(struct scsi_itl *));
+    nexus->last = NULL;
+    luns_changed(nexus, NULL);
+    drop_itl(itl);
+}
+
+void scsi_nexus_abort(struct scsi_nexus *nexus, uint64_t lun)
+{
+    for (unsigned i = 0; i < nexus->itl_count; i++) {
+        struct scsi_itl *itl = nexus->itls[i];
+        if (lun != UINT64_MAX && itl->lun != lun)
+            continue;
+        list_for_each_safe (&itl->tasks, pos)
+            scsi_task_abort(list_entry(pos, struct scsi_task, node), false);
+    }
+    list_for_each_safe (&nexus->tmfs, pos) {
+        struct scsi_task *t = list_entry(pos, struct scsi_task, node);
+        if (lun == UINT64_MAX || t->itl->lun == lun)
+            scsi_task_abort(t, false);
+    }
+}
+
+/* ---- under the gate ---- */
+
+void scsi_itl_attach(struct scsi_itl *itl)
+{
+    list_push_back(&itl->lu->itls, &itl->lu_node);
+    itl->attached = true;
+    scsi_pr_itl_added(itl);
+}
+
+/* What the loss of the nexus does to the unit (SAM-6 6.3.4). */
+static void release(struct scsi_itl *itl)
+{
+    scsi_reserve_release(itl);
+    if (itl->prevent) { /* SPC-6 6.18 */
+        itl->prevent = false;
+        itl->lu->prevent_count--;
+    }
+}
+
+void scsi_itl_loss(struct scsi_itl *itl)
+{
+    release(itl);
+    itl->aca = false;
+    scsi_set_wake(itl);
+    scsi_ua_add(itl, UA_I_T_NEXUS_LOSS);
+}
+
+void scsi_itl_detach(struct scsi_itl *itl)
+{
+    struct scsi_nexus *nexus = itl->nexus;
+    release(itl);
+    if (itl->attached) {
+        scsi_pr_itl_removed(itl);
+        list_del(&itl->lu_node);
+    }
+    alloc_put(nexus->a, itl);
+    nexus_unref(nexus);
+}
