@@ -13,6 +13,28 @@
 
 struct iscsi_login;
 
+/* Status class << 8 | detail of a Login Response (RFC 7143 11.13.5). */
+enum iscsi_login_status {
+    ISCSI_LOGIN_SUCCESS = 0x0000,
+    ISCSI_LOGIN_MOVED_TEMPORARILY = 0x0101,
+    ISCSI_LOGIN_MOVED_PERMANENTLY = 0x0102,
+    ISCSI_LOGIN_INITIATOR_ERROR = 0x0200,
+    ISCSI_LOGIN_AUTH_FAILED = 0x0201,
+    ISCSI_LOGIN_FORBIDDEN = 0x0202,
+    ISCSI_LOGIN_NOT_FOUND = 0x0203,
+    ISCSI_LOGIN_REMOVED = 0x0204,
+    ISCSI_LOGIN_UNSUPPORTED_VERSION = 0x0205,
+    ISCSI_LOGIN_TOO_MANY_CONNECTIONS = 0x0206,
+    ISCSI_LOGIN_MISSING_PARAMETER = 0x0207,
+    ISCSI_LOGIN_CANNOT_JOIN_SESSION = 0x0208,
+    ISCSI_LOGIN_SESSION_TYPE = 0x0209,
+    ISCSI_LOGIN_NO_SUCH_SESSION = 0x020a,
+    ISCSI_LOGIN_INVALID_DURING_LOGIN = 0x020b,
+    ISCSI_LOGIN_TARGET_ERROR = 0x0300,
+    ISCSI_LOGIN_SERVICE_UNAVAILABLE = 0x0301,
+    ISCSI_LOGIN_OUT_OF_RESOURCES = 0x0302,
+};
+
 /* The fields of a Login Request header that matter to the negotiation (RFC 7143 11.12). */
 struct iscsi_login_req {
     bool transit, cont;
@@ -47,7 +69,14 @@ struct iscsi_login *iscsi_login_new(const struct iscsi_tconn_config *cfg, const 
 /* Secrets are wiped. login may be NULL. */
 void iscsi_login_free(struct iscsi_login *login);
 
-/* Take a request in; returns what is needed next. Every answer below returns the same. */
+/*
+ * Take a request in; returns what is needed next. Every answer below returns the same.
+ *
+ * Session-wide keys are only negotiated on the leading connection; on a further one (TSIH not 0)
+ * the params keep their defaults for them, and those of the session hold. WANT_TARGET comes for
+ * discovery sessions as well, mostly without a target name. Names are given in their normal form
+ * (names.h).
+ */
 enum iscsi_login_want iscsi_login_request(struct iscsi_login *login,
                                           const struct iscsi_login_req *req);
 enum iscsi_login_want iscsi_login_accept(struct iscsi_login *login, const struct iscsi_auth *auth,

@@ -53,6 +53,7 @@ struct iscsi_params_cfg {
     bool data_pdu_in_order, data_sequence_in_order;
     bool header_digest, data_digest; /* willing to do CRC32C; _required: refuse None */
     bool header_digest_required, data_digest_required;
+    bool response_fence, fast_abort; /* willing to do TaskReporting beyond RFC3720 (13.23) */
 };
 extern const struct iscsi_params_cfg iscsi_params_default;
 
