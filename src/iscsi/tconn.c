@@ -196,24 +196,9 @@ static bool own_buffer(struct iscsi_tconn *c, uint32_t len)
     return true;
 }
 
-/* Requests that are no tasks: in order or not, they are carried out as they come, and an early one
- * keeps its place in the sequence. */
 static bool take_turn(struct iscsi_tconn *c, const uint8_t *bhs)
 {
-    enum tsess_order order = tsess_take_cmd_sn(c->sess, bhs_cmd_sn(bhs), bhs_immediate(bhs));
-
-    if (order != TSESS_LATER)
-        return order == TSESS_NOW;
-    struct ttask *ghost = tsess_task_get(c->sess, ISCSI_TAG_NONE, true);
-    if (!ghost)
-        return false;
-    ghost->ghost = true;
-    ghost->conn = c;
-    ghost->pub.cmd_sn = bhs_cmd_sn(bhs);
-    if (tsess_hold(c->sess, ghost))
-        return true;
-    tsess_task_put(ghost);
-    return false;
+    return tsess_pass_turn(c, bhs_cmd_sn(bhs), bhs_immediate(bhs));
 }
 
 /* A request that is complete with its data (in rx_buf) and is no task. */

@@ -258,8 +258,11 @@ struct ttask *tsess_task_get(struct iscsi_tsess *sess, uint32_t itt, bool immedi
 void tsess_task_put(struct ttask *t);
 struct ttask *tsess_find(struct iscsi_tsess *sess, uint32_t itt);
 struct ttask *tsess_find_ttt(struct iscsi_tsess *sess, uint32_t ttt, struct tburst **ret_burst);
-/* Keep an early task until its turn. False if that CmdSN is there already. */
-bool tsess_hold(struct iscsi_tsess *sess, struct ttask *t);
+/* Keep an early task (TSESS_LATER) until its turn. */
+void tsess_hold(struct iscsi_tsess *sess, struct ttask *t);
+/* A request that is no task: carried out as it comes, in its turn or early (then its place in the
+ * sequence is kept). False if it is to be ignored. */
+bool tsess_pass_turn(struct iscsi_tconn *conn, uint32_t cmd_sn, bool immediate);
 /* The next held task whose turn has come, NULL if none. ExpCmdSN moves on. */
 struct ttask *tsess_next_held(struct iscsi_tsess *sess);
 /* The command no longer counts against the window. */

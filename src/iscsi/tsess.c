@@ -141,26 +141,24 @@ enum tsess_order tsess_take_cmd_sn(struct iscsi_tsess *s, uint32_t cmd_sn, bool 
      * non-immediate duplicates within the range", 4.2.2.1 */
     if (sn_lt(cmd_sn, s->exp_cmd_sn) || sn_lt(s->max_cmd_sn, cmd_sn))
         return TSESS_IGNORE;
-    if (cmd_sn != s->exp_cmd_sn)
-        return TSESS_LATER;
-    s->exp_cmd_sn++;
-    return TSESS_NOW;
+    if (cmd_sn == s->exp_cmd_sn) {
+        s->exp_cmd_sn++;
+        return TSESS_NOW;
+    }
+    list_for_each (&s->held, pos)
+        if (list_entry(pos, struct ttask, node)->pub.cmd_sn == cmd_sn)
+            return TSESS_IGNORE;
+    return TSESS_LATER;
 }
 
-bool tsess_hold(struct iscsi_tsess *s, struct ttask *t)
+void tsess_hold(struct iscsi_tsess *s, struct ttask *t)
 {
     struct list *pos = s->held.prev;
-    for (; pos != &s->held; pos = pos->prev) {
-        const struct ttask *other = list_entry(pos, struct ttask, node);
-        if (other->pub.cmd_sn == t->pub.cmd_sn)
-            return false;
-        if (sn_lt(other->pub.cmd_sn, t->pub.cmd_sn))
-            break;
-    }
+    while (pos != &s->held && sn_lt(t->pub.cmd_sn, list_entry(pos, struct ttask, node)->pub.cmd_sn))
+        pos = pos->prev;
     list_del(&t->node);
     list_insert_between(&t->node, pos, pos->next);
     t->state = TTASK_HELD;
-    return true;
 }
 
 struct ttask *tsess_next_held(struct iscsi_tsess *s)
@@ -241,6 +239,22 @@ struct ttask *tsess_task_get(struct iscsi_tsess *s, uint32_t itt, bool immediate
     list_push_back(&s->tasks, &t->node);
     s->task_count++;
     return t;
+}
+
+bool tsess_pass_turn(struct iscsi_tconn *conn, uint32_t cmd_sn, bool immediate)
+{
+    enum tsess_order order = tsess_take_cmd_sn(conn->sess, cmd_sn, immediate);
+
+    if (order != TSESS_LATER)
+        return order == TSESS_NOW;
+    struct ttask *ghost = tsess_task_get(conn->sess, ISCSI_TAG_NONE, true);
+    if (!ghost)
+        return false;
+    ghost->ghost = true;
+    ghost->conn = conn;
+    ghost->pub.cmd_sn = cmd_sn;
+    tsess_hold(conn->sess, ghost);
+    return true;
 }
 
 void tsess_uncount(struct ttask *t)

@@ -108,7 +108,7 @@ void ttask_deliver(struct ttask *t, struct iscsi_event *ev)
     ev->task = &t->pub;
 }
 
-/* In its turn: report it. Early: keep it; a second one with that CmdSN is dropped. */
+/* In its turn: report it. Early: keep it. */
 static bool deliver_or_hold(struct iscsi_tconn *conn, struct ttask *t, enum tsess_order order,
                             struct iscsi_event *ev)
 {
@@ -116,10 +116,7 @@ static bool deliver_or_hold(struct iscsi_tconn *conn, struct ttask *t, enum tses
         ttask_deliver(t, ev);
         return true;
     }
-    if (!tsess_hold(conn->sess, t)) {
-        ttask_stop_rx(t);
-        tsess_task_put(t);
-    }
+    tsess_hold(conn->sess, t);
     return false;
 }
 
@@ -160,17 +157,8 @@ bool ttask_command(struct iscsi_tconn *conn, struct iscsi_event *ev)
  * the window moves on (11.5.1). */
 static void skip_missing(struct iscsi_tconn *conn, const struct pdu_tmf_request *q, uint32_t cmd_sn)
 {
-    struct iscsi_tsess *sess = conn->sess;
-
-    if (sn_lt(q->ref_cmd_sn, sess->exp_cmd_sn) || !sn_lt(q->ref_cmd_sn, cmd_sn))
-        return;
-    struct ttask *ghost = tsess_task_get(sess, ISCSI_TAG_NONE, true);
-    if (!ghost)
-        return;
-    ghost->ghost = true;
-    ghost->pub.cmd_sn = q->ref_cmd_sn;
-    if (!tsess_hold(sess, ghost))
-        tsess_task_put(ghost);
+    if (sn_lt(q->ref_cmd_sn, cmd_sn) && !tsess_find(conn->sess, q->ref_itt))
+        (void)tsess_pass_turn(conn, q->ref_cmd_sn, false);
 }
 
 bool ttask_tmf(struct iscsi_tconn *conn, struct iscsi_event *ev)
@@ -186,7 +174,7 @@ bool ttask_tmf(struct iscsi_tconn *conn, struct iscsi_event *ev)
     t->pub.ref_cmd_sn = q.ref_cmd_sn;
     t->pub.read = t->pub.write = false;
     t->pub.in_expected = t->pub.out_expected = 0;
-    if (q.function == 1 && !tsess_find(conn->sess, q.ref_itt))
+    if (q.function == 1)
         skip_missing(conn, &q, t->pub.cmd_sn);
     return deliver_or_hold(conn, t, order, ev);
 }

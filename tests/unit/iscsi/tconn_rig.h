@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A target connection on a desk: bytes go in and come out in pieces of a size drawn from a seed,
+ * and a device as simple as possible (a byte array; READ(10), WRITE(10), 512-byte blocks) answers
+ * the commands.
+ */
+#ifndef TESTS_TCONN_RIG_H
+#define TESTS_TCONN_RIG_H
+
+#include "iscsi/pdu.h"
+#include "iscsi/target.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants those four before it */
+#include <cmocka.h>
+
+enum { RIG_BLOCK = 512, RIG_BLOCKS = 4096, RIG_TASKS = 64, RIG_OUT = 8 << 20 };
+
+struct rig_alloc {
+    struct alloc a;
+    unsigned live; /* blocks handed out */
+    uint64_t calls;
+    uint64_t fail_at; /* this call fails, 0 = none */
+};
+
+/* One PDU the target sent. */
+struct rig_pdu {
+    uint8_t bhs[ISCSI_BHS_LEN];
+    const uint8_t *data;
+    uint32_t data_len;
+    uint8_t opcode;
+};
+
+struct rig {
+    struct rig_alloc alloc;
+    struct iscsi_tconn_config cfg;
+    struct iscsi_tconn *conn;
+    struct iscsi_tsess *sess;
+    uint64_t rng, now_ns;
+    size_t max_in, max_out; /* largest piece at a time; 0 = all */
+    bool header_digest, data_digest;
+
+    uint8_t disk[RIG_BLOCK * RIG_BLOCKS];
+    uint8_t *out; /* what the target sent and nobody looked at */
+    size_t out_len, out_pos;
+    bool hold_commands; /* commands are kept in `held` */
+    struct iscsi_task *held[RIG_TASKS];
+    unsigned held_count;
+    bool late_data; /* iscsi_task_want_data only when the rig is told to */
+
+    /* seen */
+    unsigned commands, tmfs, data_events, sent_events;
+    int data_err;
+    bool closed;
+    int close_err;
+    const char *close_why;
+    struct iscsi_auth auth;
+
+    /* the initiator's side */
+    uint32_t cmd_sn, itt, exp_stat_sn, max_cmd_sn;
+    uint16_t tsih;
+};
+
+struct rig *rig_new(uint64_t seed);
+/* Frees all and asserts that no memory is left behind. */
+void rig_free(struct rig *r);
+/* Log in with the operational keys of `keys` ("A=1\0B=2\0" with its length); asserts success. */
+void rig_login(struct rig *r, const char *keys, size_t len);
+/* Received bytes, then everything that follows from them. */
+void rig_feed(struct rig *r, const void *bytes, size_t len);
+/* Events and output without new bytes. */
+void rig_run(struct rig *r);
+/* A request PDU: bhs is completed with lengths and digests. ahs_len is a multiple of 4. */
+void rig_send(struct rig *r, const uint8_t *bhs, const void *ahs, size_t ahs_len, const void *data,
+              uint32_t data_len);
+/* The next PDU; false when there is none. */
+bool rig_next(struct rig *r, struct rig_pdu *ret_pdu);
+/* Next PDU, which must be there and be this one. */
+struct rig_pdu rig_expect(struct rig *r, uint8_t opcode);
+
+/* Header of a READ(10)/WRITE(10) with the next CmdSN and a new ITT. */
+void rig_rw(struct rig *r, uint8_t *bhs, bool write, bool final, uint32_t lba, uint16_t blocks);
+void rig_data_out(uint8_t *bhs, uint32_t itt, uint32_t ttt, uint32_t sn, uint32_t off, bool final);
+/* What the rig does with a command by itself; for held ones. */
+void rig_serve(struct rig *r, struct iscsi_task *task);
+
+#endif

@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Commands and data of the target role, in every way data can come, in pieces of any size. */
+#include "tconn_rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define KEYS(s) s, sizeof(s)
+
+static uint8_t pattern(uint64_t seed, size_t i)
+{
+    return (uint8_t)((seed * 131 + i * 7 + (i >> 8)) & 0xff);
+}
+
+static void fill(uint8_t *p, size_t n, uint64_t seed)
+{
+    for (size_t i = 0; i < n; i++)
+        p[i] = pattern(seed, i);
+}
+
+/* Read blocks and compare with the disk; returns the number of Data-In PDUs. */
+static unsigned check_read(struct rig *r, uint32_t lba, uint16_t blocks)
+{
+    uint8_t bhs[ISCSI_BHS_LEN];
+    uint32_t want = blocks * (uint32_t)RIG_BLOCK, off = 0, burst = 0;
+    unsigned n = 0;
+
+    rig_rw(r, bhs, false, true, lba, blocks);
+    rig_send(r, bhs, NULL, 0, NULL, 0);
+    const struct iscsi_params *p = iscsi_tconn_params(r->conn);
+    while (off < want) {
+        struct rig_pdu d = rig_expect(r, ISCSI_OP_DATA_IN);
+        assert_int_equal(be32_get(d.bhs + 36), n);   /* DataSN */
+        assert_int_equal(be32_get(d.bhs + 40), off); /* Buffer Offset */
+        assert_true(d.data_len <= p->tx_data_segment);
+        assert_memory_equal(d.data, r->disk + lba * (size_t)RIG_BLOCK + off, d.data_len);
+        off += d.data_len;
+        burst += d.data_len;
+        assert_true(burst <= p->max_burst);
+        bool last = off == want;
+        if (last || burst == p->max_burst) {
+            assert_true(d.bhs[1] & 0x80);
+            burst = 0;
+        } else {
+            assert_false(d.bhs[1] & 0x80);
+        }
+        assert_int_equal(d.bhs[1] & 1, last);
+        n++;
+    }
+    return n;
+}
+
+static void test_read_splits_into_segments(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(1);
+    fill(r->disk, sizeof r->disk, 9);
+    rig_login(r, KEYS("MaxRecvDataSegmentLength=4096\0MaxBurstLength=10240"));
+    assert_int_equal(iscsi_tconn_params(r->conn)->tx_data_segment, 4096);
+    assert_int_equal(check_read(r, 10, 1), 1);
+    assert_int_equal(check_read(r, 10, 8), 1);
+    /* 64 KiB in bursts of 10240 = 4096 + 4096 + 2048 */
+    assert_int_equal(check_read(r, 100, 128), 6 * 3 + 1);
+    assert_int_equal(r->sent_events, 3);
+    rig_free(r);
+}
+
+static void test_residuals(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(2);
+    uint8_t bhs[ISCSI_BHS_LEN];
+    rig_login(r, KEYS("MaxRecvDataSegmentLength=8192"));
+
+    rig_rw(r, bhs, false, true, 0, 2);
+    be32_put(bhs + 20, 4096); /* buffer larger than the transfer: underflow of 3072 */
+    rig_send(r, bhs, NULL, 0, NULL, 0);
+    struct rig_pdu p = rig_expect(r, ISCSI_OP_DATA_IN);
+    assert_int_equal(p.bhs[1], 0x80 | 1 | PDU_RESID_UNDERFLOW);
+    assert_int_equal(be32_get(p.bhs + 44), 3072);
+
+    rig_rw(r, bhs, false, true, 0, 4);
+    be32_put(bhs + 20, 1000); /* smaller: overflow of 1048, 1000 bytes sent */
+    rig_send(r, bhs, NULL, 0, NULL, 0);
+    p = rig_expect(r, ISCSI_OP_DATA_IN);
+    assert_int_equal(p.data_len, 1000);
+    assert_int_equal(p.bhs[1], 0x80 | 1 | PDU_RESID_OVERFLOW);
+    assert_int_equal(be32_get(p.bhs + 44), 1048);
+    rig_free(r);
+}
+
+static void test_status_with_sense(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(3);
+    uint8_t bhs[ISCSI_BHS_LEN];
+    rig_login(r, KEYS("DataDigest=CRC32C\0HeaderDigest=CRC32C"));
+    assert_true(r->header_digest && r->data_digest);
+    rig_rw(r, bhs, false, true, 0, 1);
+    bhs[32] = 0xee;
+    rig_send(r, bhs, NULL, 0, NULL, 0);
+    struct rig_pdu p = rig_expect(r, ISCSI_OP_SCSI_RESPONSE);
+    assert_int_equal(p.bhs[2], 0);
+    assert_int_equal(p.bhs[3], 2);
+    assert_int_equal(p.data_len, 20);
+    assert_int_equal(be16_get(p.data), 18);
+    assert_int_equal(p.data[2], 0x70);
+    assert_int_equal(be32_get(p.bhs + 44), RIG_BLOCK); /* all of it is missing */
+    rig_free(r);
+}
+
+/* One write, its data sent as the negotiated keys say: immediate, unsolicited, by R2T. */
+static void do_write(struct rig *r, uint32_t lba, uint16_t blocks, uint64_t seed,
+                     uint32_t immediate, uint32_t piece)
+{
+    const struct iscsi_params *p = iscsi_tconn_params(r->conn);
+    uint32_t len = blocks * (uint32_t)RIG_BLOCK, unsol = immediate, sn = 0;
+    uint8_t *data = malloc(len), bhs[ISCSI_BHS_LEN];
+    assert_non_null(data);
+    fill(data, len, seed);
+    if (!p->initial_r2t)
+        unsol = len < p->first_burst ? len : p->first_burst;
+    rig_rw(r, bhs, true, unsol <= immediate, lba, blocks);
+    uint32_t itt = r->itt;
+    rig_send(r, bhs, NULL, 0, data, immediate);
+    for (uint32_t off = immediate; off < unsol;) {
+        uint32_t n = unsol - off < piece ? unsol - off : piece;
+        rig_data_out(bhs, itt, ISCSI_TAG_NONE, sn++, off, off + n == unsol);
+        rig_send(r, bhs, NULL, 0, data + off, n);
+        off += n;
+    }
+    uint32_t r2t_sn = 0, asked = unsol;
+    struct rig_pdu q;
+    while (rig_next(r, &q) && q.opcode == ISCSI_OP_R2T) {
+        uint32_t off = be32_get(q.bhs + 40), n = be32_get(q.bhs + 44), ttt = be32_get(q.bhs + 20);
+        assert_int_equal(be32_get(q.bhs + 36), r2t_sn++);
+        assert_int_equal(be32_get(q.bhs + 16), itt);
+        assert_int_equal(off, asked);
+        assert_true(n <= p->max_burst);
+        asked += n;
+        sn = 0;
+        for (uint32_t end = off + n; off < end;) {
+            uint32_t k = end - off < piece ? end - off : piece;
+            rig_data_out(bhs, itt, ttt, sn++, off, off + k == end);
+            rig_send(r, bhs, NULL, 0, data + off, k);
+            off += k;
+        }
+    }
+    assert_int_equal(asked, len);
+    assert_int_equal(q.opcode, ISCSI_OP_SCSI_RESPONSE);
+    assert_int_equal(q.bhs[3], 0);
+    assert_int_equal(q.bhs[1], 0x80);
+    assert_memory_equal(r->disk + lba * (size_t)RIG_BLOCK, data, len);
+    free(data);
+}
+
+static void write_world(uint64_t seed, const char *keys, size_t keys_len, bool immediate_ok)
+{
+    struct rig *r = rig_new(seed);
+    rig_login(r, keys, keys_len);
+    /* logins want whole text, the rest may come in any pieces */
+    r->max_in = seed % 4 == 0 ? 0 : seed % 4 == 1 ? 7 : seed % 4 == 2 ? 600 : 5000;
+    r->max_out = seed % 3 == 0 ? 0 : seed % 3 == 1 ? 11 : 3000;
+    const struct iscsi_params *p = iscsi_tconn_params(r->conn);
+    for (unsigned i = 0; i < 6; i++) {
+        uint16_t blocks = (uint16_t)(1 + (seed * 37 + i * 61) % 200);
+        uint32_t len = blocks * (uint32_t)RIG_BLOCK;
+        uint32_t imm = immediate_ok ? (uint32_t)((seed * 977 + i * 1711) % (len + 1)) : 0;
+        if (imm > p->first_burst)
+            imm = p->first_burst;
+        imm &= i & 1 ? ~0u : ~3u;
+        do_write(r, i * 300, blocks, seed + i, imm, 512 + (uint32_t)(seed % 5) * 1000);
+    }
+    for (unsigned i = 0; i < 6; i++)
+        (void)check_read(r, i * 300, 100);
+    rig_free(r);
+}
+
+static void test_writes_in_every_mode(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 12; seed++) {
+        print_message("# seed %u\n", (unsigned)seed);
+        write_world(seed, KEYS("InitialR2T=Yes\0ImmediateData=No"), false);
+        write_world(seed, KEYS("InitialR2T=Yes\0ImmediateData=Yes\0FirstBurstLength=8192"), true);
+        write_world(seed, KEYS("InitialR2T=No\0ImmediateData=No\0FirstBurstLength=20480"), false);
+        write_world(seed,
+                    KEYS("InitialR2T=No\0ImmediateData=Yes\0FirstBurstLength=12288\0"
+                         "MaxBurstLength=16384\0MaxOutstandingR2T=3"),
+                    true);
+        write_world(seed,
+                    KEYS("HeaderDigest=CRC32C\0DataDigest=CRC32C\0InitialR2T=No\0"
+                         "MaxBurstLength=32768"),
+                    true);
+    }
+}
+
+static void test_r2t_window(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(5);
+    uint8_t bhs[ISCSI_BHS_LEN], data[4096] = { 1 };
+    struct rig_pdu p;
+
+    rig_login(r,
+              KEYS("InitialR2T=Yes\0ImmediateData=No\0MaxBurstLength=4096\0MaxOutstandingR2T=2"));
+    rig_rw(r, bhs, true, true, 0, 40); /* five bursts */
+    uint32_t itt = r->itt, ttt[5];
+    rig_send(r, bhs, NULL, 0, NULL, 0);
+    ttt[0] = be32_get(rig_expect(r, ISCSI_OP_R2T).bhs + 20);
+    ttt[1] = be32_get(rig_expect(r, ISCSI_OP_R2T).bhs + 20);
+    assert_false(rig_next(r, &p)); /* not more than two */
+    assert_int_not_equal(ttt[0], ttt[1]);
+    for (unsigned i = 0; i < 5; i++) {
+        rig_data_out(bhs, itt, ttt[i], 0, i * 4096, true);
+        rig_send(r, bhs, NULL, 0, data, 4096);
+        if (i + 2 < 5)
+            ttt[i + 2] = be32_get(rig_expect(r, ISCSI_OP_R2T).bhs + 20);
+    }
+    p = rig_expect(r, ISCSI_OP_SCSI_RESPONSE);
+    assert_int_equal(be32_get(p.bhs + 36), 5); /* ExpDataSN counts the R2Ts */
+    rig_free(r);
+}
+
+/* Every way a Data-Out can break its sequence ends the command with an error, nothing else. */
+static void test_bad_data_out(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t sn, off;
+        uint32_t len;
+        bool final;
+    } bad[] = {
+        { 27, 0, 512, false },         /* DataSN */
+        { 0xffffffff, 0, 512, false }, /* DataSN */
+        { 0, 512, 512, false },        /* a hole */
+        { 0, 0, 512, true },           /* less than the R2T asked for */
+        { 0, 1024, 512, true },        /* beyond it */
+        { 0, 0, 2048, true },          /* longer than it */
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct rig *r = rig_new(i);
+        uint8_t bhs[ISCSI_BHS_LEN], data[4096] = { 0 };
+        rig_login(r, KEYS("InitialR2T=Yes\0ImmediateData=No"));
+        rig_rw(r, bhs, true, true, 0, 2);
+        uint32_t itt = r->itt;
+        rig_send(r, bhs, NULL, 0, NULL, 0);
+        uint32_t ttt = be32_get(rig_expect(r, ISCSI_OP_R2T).bhs + 20);
+        rig_data_out(bhs, itt, ttt, bad[i].sn, bad[i].off, bad[i].final);
+        rig_send(r, bhs, NULL, 0, data, bad[i].len);
+        assert_int_equal(r->data_err, USAN_EPROTO);
+        assert_int_equal(rig_expect(r, ISCSI_OP_SCSI_RESPONSE).bhs[3], 2);
+        /* late data is nobody's */
+        rig_data_out(bhs, itt, ttt, 0, 0, true);
+        rig_send(r, bhs, NULL, 0, data, 512);
+        struct rig_pdu p;
+        assert_false(rig_next(r, &p));
+        (void)check_read(r, 0, 8);
+        rig_free(r);
+    }
+}
+
+static void test_data_digest_error(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(6);
+    uint8_t bhs[ISCSI_BHS_LEN], data[512];
+    rig_login(r, KEYS("DataDigest=CRC32C\0InitialR2T=No\0ImmediateData=Yes"));
+    fill(data, sizeof data, 1);
+    rig_rw(r, bhs, true, true, 5, 1);
+    /* by hand, with a wrong digest */
+    uint8_t raw[ISCSI_BHS_LEN + 512 + 4] = { 0 };
+    be24_put(bhs + 5, 512);
+    memcpy(raw, bhs, ISCSI_BHS_LEN);
+    memcpy(raw + ISCSI_BHS_LEN, data, 512);
+    rig_feed(r, raw, sizeof raw);
+    struct rig_pdu p = rig_expect(r, ISCSI_OP_REJECT);
+    assert_int_equal(p.bhs[2], ISCSI_REJECT_DATA_DIGEST);
+    assert_int_equal(p.data_len, ISCSI_BHS_LEN);
+    assert_memory_equal(p.data + 8, bhs + 8, 40);
+    assert_int_equal(rig_expect(r, ISCSI_OP_SCSI_RESPONSE).bhs[3], 2);
+    assert_int_equal(r->data_err, USAN_EDIGEST);
+    rig_free(r);
+}
+
+static void test_cmd_sn_order(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(7);
+    uint8_t a[ISCSI_BHS_LEN], b[ISCSI_BHS_LEN], c[ISCSI_BHS_LEN];
+    uint8_t data[RIG_BLOCK];
+    struct rig_pdu p;
+
+    rig_login(r, KEYS("ImmediateData=Yes"));
+    fill(data, sizeof data, 3);
+    rig_rw(r, a, false, true, 0, 1);
+    rig_rw(r, b, true, true, 1, 1);
+    rig_rw(r, c, false, true, 1, 1);
+    uint32_t itt = r->itt - 2;
+    rig_send(r, c, NULL, 0, NULL, 0); /* early: all wait for the first */
+    rig_send(r, b, NULL, 0, data, sizeof data);
+    rig_send(r, b, NULL, 0, data, sizeof data); /* a duplicate */
+    assert_int_equal(r->commands, 0);
+    assert_false(rig_next(r, &p));
+    rig_send(r, a, NULL, 0, NULL, 0);
+    assert_int_equal(r->commands, 3);
+    p = rig_expect(r, ISCSI_OP_DATA_IN);
+    assert_int_equal(bhs_itt(p.bhs), itt);
+    p = rig_expect(r, ISCSI_OP_SCSI_RESPONSE);
+    assert_int_equal(bhs_itt(p.bhs), itt + 1);
+    p = rig_expect(r, ISCSI_OP_DATA_IN);
+    assert_int_equal(bhs_itt(p.bhs), itt + 2);
+    assert_memory_equal(p.data, data, sizeof data);
+    /* outside the window: silently ignored, both sides of it */
+    rig_rw(r, a, false, true, 0, 1);
+    be32_put(a + 24, r->max_cmd_sn + 1);
+    rig_send(r, a, NULL, 0, NULL, 0);
+    be32_put(a + 24, r->cmd_sn - 2);
+    rig_send(r, a, NULL, 0, NULL, 0);
+    assert_false(rig_next(r, &p));
+    be32_put(a + 24, r->cmd_sn - 1);
+    rig_send(r, a, NULL, 0, NULL, 0);
+    (void)rig_expect(r, ISCSI_OP_DATA_IN);
+    rig_free(r);
+}
+
+static void test_window_closes_and_opens(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(8);
+    uint8_t bhs[ISCSI_BHS_LEN];
+    rig_login(r, KEYS("ImmediateData=Yes"));
+    uint32_t first = r->cmd_sn;
+    r->hold_commands = true;
+    for (unsigned i = 0; i < r->cfg.queue_depth + 5; i++) {
+        rig_rw(r, bhs, false, true, 0, 1);
+        rig_send(r, bhs, NULL, 0, NULL, 0);
+    }
+    assert_int_equal(r->commands, r->cfg.queue_depth);
+    for (unsigned i = 0; i < 3; i++)
+        rig_serve(r, r->held[i]);
+    rig_run(r);
+    for (unsigned i = 0; i < 3; i++)
+        (void)rig_expect(r, ISCSI_OP_DATA_IN);
+    assert_int_equal(r->max_cmd_sn, first + r->cfg.queue_depth - 1 + 3);
+    /* fewer are let in: MaxCmdSN stands still, it does not go back */
+    iscsi_tsess_set_window(r->sess, 4);
+    for (unsigned i = 3; i < 6; i++)
+        rig_serve(r, r->held[i]);
+    rig_run(r);
+    for (unsigned i = 0; i < 3; i++)
+        (void)rig_expect(r, ISCSI_OP_DATA_IN);
+    assert_int_equal(r->max_cmd_sn, first + r->cfg.queue_depth - 1 + 3);
+    rig_free(r);
+}
+
+static void test_late_decision_keeps_unsolicited_data(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(9);
+    uint8_t bhs[ISCSI_BHS_LEN], data[4 * RIG_BLOCK];
+    rig_login(r, KEYS("InitialR2T=No\0ImmediateData=Yes\0FirstBurstLength=1024"));
+    fill(data, sizeof data, 77);
+    r->hold_commands = true;
+    rig_rw(r, bhs, true, false, 3, 4);
+    uint32_t itt = r->itt;
+    rig_send(r, bhs, NULL, 0, data, 300);
+    rig_data_out(bhs, itt, ISCSI_TAG_NONE, 0, 300, true);
+    rig_send(r, bhs, NULL, 0, data + 300, 724);
+    assert_int_equal(r->held_count, 1);
+    rig_serve(r, r->held[0]);
+    rig_run(r);
+    struct rig_pdu p = rig_expect(r, ISCSI_OP_R2T);
+    assert_int_equal(be32_get(p.bhs + 40), 1024);
+    assert_int_equal(be32_get(p.bhs + 44), 1024);
+    rig_data_out(bhs, itt, be32_get(p.bhs + 20), 0, 1024, true);
+    rig_send(r, bhs, NULL, 0, data + 1024, 1024);
+    assert_int_equal(rig_expect(r, ISCSI_OP_SCSI_RESPONSE).bhs[3], 0);
+    assert_memory_equal(r->disk + 3 * RIG_BLOCK, data, sizeof data);
+    rig_free(r);
+}
+
+static void test_drop_in_every_phase(void **state)
+{
+    (void)state;
+    uint8_t bhs[ISCSI_BHS_LEN], data[RIG_BLOCK * 4] = { 0 };
+    struct rig_pdu p;
+
+    for (unsigned phase = 0; phase < 4; phase++) {
+        struct rig *r = rig_new(phase);
+        rig_login(r, KEYS("InitialR2T=Yes\0ImmediateData=Yes\0FirstBurstLength=1024"));
+        r->hold_commands = true;
+        rig_rw(r, bhs, true, true, 0, 4);
+        uint32_t itt = r->itt;
+        if (phase == 0) { /* in the middle of the immediate data */
+            be24_put(bhs + 5, 1024);
+            rig_feed(r, bhs, ISCSI_BHS_LEN);
+            assert_int_equal(r->held_count, 1);
+            rig_serve(r, r->held[0]);
+            rig_feed(r, data, 100);
+            assert_true(iscsi_task_drop(r->held[0]));
+            memset(data, 0xff, sizeof data);
+            rig_feed(r, data, 924);
+            assert_int_equal(r->disk[200], 0);
+        } else {
+            rig_send(r, bhs, NULL, 0, data, 512);
+            if (phase >= 2)
+                rig_serve(r, r->held[0]);
+            if (phase == 3) {
+                rig_run(r);
+                uint32_t ttt = be32_get(rig_expect(r, ISCSI_OP_R2T).bhs + 20);
+                rig_data_out(bhs, itt, ttt, 0, 512, false);
+                rig_send(r, bhs, NULL, 0, data, 512);
+            }
+            assert_true(iscsi_task_drop(r->held[0]));
+        }
+        rig_run(r);
+        assert_false(rig_next(r, &p));
+        assert_int_equal(iscsi_tsess_task_count(r->sess), 0);
+        r->hold_commands = false;
+        (void)check_read(r, 0, 4);
+        rig_free(r);
+    }
+}
+
+static void test_immediate_data_rules(void **state)
+{
+    (void)state;
+    uint8_t bhs[ISCSI_BHS_LEN], data[2048] = { 0 };
+    struct rig *r = rig_new(11);
+    rig_login(r, KEYS("ImmediateData=No\0InitialR2T=Yes"));
+    rig_rw(r, bhs, true, true, 0, 1);
+    rig_send(r, bhs, NULL, 0, data, 512);
+    assert_int_equal(rig_expect(r, ISCSI_OP_REJECT).bhs[2], ISCSI_REJECT_PROTOCOL_ERROR);
+    rig_rw(r, bhs, false, true, 0, 1); /* a read with data */
+    rig_send(r, bhs, NULL, 0, data, 512);
+    assert_int_equal(rig_expect(r, ISCSI_OP_REJECT).bhs[2], ISCSI_REJECT_PROTOCOL_ERROR);
+    rig_rw(r, bhs, true, false, 0, 4); /* unsolicited data with InitialR2T=Yes */
+    rig_send(r, bhs, NULL, 0, NULL, 0);
+    assert_int_equal(rig_expect(r, ISCSI_OP_REJECT).bhs[2], ISCSI_REJECT_PROTOCOL_ERROR);
+    assert_int_equal(r->commands, 0);
+    (void)check_read(r, 0, 1); /* their CmdSNs were taken */
+    rig_free(r);
+}
+
+static void test_extended_cdb_and_bidi_ahs(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(12);
+    uint8_t bhs[ISCSI_BHS_LEN], ahs[8 + 20] = { 0 };
+    rig_login(r, KEYS("ImmediateData=Yes"));
+    r->hold_commands = true;
+    rig_rw(r, bhs, true, true, 0, 1);
+    bhs[1] |= 0x40; /* bidirectional */
+    bhs[32] = 0x7f;
+    be16_put(ahs, 5); /* read length 4660 */
+    ahs[2] = 2;
+    be32_put(ahs + 4, 4660);
+    be16_put(ahs + 8, 17); /* 16 more CDB bytes */
+    ahs[10] = 1;
+    for (unsigned i = 0; i < 16; i++)
+        ahs[12 + i] = (uint8_t)(0xa0 + i);
+    rig_send(r, bhs, ahs, sizeof ahs, NULL, 0);
+    assert_int_equal(r->held_count, 1);
+    const struct iscsi_task *t = r->held[0];
+    assert_int_equal(t->cdb_len, 32);
+    assert_int_equal(t->cdb[16], 0xa0);
+    assert_int_equal(t->cdb[31], 0xaf);
+    assert_int_equal(t->in_expected, 4660);
+    assert_int_equal(t->out_expected, 512);
+    /* lengths that lie */
+    be16_put(ahs + 8, 700);
+    rig_rw(r, bhs, true, true, 0, 1);
+    rig_send(r, bhs, ahs, sizeof ahs, NULL, 0);
+    assert_int_equal(rig_expect(r, ISCSI_OP_REJECT).bhs[2], ISCSI_REJECT_PROTOCOL_ERROR);
+    rig_free(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_read_splits_into_segments),
+        cmocka_unit_test(test_residuals),
+        cmocka_unit_test(test_status_with_sense),
+        cmocka_unit_test(test_writes_in_every_mode),
+        cmocka_unit_test(test_r2t_window),
+        cmocka_unit_test(test_bad_data_out),
+        cmocka_unit_test(test_data_digest_error),
+        cmocka_unit_test(test_cmd_sn_order),
+        cmocka_unit_test(test_window_closes_and_opens),
+        cmocka_unit_test(test_late_decision_keeps_unsolicited_data),
+        cmocka_unit_test(test_drop_in_every_phase),
+        cmocka_unit_test(test_immediate_data_rules),
+        cmocka_unit_test(test_extended_cdb_and_bidi_ahs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
