@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "target/command.h"
+
+#include "scsi/sense.h"
+#include "store/store.h"
+#include "target/conn.h"
+#include "target/lun.h"
+#include "target/reactor.h"
+#include "target/session.h"
+
+#include <assert.h>
+
+static struct tgt_cmd_ref *ref_of(const struct iscsi_task *it)
+{
+    return it->priv;
+}
+
+struct tgt_reactor *tgt_cmd_reactor(const struct tgt_cmd *cmd)
+{
+    return cmd->session->reactor;
+}
+
+/* ---- contexts ---- */
+
+struct tgt_cmd *tgt_cmd_get(struct tgt_session *s, struct iscsi_task *it)
+{
+    struct tgt_cmd *cmd = s->free_cmds;
+    if (!cmd)
+        return NULL;
+    s->free_cmds = cmd->next_free;
+    s->busy++;
+    ref_of(it)->cmd = cmd;
+
+    cmd->state = TGT_CMD_RUNNING;
+    cmd->lent = cmd->granted = cmd->no_memory = false;
+    cmd->it = it;
+    cmd->data = NULL;
+    cmd->iscsi_tmf = 0;
+
+    struct scsi_task *t = &cmd->task;
+    t->nexus = s->nexus;
+    t->lun = it->lun;
+    t->cdb = it->cdb;
+    t->cdb_len = it->cdb_len;
+    t->attr = it->attr;
+    t->priority = it->priority;
+    t->tag = it->itt;
+    t->out_expected = it->out_expected;
+    t->in_expected = it->in_expected;
+    t->bio.lent = NULL;
+    return cmd;
+}
+
+static void put_data(struct tgt_cmd *cmd)
+{
+    struct tgt_reactor *r = tgt_cmd_reactor(cmd);
+    if (cmd->lent) {
+        store_lend_end(cmd->lend_ch, &cmd->task.bio);
+        cmd->lent = false;
+    }
+    if (cmd->data) {
+        tgt_buffers_put(&r->buffers, cmd->data, cmd->data_cap);
+        cmd->data = NULL;
+    }
+}
+
+/* Give back memory the payload of a write was to be built in, unwritten. */
+static void revoke_grant(struct tgt_cmd *cmd)
+{
+    struct bio *bio = &cmd->task.bio;
+    bio->lent = cmd->grant_lent;
+    bio->off = cmd->task.out_off;
+    bio->len = cmd->grant_len;
+    bio->iov = cmd->task.out;
+    bio->iovcnt = cmd->task.out_cnt;
+    store_write_revoke(cmd->lane->ch, bio);
+    bio->lent = NULL;
+    cmd->granted = false;
+}
+
+void tgt_cmd_release(struct tgt_cmd *cmd)
+{
+    struct tgt_session *s = cmd->session;
+    if (cmd->granted)
+        revoke_grant(cmd);
+    put_data(cmd);
+    if (cmd->task.buf) {
+        tgt_buffers_put(&s->reactor->buffers, cmd->task.buf, cmd->buf_cap);
+        cmd->task.buf = NULL;
+    }
+    tgt_reactor_watch_memory(s->reactor);
+    cmd->state = TGT_CMD_FREE;
+    cmd->next_free = s->free_cmds;
+    s->free_cmds = cmd;
+    tgt_session_cmd_done(s);
+}
+
+/* ---- memory ---- */
+
+/* SAM-6 5.3.1: TASK SET FULL while other commands of the initiator are there to end, else BUSY. */
+static uint8_t full_status(const struct tgt_cmd *cmd)
+{
+    return scsi_nexus_tasks(cmd->session->nexus) > 1 ? SCSI_STATUS_TASK_SET_FULL : SCSI_STATUS_BUSY;
+}
+
+/* Memory for len bytes of data in cmd->one. */
+static bool get_data(struct tgt_cmd *cmd, uint64_t len)
+{
+    struct tgt_reactor *r = tgt_cmd_reactor(cmd);
+    if (!cmd->data || cmd->data_cap < len) {
+        tgt_buffers_put(&r->buffers, cmd->data, cmd->data_cap);
+        cmd->data = tgt_buffers_get(&r->buffers, len, &cmd->data_cap);
+        if (!cmd->data)
+            return false;
+        tgt_reactor_watch_memory(r);
+    }
+    cmd->one = (struct iovec){ .iov_base = cmd->data, .iov_len = len };
+    return true;
+}
+
+static void give_buf(struct tgt_cmd *cmd)
+{
+    struct tgt_reactor *r = tgt_cmd_reactor(cmd);
+    struct scsi_task *t = &cmd->task;
+    if (t->buf)
+        tgt_buffers_put(&r->buffers, t->buf, cmd->buf_cap);
+    t->buf = tgt_buffers_get(&r->buffers, t->want_len, &cmd->buf_cap);
+    t->buf_len = t->buf ? cmd->buf_cap : 0;
+    tgt_reactor_watch_memory(r);
+    if (t->buf)
+        scsi_task_resume(t, 0);
+    else
+        scsi_task_fail(t, full_status(cmd), 0);
+}
+
+/* ---- data-out ---- */
+
+/* Let the payload land in memory of the store itself, so that the write copies nothing. */
+static bool get_grant(struct tgt_cmd *cmd)
+{
+    struct scsi_task *t = &cmd->task;
+    struct bio *bio = &t->bio;
+    /* The device server keeps what it will write in the bio: only lend it to the store. */
+    const enum bio_op op = bio->op;
+    const uint32_t flags = bio->flags;
+    const uint64_t off = bio->off, len = bio->len;
+    bio->op = BIO_WRITE;
+    bio->flags = 0;
+    bio->off = t->out_off;
+    bio->len = t->want_len;
+    int err = store_write_grant(cmd->lane->ch, bio);
+    bio->op = op;
+    bio->flags = flags;
+    bio->off = off;
+    bio->len = len;
+    if (err)
+        return false;
+    t->out = bio->iov;
+    t->out_cnt = bio->iovcnt;
+    cmd->grant_lent = bio->lent;
+    cmd->grant_len = t->want_len;
+    cmd->granted = true;
+    bio->lent = NULL;
+    if (t->out_cnt > ISCSI_OUT_IOV_MAX) {
+        revoke_grant(cmd);
+        return false;
+    }
+    return true;
+}
+
+/* Returns false if the task was failed instead. */
+static bool want_data(struct tgt_cmd *cmd)
+{
+    struct scsi_task *t = &cmd->task;
+    bool medium = t->out_off != UINT64_MAX;
+    if (!(medium && cmd->lane->lun->can_grant && get_grant(cmd))) {
+        if (!get_data(cmd, t->want_len)) {
+            scsi_task_fail(t, full_status(cmd), 0);
+            return false;
+        }
+        t->out = &cmd->one;
+        t->out_cnt = 1;
+    }
+    iscsi_task_want_data(cmd->it, t->out, t->out_cnt, t->want_len);
+    return true;
+}
+
+/* Sense for data that did not come whole (RFC 7143 11.4.7.2). */
+static uint32_t data_sense(int err)
+{
+    switch (err) {
+    case USAN_EDIGEST:
+        return SENSE_PROTOCOL_SERVICE_CRC_ERROR;
+    case USAN_EPROTO:
+        return SCSI_KAQ(SENSE_KEY_ABORTED_COMMAND, 0x0c, 0x0d); /* not enough unsolicited data */
+    default:
+        return SENSE_COMMAND_ABORTED;
+    }
+}
+
+void tgt_cmd_data(struct iscsi_task *it)
+{
+    struct tgt_cmd *cmd = ref_of(it)->cmd;
+    if (!cmd || cmd->state != TGT_CMD_RUNNING || cmd->task.want != SCSI_WANT_DATA)
+        return; /* aborted meanwhile: the lane hands it out */
+    if (it->data_err)
+        scsi_task_fail(&cmd->task, SCSI_STATUS_CHECK_CONDITION, data_sense(it->data_err));
+    else
+        scsi_task_resume(&cmd->task, 0);
+    tgt_cmd_continue(cmd);
+}
+
+/* ---- storage ---- */
+
+/* READ for the initiator: memory of the store if it lends, else a buffer. */
+static bool attach_read(struct tgt_cmd *cmd, struct tgt_lane *lane)
+{
+    struct bio *bio = &cmd->task.bio;
+    cmd->session->read_ios++;
+    cmd->session->read_bytes += bio->len;
+    if (lane->lun->can_lend) {
+        if (cmd->lent) /* of an earlier step of this command */
+            store_lend_end(cmd->lend_ch, bio);
+        bio->flags |= BIO_F_LEND;
+        cmd->lent = true;
+        cmd->lend_ch = lane->ch;
+        return true;
+    }
+    if (!get_data(cmd, bio->len))
+        return false;
+    bio->iov = &cmd->one;
+    bio->iovcnt = 1;
+    return true;
+}
+
+static void attach_write(struct tgt_cmd *cmd)
+{
+    struct scsi_task *t = &cmd->task;
+    struct bio *bio = &t->bio;
+    cmd->session->write_ios++;
+    cmd->session->write_bytes += bio->len;
+    bio->iov = t->out;
+    bio->iovcnt = t->out_cnt;
+    /* A write of anything but the whole grant is a copy; the grant is given back at the end. */
+    if (cmd->granted && bio->off == t->out_off && bio->len == cmd->grant_len &&
+        t->io_lu == cmd->lane->lun->lu) {
+        bio->lent = cmd->grant_lent;
+        cmd->granted = false;
+    }
+}
+
+static struct tgt_lane *io_lane(const struct tgt_cmd *cmd)
+{
+    const struct scsi_task *t = &cmd->task;
+    if (t->io_lu == cmd->lane->lun->lu)
+        return cmd->lane;
+    struct tgt_lun *lun = scsi_lu_user(t->io_lu); /* the other side of a third-party copy */
+    return &lun->lanes[tgt_cmd_reactor(cmd)->index];
+}
+
+static void io_done(struct bio *bio)
+{
+    struct tgt_cmd *cmd = list_entry(bio, struct tgt_cmd, task.bio);
+    if (cmd->lent && !bio->lent) /* nothing was lent: the read failed, or read into a buffer */
+        cmd->lent = false;
+    scsi_task_resume(&cmd->task, bio->err);
+    tgt_cmd_continue(cmd);
+}
+
+/* Returns false if the task was resumed with an error instead. */
+static bool submit(struct tgt_cmd *cmd)
+{
+    struct bio *bio = &cmd->task.bio;
+    struct tgt_lane *lane = io_lane(cmd);
+    int err = tgt_lane_open(lane);
+    if (err) {
+        scsi_task_resume(&cmd->task, err);
+        return false;
+    }
+    bio->done = io_done;
+    if (bio->iovcnt == 0 && bio->op == BIO_READ) {
+        if (!attach_read(cmd, lane)) {
+            cmd->no_memory = true;
+            scsi_task_resume(&cmd->task, USAN_ENOMEM);
+            return false;
+        }
+    } else if (bio->iovcnt == 0 && bio->op == BIO_WRITE) {
+        attach_write(cmd);
+    }
+    store_submit(lane->ch, bio);
+    return true;
+}
+
+/* ---- the end ---- */
+
+static void respond(struct tgt_cmd *cmd)
+{
+    struct scsi_task *t = &cmd->task;
+    struct iscsi_response rsp = {
+        .status = t->status,
+        .status_qualifier = t->status_qualifier,
+        .sense = t->sense,
+        .sense_len = t->sense_len,
+        .in = t->in,
+        .in_cnt = t->in_cnt,
+        .in_len = t->in_len,
+        .in_used = t->in_used,
+        .out_used = t->out_used,
+    };
+    if (cmd->no_memory)
+        rsp = (struct iscsi_response){ .status = full_status(cmd) };
+    iscsi_task_respond(cmd->it, &rsp);
+    cmd->state = TGT_CMD_SENDING;
+    /* Over for SAM: nobody waits for an initiator that is slow to take its answer. */
+    scsi_task_fini(t);
+    tgt_conn_want_flush(cmd->session->conn);
+}
+
+static void aborted(struct tgt_cmd *cmd)
+{
+    scsi_task_fini(&cmd->task);
+    cmd->state = TGT_CMD_SENDING;
+    if (iscsi_task_drop(cmd->it))
+        tgt_cmd_release(cmd);
+    /* else a part of it is on the wire: SENT comes */
+}
+
+void tgt_cmd_continue(struct tgt_cmd *cmd)
+{
+    struct scsi_task *t = &cmd->task;
+    /* May be gone with the context when the loop ends. */
+    struct tgt_lane *lane = cmd->lane;
+    for (bool go_on = true; go_on;) {
+        switch (t->want) {
+        case SCSI_WANT_BUF:
+            give_buf(cmd);
+            break;
+        case SCSI_WANT_DATA:
+            go_on = !want_data(cmd);
+            break;
+        case SCSI_WANT_IO:
+            go_on = !submit(cmd);
+            break;
+        case SCSI_WANT_SAVE:
+            tgt_lun_state_save(lane, t);
+            return;
+            break;
+        case SCSI_WANT_WAIT:
+            go_on = false;
+            break;
+        case SCSI_DONE:
+            if (cmd->session->closing) /* nobody is there to be answered */
+                aborted(cmd);
+            else if (cmd->iscsi_tmf)
+                tgt_tmf_done(cmd);
+            else
+                respond(cmd);
+            go_on = false;
+            break;
+        case SCSI_ABORTED:
+            aborted(cmd);
+            go_on = false;
+            break;
+        }
+    }
+    if (lane)
+        tgt_lane_touch(lane);
+}
+
+void tgt_cmd_sent(struct iscsi_task *it)
+{
+    struct tgt_cmd *cmd = ref_of(it)->cmd;
+    if (!cmd)
+        return;
+    struct tgt_session *s = cmd->session;
+    tgt_cmd_release(cmd);
+    if (s->cold_reset) {
+        s->cold_reset = false;
+        tgt_session_close_target(s->reactor->tgt, s->target, "target cold reset");
+    }
+}
+
+void tgt_cmd_start(struct tgt_conn *conn, struct iscsi_task *it)
+{
+    struct tgt_session *s = conn->session;
+    s->commands++;
+    struct tgt_cmd *cmd = s->nexus ? tgt_cmd_get(s, it) : NULL;
+    if (!cmd) {
+        /* Only immediate commands beyond all measure come here. */
+        ref_of(it)->cmd = NULL;
+        iscsi_task_respond(it, &(struct iscsi_response){ .status = SCSI_STATUS_BUSY });
+        tgt_conn_want_flush(conn);
+        return;
+    }
+    cmd->lane = tgt_session_lane(s, it->lun);
+    cmd->task.tmf = SCSI_TMF_NONE;
+    scsi_task_start(&cmd->task);
+    tgt_cmd_continue(cmd);
+}

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "target/conn.h"
+
+#include "base/alloc_heap.h"
+#include "target/access.h"
+#include "target/command.h"
+#include "target/log.h"
+#include "target/reactor.h"
+#include "target/session.h"
+#include "target/target.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Receive calls for one connection before the others have their turn. */
+enum { RX_ROUNDS = 8 };
+
+/* ---- events ---- */
+
+static void on_close(struct tgt_conn *conn, const struct iscsi_event *ev)
+{
+    conn->close_flushed = true;
+    if (!conn->why)
+        conn->why = ev->why ? ev->why : usan_strerror(ev->err);
+}
+
+static void on_event(struct tgt_conn *conn, const struct iscsi_event *ev)
+{
+    switch (ev->type) {
+    case ISCSI_EV_COMMAND:
+        tgt_cmd_start(conn, ev->task);
+        break;
+    case ISCSI_EV_SENT:
+        tgt_cmd_sent(ev->task);
+        break;
+    case ISCSI_EV_DATA:
+        tgt_cmd_data(ev->task);
+        break;
+    case ISCSI_EV_TMF:
+        tgt_tmf_start(conn, ev->task);
+        break;
+    case ISCSI_EV_LOGIN_TARGET:
+    case ISCSI_EV_LOGIN_USER:
+    case ISCSI_EV_LOGIN_BIND:
+    case ISCSI_EV_SEND_TARGETS:
+        tgt_conn_login_event(conn, ev);
+        break;
+    case ISCSI_EV_LOGGED_IN:
+        tgt_session_report(conn->session, "session-opened");
+        break;
+    case ISCSI_EV_LOGOUT_OTHER:
+        break; /* sessions have one connection: there is no other */
+    case ISCSI_EV_CLOSE:
+        on_close(conn, ev);
+        break;
+    }
+}
+
+/* The timer only ever moves ahead here: one that fires too early looks again and is set anew. */
+static void arm_timer(struct tgt_conn *conn)
+{
+    uint64_t at = iscsi_tconn_deadline(conn->tconn);
+    if (at >= conn->timer.deadline_ns)
+        return;
+    if (loop_timer_set(conn->reactor->loop, &conn->timer, at))
+        tgt_conn_close(conn, "out of memory for a timer");
+}
+
+void tgt_conn_pump(struct tgt_conn *conn)
+{
+    struct iscsi_event ev;
+    while (iscsi_tconn_next(conn->tconn, &ev))
+        on_event(conn, &ev);
+    if (conn->closed)
+        return;
+    if (iscsi_tconn_tx_pending(conn->tconn) || conn->close_flushed)
+        tgt_conn_want_flush(conn);
+    arm_timer(conn);
+}
+
+/* ---- the socket ---- */
+
+static void socket_failed(struct tgt_conn *conn)
+{
+    tgt_conn_close(conn,
+                   errno == ECONNRESET ? "connection reset by the initiator" : "connection failed");
+}
+
+/* One receive call. Returns 1 if there may be more at once, 0 if not, -1 if nothing came. */
+static int receive(struct tgt_conn *conn)
+{
+    struct tgt_reactor *r = conn->reactor;
+    struct iovec iov[ISCSI_RX_IOV_MAX];
+    int n = iscsi_tconn_rx_space(conn->tconn, r->rx_buf, TGT_RX_BYTES, iov);
+    if (n == 0)
+        return -1; /* it is closing and takes no more */
+    size_t room = 0;
+    for (int i = 0; i < n; i++)
+        room += iov[i].iov_len;
+    struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)n };
+    ssize_t got = n == 1 ? recv(conn->lfd.fd, iov[0].iov_base, iov[0].iov_len, MSG_DONTWAIT)
+                         : recvmsg(conn->lfd.fd, &msg, MSG_DONTWAIT);
+    if (got < 0) {
+        if (errno != EAGAIN && errno != EINTR)
+            socket_failed(conn);
+        return -1;
+    }
+    if (got == 0)
+        iscsi_tconn_rx_eof(conn->tconn);
+    else
+        iscsi_tconn_rx(conn->tconn, (size_t)got, loop_now(r->loop));
+    tgt_conn_pump(conn);
+    /* A short read has emptied the socket: asking again would only return EAGAIN. */
+    return got > 0 && (size_t)got == room && !conn->closed;
+}
+
+static bool ready(struct loop_fd *lfd, uint32_t events)
+{
+    struct tgt_conn *conn = list_entry(lfd, struct tgt_conn, lfd);
+    bool did = false;
+    if ((events & (LOOP_IN | LOOP_HUP)) && !conn->deaf) {
+        int more = 1;
+        for (int round = 0; round < RX_ROUNDS && more > 0; round++) {
+            more = receive(conn);
+            did |= more >= 0;
+        }
+    }
+    if (conn->closed)
+        return true;
+    if (events & LOOP_OUT) {
+        tgt_conn_want_flush(conn);
+        did = true;
+    } else if ((events & LOOP_HUP) && !did) {
+        /* Both directions are shut and nothing is left to read. */
+        tgt_conn_close(conn, "the initiator closed the connection");
+        did = true;
+    }
+    return did;
+}
+
+static void wait_writable(struct tgt_conn *conn, bool wait)
+{
+    uint32_t events = (conn->deaf ? 0u : LOOP_IN) | (wait ? LOOP_OUT : 0u);
+    if (conn->lfd.events == events)
+        return;
+    conn->lfd.events = events;
+    loop_fd_update(&conn->lfd);
+}
+
+/* Send until nothing is left or the socket is full; true: it is full. */
+static bool send_all(struct tgt_conn *conn)
+{
+    struct tgt_reactor *r = conn->reactor;
+    for (;;) {
+        int n = iscsi_tconn_tx(conn->tconn, r->tx_iov, TGT_TX_IOV);
+        if (n == 0)
+            return false;
+        struct msghdr msg = { .msg_iov = r->tx_iov, .msg_iovlen = (size_t)n };
+        int more = n == TGT_TX_IOV ? MSG_MORE : 0;
+        ssize_t sent = sendmsg(conn->lfd.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL | more);
+        if (sent < 0) {
+            if (errno == EINTR)
+                continue;
+            if (errno == EAGAIN)
+                return true;
+            socket_failed(conn);
+            return false;
+        }
+        iscsi_tconn_tx_done(conn->tconn, (size_t)sent, loop_now(r->loop));
+        struct iscsi_event ev;
+        while (iscsi_tconn_next(conn->tconn, &ev))
+            on_event(conn, &ev);
+        if (conn->closed || !iscsi_tconn_tx_pending(conn->tconn))
+            return false;
+        /* With fewer than all iovecs taken from the core, what is left is a short write. */
+        if (n < TGT_TX_IOV)
+            return true;
+    }
+}
+
+static void flush(struct loop_work *w)
+{
+    struct tgt_conn *conn = list_entry(w, struct tgt_conn, flush);
+    bool full = send_all(conn);
+    if (conn->closed)
+        return;
+    if (!full) {
+        tgt_conn_pump(conn);
+        if (conn->closed)
+            return;
+        /* Queued again by the pump because it is closing: this is the end. */
+        if (conn->close_flushed && !iscsi_tconn_tx_pending(conn->tconn)) {
+            tgt_conn_close(conn, NULL);
+            return;
+        }
+    } else {
+        arm_timer(conn);
+    }
+    wait_writable(conn, full);
+}
+
+void tgt_conn_want_flush(struct tgt_conn *conn)
+{
+    if (!conn->closed)
+        loop_work_queue(conn->reactor->loop, &conn->flush);
+}
+
+/* ---- time ---- */
+
+static void timer_fired(struct loop_timer *t)
+{
+    struct tgt_conn *conn = list_entry(t, struct tgt_conn, timer);
+    iscsi_tconn_tick(conn->tconn, loop_now(conn->reactor->loop));
+    tgt_conn_pump(conn);
+}
+
+/* ---- life ---- */
+
+static void free_unbound(struct loop_work *w)
+{
+    struct tgt_conn *conn = list_entry(w, struct tgt_conn, reap);
+    if (conn->waiting)
+        return; /* tgt_conn_retry_bind() comes back to it */
+    tgt_log(TGT_LOG_INFO, "connection-closed", "peer=%s initiator=%s why=%s", conn->peer,
+            tgt_log_quote(conn->initiator).s, tgt_log_quote(conn->why).s);
+    tgt_conn_free(conn);
+}
+
+static void bind_waited(struct loop_msg *m)
+{
+    struct tgt_conn *conn = list_entry(m, struct tgt_conn, waiter.msg);
+    conn->waiting = false;
+    if (conn->closed)
+        loop_work_queue(conn->reactor->loop, &conn->reap);
+    else
+        tgt_conn_retry_bind(conn);
+}
+
+static int make_tconn(struct tgt_conn *conn)
+{
+    struct tgt_reactor *r = conn->reactor;
+    const struct tgt_config *cfg = tgt_cfg(r->tgt);
+    struct iscsi_tconn_config tc = {
+        .params = iscsi_params_default,
+        .portal_group_tag = TGT_PORTAL_GROUP,
+        .queue_depth = cfg->limits.queue_depth,
+        .task_priv_bytes = sizeof(struct tgt_cmd_ref),
+        .login_timeout_ns = cfg->login_timeout_ns,
+        .nop_interval_ns = cfg->nop_interval_ns,
+        .nop_timeout_ns = cfg->nop_timeout_ns,
+        .address = conn->local,
+    };
+    tc.params.max_connections = (uint16_t)cfg->limits.connections_per_session;
+    /* A session ends with its connection: there is nothing to come back to. */
+    tc.params.time2retain = 0;
+    if (getrandom(tc.seed, sizeof(tc.seed), 0) != (ssize_t)sizeof(tc.seed))
+        return USAN_EIO;
+    conn->tconn = iscsi_tconn_new(&tc, &alloc_heap, loop_now(r->loop));
+    explicit_bzero(tc.seed, sizeof(tc.seed));
+    return conn->tconn ? 0 : USAN_ENOMEM;
+}
+
+static struct tgt_conn *make_conn(struct tgt_reactor *r, int fd)
+{
+    struct tgt_conn *conn = calloc(1, sizeof(*conn));
+    if (!conn)
+        return NULL;
+    conn->reactor = r;
+    conn->lfd = (struct loop_fd){ .fd = fd, .events = LOOP_IN, .ready = ready };
+    conn->waiter.msg.deliver = bind_waited;
+    loop_work_init(&conn->flush, flush);
+    loop_work_init(&conn->reap, free_unbound);
+    loop_timer_init(&conn->timer, timer_fired);
+    list_init(&conn->node);
+    sock_peer_addr(fd, conn->peer, sizeof(conn->peer));
+    sock_local_addr(fd, conn->local, sizeof(conn->local));
+    if (make_tconn(conn) || loop_fd_add(r->loop, &conn->lfd)) {
+        iscsi_tconn_free(conn->tconn);
+        free(conn);
+        return NULL;
+    }
+    return conn;
+}
+
+void tgt_conn_open(struct tgt_reactor *r, int fd)
+{
+    /* PDUs are sent as they are ready; waiting for more only adds latency. */
+    const struct sock_options options = { .nodelay = true };
+    (void)sock_set_options(fd, &options, NULL);
+    struct tgt_conn *conn = r->draining ? NULL : make_conn(r, fd);
+    if (!conn) {
+        if (!r->draining)
+            tgt_log(TGT_LOG_ERROR, "connection-refused", "why=\"out of memory\"");
+        close(fd);
+        atomic_fetch_sub(&r->conn_count, 1);
+        return;
+    }
+    list_push_back(&r->conns, &conn->node);
+    tgt_log(TGT_LOG_DEBUG, "connection-opened", "peer=%s local=%s reactor=%u", conn->peer,
+            conn->local, r->index);
+    arm_timer(conn);
+}
+
+void tgt_conn_close(struct tgt_conn *conn, const char *why)
+{
+    if (conn->closed)
+        return;
+    conn->closed = true;
+    if (!conn->why)
+        conn->why = why;
+    loop_timer_cancel(conn->reactor->loop, &conn->timer);
+    loop_work_cancel(&conn->flush);
+    loop_fd_del(&conn->lfd);
+    close(conn->lfd.fd);
+    atomic_fetch_sub(&conn->reactor->conn_count, 1);
+    /* From here on nothing goes out: what was being sent is reported as sent, and so released. */
+    iscsi_tconn_rx_eof(conn->tconn);
+    struct iscsi_event ev;
+    while (iscsi_tconn_next(conn->tconn, &ev))
+        on_event(conn, &ev);
+    if (conn->session)
+        tgt_session_lost(conn->session, conn->why);
+    else
+        loop_work_queue(conn->reactor->loop, &conn->reap);
+}
+
+void tgt_conn_free(struct tgt_conn *conn)
+{
+    assert(conn->closed && !conn->waiting);
+    loop_work_cancel(&conn->reap);
+    list_del(&conn->node);
+    iscsi_tconn_free(conn->tconn);
+    free(conn);
+}
+
+void tgt_conn_ask_logout(struct tgt_conn *conn, uint16_t seconds)
+{
+    if (conn->closed || !conn->session)
+        return;
+    iscsi_tconn_ask_logout(conn->tconn, seconds);
+    tgt_conn_pump(conn);
+}
+
+void tgt_conn_deaf(struct tgt_conn *conn)
+{
+    if (conn->closed || conn->deaf)
+        return;
+    conn->deaf = true;
+    conn->lfd.events &= ~(uint32_t)LOOP_IN;
+    loop_fd_update(&conn->lfd);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A connection: moves bytes between its socket and the protocol core, and answers the core's
+ * login events.
+ */
+#ifndef USAN_TARGET_CONN_H
+#define USAN_TARGET_CONN_H
+
+#include "base/list.h"
+#include "io/loop.h"
+#include "io/socket.h"
+#include "iscsi/target.h"
+#include "target/registry.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct tgt_node;
+struct tgt_reactor;
+struct tgt_session;
+
+struct tgt_conn {
+    struct loop_fd lfd;
+    struct iscsi_tconn *tconn;
+    struct tgt_reactor *reactor;
+    struct tgt_session *session; /* NULL before login */
+    struct loop_work flush;
+    struct loop_timer timer;
+    bool closed;        /* no socket any more */
+    bool close_flushed; /* to be closed when everything was sent */
+    bool waiting;       /* conn->waiter is out */
+    bool deaf;          /* the program ends: nothing more is taken in */
+    const char *why;    /* it ends; static */
+
+    struct list node;        /* in the reactor's list */
+    struct loop_work reap;   /* frees a connection without session */
+    struct tgt_node *target; /* NULL: none named yet, or discovery */
+    bool discovery;
+    uint8_t isid[6];
+    char initiator[ISCSI_NAME_MAX + 1];
+    struct tgt_waiter waiter;
+    char peer[SOCK_ADDR_TEXT_BYTES];  /* "ip:port", for logs */
+    char local[SOCK_ADDR_TEXT_BYTES]; /* likewise; what discovery tells the initiator */
+};
+
+/* Take a connected, non-blocking socket over (closed on failure too). On the reactor's thread; the
+ * reactor's conn_count already counts it. */
+void tgt_conn_open(struct tgt_reactor *r, int fd);
+/* Close the socket at once. The object goes away later, from the loop. */
+void tgt_conn_close(struct tgt_conn *conn, const char *why);
+/* Free a connection whose socket is closed; its session, if any, has no command left. */
+void tgt_conn_free(struct tgt_conn *conn);
+/* Send what there is, at the end of this iteration. */
+void tgt_conn_want_flush(struct tgt_conn *conn);
+/* Take the core's events after something was done to it. */
+void tgt_conn_pump(struct tgt_conn *conn);
+/* The program ends: ask the initiator to log out, within seconds. */
+void tgt_conn_ask_logout(struct tgt_conn *conn, uint16_t seconds);
+
+/* Take nothing more from the socket; what was accepted goes on. */
+void tgt_conn_deaf(struct tgt_conn *conn);
+
+/* ---- conn_login.c ---- */
+/* Answer one of the login and discovery events. */
+void tgt_conn_login_event(struct tgt_conn *conn, const struct iscsi_event *ev);
+/* The session in the way is gone. */
+void tgt_conn_retry_bind(struct tgt_conn *conn);
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A session: what an initiator port has open with a target. Lives on the reactor of its
+ * connection, with its SCSI nexus, its LUNs and the contexts of its commands.
+ *
+ *   login            tgt_session_new, entered in the registry
+ *   connection lost  tgt_session_lost: every command is aborted
+ *   last command     the session and its connection are freed, from the loop
+ */
+#ifndef USAN_TARGET_SESSION_H
+#define USAN_TARGET_SESSION_H
+
+#include "base/err.h"
+#include "base/list.h"
+#include "io/loop.h"
+#include "target/registry.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct iscsi_tsess;
+struct scsi_nexus;
+struct tgt;
+struct tgt_cmd;
+struct tgt_conn;
+struct tgt_lane;
+struct tgt_node;
+struct tgt_reactor;
+
+enum {
+    /* Contexts beyond the queue depth, for immediate commands (RFC 7143 4.2.2.1). */
+    TGT_IMMEDIATE_CMDS = 32,
+};
+
+struct tgt_session {
+    struct tgt_reactor *reactor;
+    struct tgt_conn *conn;
+    struct scsi_nexus *nexus; /* NULL: a discovery session */
+    struct tgt_lane **lanes;  /* by LUN; NULL where there is none */
+    uint32_t lane_count;
+    uint32_t busy; /* contexts in use */
+    struct tgt_cmd *free_cmds;
+    bool closing; /* no connection any more; freed when busy is 0 */
+
+    struct tgt_cmd *cmds; /* all contexts */
+    uint32_t cmd_count;
+    uint64_t memory_bytes; /* counted against the program's limit */
+    struct iscsi_tsess *tsess;
+    struct tgt_node *target; /* NULL: a discovery session */
+    struct tgt_entry entry;
+    struct list node; /* in the reactor's list */
+    struct loop_work finish;
+    const char *why; /* it ends; static */
+    bool cold_reset; /* with the next response sent, all sessions of the target end */
+    /* for status output */
+    uint64_t opened_ns, commands, read_ios, read_bytes, write_ios, write_bytes;
+};
+
+/*
+ * Make the session of a connection whose login asks for one. USAN_EAGAIN: a session of that name
+ * has to end first and was asked to; conn->waiter is used and tgt_conn_retry_bind() will be called.
+ * USAN_ELIMIT, USAN_ENOMEM and others: no session.
+ */
+USAN_MUST_CHECK
+int tgt_session_new(struct tgt_conn *conn, struct tgt_session **ret_s);
+/* Its connection is gone (the socket is closed): abort what runs, then free both. */
+void tgt_session_lost(struct tgt_session *s, const char *why);
+/* A context came back. */
+void tgt_session_cmd_done(struct tgt_session *s);
+void tgt_session_set_window(struct tgt_session *s, uint32_t n);
+/* One line of the log with names and counts. */
+void tgt_session_report(const struct tgt_session *s, const char *event);
+/* Close all sessions of a target on every reactor, soon. */
+void tgt_session_close_target(struct tgt *tgt, const struct tgt_node *target, const char *why);
+
+/* Lane of a LUN field (SAM-6 4.7: peripheral or flat addressing); NULL: there is no such LUN. */
+static inline struct tgt_lane *tgt_session_lane(const struct tgt_session *s, uint64_t lun)
+{
+    uint64_t first = lun >> 48;
+    /* Method 00b needs bus 0; method 01b has 14 bits; nothing may stand in the lower levels. */
+    if ((lun << 16) != 0 || first >= 0x8000 || (first < 0x4000 && first > 0xff))
+        return NULL;
+    uint32_t n = (uint32_t)(first & 0x3fff);
+    return n < s->lane_count ? s->lanes[n] : NULL;
+}
+
+#endif

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "target/target.h"
+
+#include "scsi/scsi.h"
+#include "store/store.h"
+#include "target/access.h"
+#include "target/buffers.h"
+#include "target/command.h"
+#include "target/drain.h"
+#include "target/log.h"
+#include "target/lun.h"
+#include "target/portal.h"
+#include "target/reactor.h"
+#include "target/registry.h"
+#include "target/session.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SPACE_INTERVAL_NS (5 * NS_PER_SEC)
+
+struct tgt {
+    const struct tgt_config *cfg;
+    struct tgt_memory memory;
+    struct tgt_registry registry;
+
+    struct tgt_node *nodes;
+    size_t node_count;
+    struct tgt_reactor **reactors;
+    unsigned reactor_count;
+    struct tgt_portal *portals;
+    size_t portal_count;
+    const char **addresses; /* of portals bound to one address; NULL at the end */
+
+    /* The control thread: signals, files of durable state, space, the stop. */
+    struct loop *control;
+    struct loop_fd signals;
+    struct loop_timer space_timer, give_up;
+    bool stopping, timed_out, flush_failed;
+    unsigned waiting_for; /* reactors, in this phase of the stop */
+    struct loop_msg flushed_msg;
+};
+
+/* ---- for the parts ---- */
+
+const struct tgt_config *tgt_cfg(const struct tgt *tgt)
+{
+    return tgt->cfg;
+}
+
+struct tgt_memory *tgt_memory(struct tgt *tgt)
+{
+    return &tgt->memory;
+}
+
+struct tgt_registry *tgt_registry(struct tgt *tgt)
+{
+    return &tgt->registry;
+}
+
+struct loop *tgt_control_loop(struct tgt *tgt)
+{
+    return tgt->control;
+}
+
+unsigned tgt_reactor_count(const struct tgt *tgt)
+{
+    return tgt->reactor_count;
+}
+
+struct tgt_reactor *tgt_reactor_at(const struct tgt *tgt, unsigned i)
+{
+    return tgt->reactors[i];
+}
+
+struct tgt_node *tgt_nodes(const struct tgt *tgt, size_t *ret_count)
+{
+    *ret_count = tgt->node_count;
+    return tgt->nodes;
+}
+
+const char *const *tgt_portal_addresses(const struct tgt *tgt)
+{
+    return tgt->addresses;
+}
+
+/* ---- start ---- */
+
+static int open_control(struct tgt *tgt, struct err_text *e)
+{
+    /* It waits most of the time; an engine of its own for that would be wasted. */
+    struct loop_config lc = { .engine = LOOP_ENGINE_EPOLL, .poll = LOOP_POLL_NEVER, .cpu = -1 };
+    int err = loop_new(&lc, &tgt->control, e);
+    if (err)
+        return err;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGUSR1);
+    tgt->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (tgt->signals.fd < 0)
+        return err_set(e, usan_err_from_errno(errno), "signalfd: %s", strerror(errno));
+    return 0;
+}
+
+static int open_state_dir(const char *dir, struct err_text *e)
+{
+    if (!dir || mkdir(dir, 0700) == 0 || errno == EEXIST)
+        return 0;
+    return err_set(e, usan_err_from_errno(errno), "state directory %s: %s; create it", dir,
+                   strerror(errno));
+}
+
+static int open_nodes(struct tgt *tgt, struct err_text *e)
+{
+    const struct tgt_config *cfg = tgt->cfg;
+    tgt->nodes = calloc(cfg->target_count, sizeof(*tgt->nodes));
+    if (!tgt->nodes)
+        return err_set(e, USAN_ENOMEM, "out of memory");
+    for (size_t i = 0; i < cfg->target_count; i++) {
+        tgt->node_count++; /* a half-opened one is closed too */
+        int err = tgt_node_open(&tgt->nodes[i], cfg, &cfg->targets[i], (uint16_t)(i + 1), e);
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+static int open_reactors(struct tgt *tgt, struct err_text *e)
+{
+    unsigned n = tgt->cfg->cores;
+    if (n == 0) {
+        long online = sysconf(_SC_NPROCESSORS_ONLN);
+        n = online < 1 ? 1 : online > TGT_REACTORS_MAX ? TGT_REACTORS_MAX : (unsigned)online;
+    }
+    tgt->reactors = calloc(n, sizeof(struct tgt_reactor *));
+    if (!tgt->reactors)
+        return err_set(e, USAN_ENOMEM, "out of memory");
+    tgt->reactor_count = n; /* they ask for it while they are made */
+    for (unsigned i = 0; i < n; i++) {
+        int err = tgt_reactor_new(tgt, i, &tgt->reactors[i], e);
+        if (err)
+            return err;
+    }
+    for (size_t i = 0; i < tgt->node_count; i++) {
+        int err = tgt_node_make_lanes(&tgt->nodes[i], tgt->reactors, n);
+        if (err)
+            return err_set(e, err, "LUNs of %s: %s", tgt->nodes[i].cfg->name, usan_strerror(err));
+    }
+    return 0;
+}
+
+static int open_portals(struct tgt *tgt, struct err_text *e)
+{
+    const struct tgt_config *cfg = tgt->cfg;
+    tgt->portals = calloc(cfg->portal_count, sizeof(*tgt->portals));
+    tgt->addresses = calloc(cfg->portal_count + 1, sizeof(char *));
+    if (!tgt->portals || !tgt->addresses)
+        return err_set(e, USAN_ENOMEM, "out of memory");
+    size_t n = 0;
+    for (size_t i = 0; i < cfg->portal_count; i++) {
+        struct tgt_portal *p = &tgt->portals[i];
+        int err = tgt_portal_open(p, tgt, &cfg->portals[i], e);
+        if (err)
+            return err;
+        tgt->portal_count++;
+        if (!p->wildcard)
+            tgt->addresses[n++] = p->text;
+    }
+    return 0;
+}
+
+static void start_portals(struct tgt_reactor *r, void *arg)
+{
+    struct tgt *tgt = arg;
+    (void)r;
+    for (size_t i = 0; i < tgt->portal_count; i++) {
+        int err = tgt_portal_start(&tgt->portals[i]);
+        if (err)
+            tgt_log(TGT_LOG_ERROR, "portal-failed", "portal=%s why=%s", tgt->portals[i].text,
+                    tgt_log_quote(usan_strerror(err)).s);
+    }
+}
+
+static int start_reactors(struct tgt *tgt, struct err_text *e)
+{
+    for (unsigned i = 0; i < tgt->reactor_count; i++) {
+        int err = tgt_reactor_start(tgt->reactors[i], e);
+        if (err)
+            return err;
+    }
+    int err = tgt_reactor_call(tgt->reactors[0], start_portals, tgt);
+    return err ? err_set(e, err, "out of memory") : 0;
+}
+
+int tgt_new(const struct tgt_config *cfg, struct tgt **ret_tgt, struct err_text *e)
+{
+    struct tgt *tgt = calloc(1, sizeof(*tgt));
+    if (!tgt)
+        return err_set(e, USAN_ENOMEM, "out of memory");
+    tgt->cfg = cfg;
+    tgt->signals.fd = -1;
+    tgt->memory.max_bytes = cfg->limits.memory_bytes;
+    tgt_registry_init(&tgt->registry, cfg->limits.sessions);
+    int err = open_control(tgt, e);
+    if (!err)
+        err = open_state_dir(cfg->state_dir, e);
+    if (!err)
+        err = open_nodes(tgt, e);
+    if (!err)
+        err = open_reactors(tgt, e);
+    if (!err)
+        err = open_portals(tgt, e);
+    if (!err)
+        err = start_reactors(tgt, e);
+    if (err) {
+        tgt_free(tgt);
+        return err;
+    }
+    *ret_tgt = tgt;
+    return 0;
+}
+
+void tgt_free(struct tgt *tgt)
+{
+    if (!tgt)
+        return;
+    for (unsigned i = 0; tgt->reactors && i < tgt->reactor_count; i++) {
+        if (tgt->reactors[i])
+            tgt_reactor_stop(tgt->reactors[i]);
+    }
+    for (size_t i = 0; i < tgt->portal_count; i++)
+        tgt_portal_close(&tgt->portals[i]);
+    for (size_t i = 0; i < tgt->node_count; i++)
+        tgt_node_free_lanes(&tgt->nodes[i]);
+    for (unsigned i = 0; tgt->reactors && i < tgt->reactor_count; i++)
+        tgt_reactor_free(tgt->reactors[i]);
+    for (size_t i = 0; i < tgt->node_count; i++)
+        tgt_node_close(&tgt->nodes[i]);
+    if (tgt->signals.fd >= 0)
+        close(tgt->signals.fd);
+    if (tgt->control)
+        loop_free(tgt->control);
+    tgt_registry_fini(&tgt->registry);
+    assert(atomic_load(&tgt->memory.taken_bytes) == 0);
+    free(tgt->addresses);
+    free(tgt->portals);
+    free(tgt->reactors);
+    free(tgt->nodes);
+    free(tgt);
+}
+
+/* ---- stop: drain, flush, close; each phase on all reactors, counted by the control thread ---- */
+
+static void end_control(struct tgt *tgt)
+{
+    loop_timer_cancel(tgt->control, &tgt->give_up);
+    loop_stop(tgt->control);
+}
+
+static void reactor_closed(struct loop_msg *m)
+{
+    struct tgt *tgt = list_entry(m, struct tgt_reactor, drain.done_msg)->tgt;
+    if (--tgt->waiting_for == 0)
+        end_control(tgt);
+}
+
+static void close_channels(struct tgt_reactor *r, void *arg)
+{
+    struct tgt *tgt = arg;
+    for (size_t i = 0; i < tgt->node_count; i++) {
+        for (size_t j = 0; j < tgt->nodes[i].lun_count; j++)
+            tgt_lane_close(&tgt->nodes[i].luns[j]->lanes[r->index]);
+    }
+    r->drain.done_msg.deliver = reactor_closed;
+    loop_post(tgt->control, &r->drain.done_msg);
+}
+
+static void give_up_now(struct tgt *tgt, const char *why)
+{
+    tgt_log(TGT_LOG_ERROR, "stop-incomplete", "why=%s", tgt_log_quote(why).s);
+    tgt->timed_out = true;
+    end_control(tgt);
+}
+
+static void on_all(struct tgt *tgt, void (*fn)(struct tgt_reactor *r, void *arg))
+{
+    tgt->waiting_for = tgt->reactor_count;
+    for (unsigned i = 0; i < tgt->reactor_count; i++) {
+        if (tgt_reactor_call(tgt->reactors[i], fn, tgt)) {
+            give_up_now(tgt, "out of memory");
+            return;
+        }
+    }
+}
+
+static void stores_flushed(struct loop_msg *m)
+{
+    on_all(list_entry(m, struct tgt, flushed_msg), close_channels);
+}
+
+static void flush_done(struct tgt_reactor *r, bool ok)
+{
+    struct tgt *tgt = r->tgt;
+    tgt->flush_failed = !ok;
+    tgt->flushed_msg.deliver = stores_flushed;
+    loop_post(tgt->control, &tgt->flushed_msg);
+}
+
+static void flush_stores(struct tgt_reactor *r, void *arg)
+{
+    (void)arg;
+    tgt_flush_stores(r, flush_done);
+}
+
+static void reactor_drained(struct loop_msg *m)
+{
+    struct tgt *tgt = list_entry(m, struct tgt_reactor, drain.done_msg)->tgt;
+    if (--tgt->waiting_for == 0 && tgt_reactor_call(tgt->reactors[0], flush_stores, NULL))
+        give_up_now(tgt, "out of memory");
+}
+
+static void drained(struct tgt_reactor *r)
+{
+    r->drain.done_msg.deliver = reactor_drained;
+    loop_post(r->tgt->control, &r->drain.done_msg);
+}
+
+static void drain(struct tgt_reactor *r, void *arg)
+{
+    struct tgt *tgt = arg;
+    for (size_t i = 0; r->index == 0 && i < tgt->portal_count; i++)
+        tgt_portal_close(&tgt->portals[i]);
+    tgt_drain_start(r, drained);
+}
+
+static void gave_up(struct loop_timer *t)
+{
+    give_up_now(list_entry(t, struct tgt, give_up), "commands or stores did not finish in time");
+}
+
+static void begin_stop(struct tgt *tgt)
+{
+    if (tgt->stopping) {
+        give_up_now(tgt, "told to stop a second time");
+        return;
+    }
+    tgt->stopping = true;
+    tgt_log(TGT_LOG_INFO, "stopping", "sessions=%u", tgt_registry_count(&tgt->registry));
+    loop_timer_cancel(tgt->control, &tgt->space_timer);
+    if (loop_timer_set(tgt->control, &tgt->give_up, loop_now(tgt->control) + TGT_DRAIN_GIVE_UP_NS))
+        give_up_now(tgt, "out of memory");
+    else
+        on_all(tgt, drain);
+}
+
+/* ---- the control thread ---- */
+
+static void report(struct tgt_reactor *r, void *arg)
+{
+    (void)arg;
+    list_for_each (&r->sessions, pos)
+        tgt_session_report(list_entry(pos, struct tgt_session, node), "session");
+    tgt_log(TGT_LOG_INFO, "reactor",
+            "reactor=%u engine=%s connections=%u buffers_used=%llu buffers_kept=%llu", r->index,
+            loop_engine_name(r->loop), atomic_load(&r->conn_count),
+            (unsigned long long)r->buffers.used_bytes, (unsigned long long)r->buffers.cached_bytes);
+}
+
+static void report_all(struct tgt *tgt)
+{
+    tgt_log(TGT_LOG_INFO, "status", "sessions=%u memory_taken=%llu memory_limit=%llu",
+            tgt_registry_count(&tgt->registry),
+            (unsigned long long)atomic_load(&tgt->memory.taken_bytes),
+            (unsigned long long)tgt->memory.max_bytes);
+    for (unsigned i = 0; i < tgt->reactor_count; i++) {
+        if (tgt_reactor_call(tgt->reactors[i], report, NULL))
+            return;
+    }
+}
+
+static bool on_signal(struct loop_fd *lfd, uint32_t events)
+{
+    struct tgt *tgt = list_entry(lfd, struct tgt, signals);
+    (void)events;
+    struct signalfd_siginfo si;
+    if (read(lfd->fd, &si, sizeof(si)) != (ssize_t)sizeof(si))
+        return false;
+    if (si.ssi_signo == SIGUSR1)
+        report_all(tgt);
+    else
+        begin_stop(tgt);
+    return true;
+}
+
+static void poll_space(struct loop_timer *t)
+{
+    struct tgt *tgt = list_entry(t, struct tgt, space_timer);
+    for (size_t i = 0; i < tgt->node_count; i++) {
+        for (size_t j = 0; j < tgt->nodes[i].lun_count; j++) {
+            struct tgt_lun *lun = tgt->nodes[i].luns[j];
+            if (lun->cfg->thin)
+                tgt_lun_report_space(lun);
+        }
+    }
+    if (loop_timer_set(tgt->control, t, loop_now(tgt->control) + SPACE_INTERVAL_NS))
+        tgt_log(TGT_LOG_ERROR, "space-not-watched", "why=\"out of memory\"");
+}
+
+int tgt_run(struct tgt *tgt)
+{
+    loop_timer_init(&tgt->space_timer, poll_space);
+    loop_timer_init(&tgt->give_up, gave_up);
+    tgt->signals.events = LOOP_IN;
+    tgt->signals.ready = on_signal;
+    int err = loop_fd_add(tgt->control, &tgt->signals);
+    if (err)
+        return err;
+    poll_space(&tgt->space_timer);
+    loop_run(tgt->control);
+    loop_fd_del(&tgt->signals);
+    if (tgt->timed_out)
+        return USAN_ETIMEOUT;
+    tgt_log(TGT_LOG_INFO, "stopped", "flushed=%s", tgt->flush_failed ? "no" : "yes");
+    return tgt->flush_failed ? USAN_EIO : 0;
+}
+
+/* ---- what the operator is told ---- */
+
+void tgt_print_urls(const struct tgt *tgt, FILE *out)
+{
+    for (size_t p = 0; p < tgt->portal_count; p++) {
+        char host[96];
+        tgt_portal_url_host(&tgt->portals[p], host, sizeof(host));
+        for (size_t i = 0; i < tgt->node_count; i++) {
+            const struct tgt_node *node = &tgt->nodes[i];
+            for (size_t j = 0; j < node->lun_count; j++)
+                fprintf(out, "iscsi://%s/%s/%u\n", host, node->cfg->name, node->luns[j]->number);
+        }
+    }
+}
+
+void tgt_log_memory_bound(const struct tgt *tgt)
+{
+    const struct tgt_limits *l = &tgt->cfg->limits;
+    uint64_t per_session = (uint64_t)(l->queue_depth + TGT_IMMEDIATE_CMDS) * sizeof(struct tgt_cmd);
+    uint64_t fixed = (uint64_t)tgt->reactor_count * (TGT_RX_BYTES + sizeof(struct tgt_reactor));
+    tgt_log(TGT_LOG_INFO, "memory-bound",
+            "sessions=%u queue_depth=%u commands_per_session_bytes=%llu commands_bytes=%llu "
+            "reactors_bytes=%llu data_and_commands_limit_bytes=%llu",
+            l->sessions, l->queue_depth, (unsigned long long)per_session,
+            (unsigned long long)(per_session * l->sessions), (unsigned long long)fixed,
+            (unsigned long long)l->memory_bytes);
+}

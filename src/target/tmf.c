@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Task management: iSCSI function codes (RFC 7143 11.5, RFC 7144 5) and SAM's functions. */
+#include "target/command.h"
+#include "target/conn.h"
+#include "target/log.h"
+#include "target/lun.h"
+#include "target/reactor.h"
+#include "target/session.h"
+
+enum iscsi_tmf { /* RFC 7143 11.5.1, RFC 7144 5.1 */
+                 TMF_ABORT_TASK = 1,
+                 TMF_ABORT_TASK_SET,
+                 TMF_CLEAR_ACA,
+                 TMF_CLEAR_TASK_SET,
+                 TMF_LOGICAL_UNIT_RESET,
+                 TMF_TARGET_WARM_RESET,
+                 TMF_TARGET_COLD_RESET,
+                 TMF_TASK_REASSIGN,
+                 TMF_QUERY_TASK,
+                 TMF_QUERY_TASK_SET,
+                 TMF_I_T_NEXUS_RESET,
+                 TMF_QUERY_ASYNC_EVENT,
+};
+
+enum iscsi_tmf_rsp { /* RFC 7143 11.6.1, RFC 7144 5.2 */
+                     RSP_COMPLETE = 0,
+                     RSP_NO_TASK = 1,
+                     RSP_NO_LUN = 2,
+                     RSP_REASSIGN_NOT_SUPPORTED = 4,
+                     RSP_NOT_SUPPORTED = 5,
+                     RSP_SUCCEEDED = 7,
+                     RSP_REJECTED = 255,
+};
+
+static const struct {
+    enum scsi_tmf scsi; /* NONE: not a function of one logical unit */
+    const char *name;
+} functions[] = {
+    [TMF_ABORT_TASK] = { SCSI_TMF_ABORT_TASK, "abort-task" },
+    [TMF_ABORT_TASK_SET] = { SCSI_TMF_ABORT_TASK_SET, "abort-task-set" },
+    [TMF_CLEAR_ACA] = { SCSI_TMF_CLEAR_ACA, "clear-aca" },
+    [TMF_CLEAR_TASK_SET] = { SCSI_TMF_CLEAR_TASK_SET, "clear-task-set" },
+    [TMF_LOGICAL_UNIT_RESET] = { SCSI_TMF_LOGICAL_UNIT_RESET, "logical-unit-reset" },
+    [TMF_TARGET_WARM_RESET] = { SCSI_TMF_LOGICAL_UNIT_RESET, "target-warm-reset" },
+    [TMF_TARGET_COLD_RESET] = { SCSI_TMF_LOGICAL_UNIT_RESET, "target-cold-reset" },
+    [TMF_TASK_REASSIGN] = { SCSI_TMF_NONE, "task-reassign" },
+    [TMF_QUERY_TASK] = { SCSI_TMF_QUERY_TASK, "query-task" },
+    [TMF_QUERY_TASK_SET] = { SCSI_TMF_QUERY_TASK_SET, "query-task-set" },
+    [TMF_I_T_NEXUS_RESET] = { SCSI_TMF_I_T_NEXUS_RESET, "i-t-nexus-reset" },
+    [TMF_QUERY_ASYNC_EVENT] = { SCSI_TMF_QUERY_ASYNC_EVENT, "query-async-event" },
+};
+
+static uint8_t response_code(uint8_t rsp)
+{
+    switch ((enum scsi_tmf_rsp)rsp) {
+    case SCSI_TMF_RSP_COMPLETE:
+        return RSP_COMPLETE;
+    case SCSI_TMF_RSP_SUCCEEDED:
+        return RSP_SUCCEEDED;
+    case SCSI_TMF_RSP_NO_TASK:
+        return RSP_NO_TASK;
+    case SCSI_TMF_RSP_NO_LUN:
+        return RSP_NO_LUN;
+    case SCSI_TMF_RSP_NOT_SUPPORTED:
+        return RSP_NOT_SUPPORTED;
+    case SCSI_TMF_RSP_REJECTED:
+        break;
+    }
+    return RSP_REJECTED;
+}
+
+/* A function may have ended commands of any LUN of the nexus. */
+static void touch_all(struct tgt_session *s)
+{
+    for (uint32_t i = 0; i < s->lane_count; i++) {
+        if (s->lanes[i])
+            tgt_lane_touch(s->lanes[i]);
+    }
+}
+
+static void finish(struct tgt_conn *conn, struct iscsi_task *it, uint8_t response)
+{
+    iscsi_task_respond_tmf(it, response);
+    tgt_conn_want_flush(conn);
+}
+
+static bool is_target_reset(uint8_t function)
+{
+    return function == TMF_TARGET_WARM_RESET || function == TMF_TARGET_COLD_RESET;
+}
+
+/* The next LUN of the target from index `at` on; lane_count when there is none. */
+static uint32_t next_lun(const struct tgt_session *s, uint32_t at)
+{
+    while (at < s->lane_count && !s->lanes[at])
+        at++;
+    return at;
+}
+
+/* TARGET WARM RESET is a reset of every logical unit, one after the other. */
+static void reset_lun(struct tgt_cmd *cmd, uint32_t at)
+{
+    cmd->reset_at = (uint16_t)at;
+    cmd->lane = cmd->session->lanes[at];
+    cmd->task.lun = (uint64_t)(at < 256 ? at : at | 0x4000) << 48;
+    cmd->task.tmf = SCSI_TMF_LOGICAL_UNIT_RESET;
+    scsi_task_start(&cmd->task);
+}
+
+void tgt_tmf_done(struct tgt_cmd *cmd)
+{
+    struct tgt_session *s = cmd->session;
+    uint8_t rsp = cmd->task.tmf_rsp;
+    scsi_task_fini(&cmd->task);
+    touch_all(s);
+    if (is_target_reset(cmd->iscsi_tmf)) {
+        uint32_t at = next_lun(s, (uint32_t)cmd->reset_at + 1);
+        if (at < s->lane_count) {
+            reset_lun(cmd, at);
+            tgt_cmd_continue(cmd);
+            return;
+        }
+        /* RFC 7143 11.5.1: after a cold reset all connections are terminated. The response is
+         * sent first: tgt_cmd_sent() does it. */
+        s->cold_reset = cmd->iscsi_tmf == TMF_TARGET_COLD_RESET;
+    }
+    cmd->state = TGT_CMD_SENDING;
+    finish(s->conn, cmd->it, response_code(rsp));
+}
+
+/* The response to a function that needs no SCSI task; RSP_COMPLETE: it needs one. */
+static uint8_t refuse(const struct tgt_conn *conn, const struct iscsi_task *it)
+{
+    if (it->tmf == TMF_TASK_REASSIGN) /* ErrorRecoveryLevel 2 only */
+        return RSP_REASSIGN_NOT_SUPPORTED;
+    if (it->tmf >= sizeof(functions) / sizeof(functions[0]) || !functions[it->tmf].name)
+        return RSP_NOT_SUPPORTED;
+    /* RFC 7144 7.1.1: the newer functions need iSCSIProtocolLevel 2. */
+    if (it->tmf >= TMF_QUERY_TASK && iscsi_tconn_params(conn->tconn)->protocol_level < 2)
+        return RSP_NOT_SUPPORTED;
+    return RSP_COMPLETE;
+}
+
+void tgt_tmf_start(struct tgt_conn *conn, struct iscsi_task *it)
+{
+    struct tgt_session *s = conn->session;
+    uint8_t no = refuse(conn, it);
+    struct tgt_cmd *cmd = NULL;
+    if (no == RSP_COMPLETE && s->nexus)
+        cmd = tgt_cmd_get(s, it);
+    if (!cmd) {
+        ((struct tgt_cmd_ref *)it->priv)->cmd = NULL;
+        finish(conn, it, no == RSP_COMPLETE ? RSP_REJECTED : no);
+        return;
+    }
+    tgt_log(TGT_LOG_INFO, "task-management", "function=%s target=%s initiator=%s lun=%llu",
+            functions[it->tmf].name, s->target->cfg->name, tgt_log_quote(conn->initiator).s,
+            (unsigned long long)(it->lun >> 48 & 0x3fff));
+    cmd->iscsi_tmf = it->tmf;
+    if (is_target_reset(it->tmf)) {
+        reset_lun(cmd, next_lun(s, 0)); /* a target has at least one LUN */
+    } else {
+        cmd->lane = tgt_session_lane(s, it->lun);
+        cmd->task.tmf = (uint8_t)functions[it->tmf].scsi;
+        cmd->task.ref_tag = it->ref_itt;
+        scsi_task_start(&cmd->task);
+        touch_all(s);
+    }
+    tgt_cmd_continue(cmd);
+}
