@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# CHAP (RFC 7143 section 12.1): the right secret, wrong ones, none at all.
+. "$(dirname "$0")/../lib/tap.sh"
+. "$ROOT/tests/lib/target.sh"
+
+truncate -s 16M "$WORK/disk"
+secret=a-secret-of-20-bytes
+printf '%s\n' $secret >"$WORK/secret"
+chmod 600 "$WORK/secret"
+target_start --chap-user alice --chap-secret-file "$WORK/secret" "$WORK/disk"
+url=${URLS[0]}
+
+check "the right secret" iscsi-inq -i "$INITIATOR" "$(url_as alice $secret "$url")"
+check "data with the right secret" qemu-io -f raw -c 'write -P 1 0 64k' -c 'read -P 1 0 64k' \
+    "$(url_as alice $secret "$url")"
+check_fails "a wrong secret" iscsi-inq -i "$INITIATOR" "$(url_as alice wrong-secret-here "$url")"
+check_output "is told as an authentication failure" 'Authentication failure|\(513\)'
+check_fails "a wrong user" iscsi-inq -i "$INITIATOR" "$(url_as mallory $secret "$url")"
+check_output "gets the same answer" 'Authentication failure|\(513\)'
+check_fails "no credentials" iscsi-inq -i "$INITIATOR" "$url"
+check_fails "a secret cut short" iscsi-inq -i "$INITIATOR" "$(url_as alice ${secret%?} "$url")"
+check "the right one still works after that" \
+    iscsi-inq -i "$INITIATOR" "$(url_as alice $secret "$url")"
+check "the secret is not in the log" test "$(grep -c "$secret" "$TARGET_LOG")" = 0
+check "nor among the arguments of the process" \
+    test "$(tr '\0' '\n' <"/proc/$TARGET_PID/cmdline" | grep -c "$secret")" = 0
+check_target_healthy
+check "it ends within 5 s" target_stop 5
+
+printf 'short\n' >"$WORK/short"
+check_fails "a secret of less than 12 bytes is not accepted" timeout 10 "$USAN" serve \
+    --address 127.0.0.1 --port 0 --chap-user alice --chap-secret-file "$WORK/short" "$WORK/disk"
+check_output "and the message says so" '12|too short'
+finish

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What an operator meets: signals, ports in use, files that are missing or of a bad size, ready
+# messages, the pid file. An error says what is wrong and where, and the exit code is not 0.
+. "$(dirname "$0")/../lib/tap.sh"
+. "$ROOT/tests/lib/target.sh"
+
+truncate -s 16M "$WORK/disk"
+serve() { # a start that is expected to fail
+    timeout 10 "$USAN" serve --address 127.0.0.1 "$@"
+}
+
+check "help" "$USAN" --help
+check_output "names the command" 'serve'
+check "version" "$USAN" --version
+check_output "is a number" '[0-9]+\.[0-9]+\.[0-9]+'
+check_fails "an unknown command" "$USAN" no-such-command
+check_fails "an unknown option" serve --no-such-option "$WORK/disk"
+check_output "is named" 'no-such-option'
+check_fails "nothing to serve" serve --port 0
+
+check_fails "a file that does not exist" serve --port 0 "$WORK/missing"
+check_output "is named" "$WORK/missing"
+check_output "with the reason" '[Nn]o such file|not found'
+check_fails "a directory" serve --port 0 "$WORK"
+check_output "is named" "$WORK"
+: >"$WORK/empty"
+check_fails "an empty file" serve --port 0 "$WORK/empty"
+check_output "is named" "$WORK/empty"
+head -c 1000 /dev/zero >"$WORK/odd"
+check_fails "a file that is no multiple of the block size" serve --port 0 "$WORK/odd"
+check_output "is named" "$WORK/odd"
+check_fails "a block size that disks do not have" serve --port 0 --block-size 1000 "$WORK/disk"
+check_output "is named" '1000'
+check_fails "a port that is no port" serve --port 70000 "$WORK/disk"
+check_fails "an address that is none of ours" timeout 10 "$USAN" serve --address 192.0.2.1 \
+    --port 0 "$WORK/disk"
+check_output "is named" '192\.0\.2\.1'
+check_fails "an unknown back end" serve --port 0 'nosuchstore:x'
+check_output "is named" 'nosuchstore'
+
+target_start --pid-file "$WORK/pid" "$WORK/disk"
+check_equal "the pid file holds the process id" "$(cat "$WORK/pid")" "$TARGET_PID"
+port=$(url_port "${URLS[0]}")
+check_fails "a port in use" serve --port "$port" "$WORK/disk"
+check_output "is named" "$port"
+check_output "with the reason" '[Aa]ddress already in use|in use'
+
+# A session that is open does not hold the end up.
+qemu-io -f raw -c 'write 0 4k' -c 'sleep 20000' "${URLS[0]}" >/dev/null 2>&1 &
+at_exit kill $! 2>/dev/null
+sleep 0.5
+check "SIGTERM ends it within 5 s with a session open" target_stop 5
+check "the pid file is gone" test ! -e "$WORK/pid"
+check_fails "nothing listens any more" iscsi-ls "iscsi://127.0.0.1:$port"
+PORT=$port target_start "$WORK/disk"
+check "the port can be used again at once" iscsi-inq "${URLS[0]}"
+kill -INT "$TARGET_PID"
+check "SIGINT ends it too" wait_for 5 process_ended "$TARGET_PID"
+
+# Without --address: IPv4 and IPv6, port 3260 unless told otherwise.
+if target_launch 1 serve --port 0 "$WORK/disk"; then
+    port=$(url_port "${URLS[0]}")
+    check "all addresses: IPv4" iscsi-ls "iscsi://127.0.0.1:$port"
+    if [ -e /proc/net/if_inet6 ] && grep -q ' lo$' /proc/net/if_inet6; then
+        check "all addresses: IPv6" iscsi-ls "iscsi://[::1]:$port"
+    else
+        skip "all addresses: IPv6" "this kernel has no IPv6 on its loopback interface"
+    fi
+    check "and it ends within 5 s" target_stop 5
+else
+    fail "it listens on all addresses"
+fi
+finish

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Many sessions at once, on one reactor and on two, on both engines of the event loop; memory that
+# is given back when they are gone.
+. "$(dirname "$0")/../lib/tap.sh"
+. "$ROOT/tests/lib/target.sh"
+
+truncate -s 64M "$WORK/disk"
+
+# Eight processes write and read back, each in a MiB of its own.
+eight_at_once() { # URL
+    local i pids=() rc=0
+    for i in 1 2 3 4 5 6 7 8; do
+        qemu-io -f raw -c "write -P $i ${i}M 1M" -c "read -P $i ${i}M 1M" "$1" \
+            >"$WORK/io.$i" 2>&1 &
+        pids+=($!)
+    done
+    for i in "${pids[@]}"; do
+        wait "$i" || rc=1
+    done
+    cat "$WORK"/io.*
+    ! grep -i 'verification failed' "$WORK"/io.* && [ $rc = 0 ]
+}
+
+for engine in uring epoll; do
+    for cores in 1 2; do
+        target_start --engine $engine --cores $cores "$WORK/disk"
+        check "$engine, $cores reactors: eight sessions at once" eight_at_once "${URLS[0]}"
+        check "$engine, $cores reactors: all data is there" qemu-io -f raw \
+            -c 'read -P 1 1M 1M' -c 'read -P 4 4M 1M' -c 'read -P 8 8M 1M' "${URLS[0]}"
+        check_output "$engine, $cores reactors: no pattern differs" 'read 1048576/1048576'
+        check_target_healthy
+        check "$engine, $cores reactors: it ends within 5 s" target_stop 5
+    done
+done
+
+# A login and logout a hundred times leaves no memory behind (a first round fills the pools).
+login_times() { # TIMES
+    local i
+    for ((i = 0; i < $1; i++)); do
+        iscsi-inq -i "$INITIATOR" "${URLS[0]}" >/dev/null || return 1
+    done
+}
+target_start --cores 1 "$WORK/disk"
+check "thirty sessions, one after the other" login_times 30
+before=$(process_kib "$TARGET_PID")
+check "a hundred more" login_times 100
+after=$(process_kib "$TARGET_PID")
+note "private memory: $before KiB, then $after KiB"
+check "take no memory for ever" test "$after" -le $((before + 512))
+check_target_healthy
+finish

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+# Starts and stops the program under test on a free loopback port. Sourced after tap.sh.
+
+USAN=${USAN:-$BUILD/src/cli/usan}
+[ -x "$USAN" ] || bail "$USAN is not built"
+# Names of our own, so that reservations and unit attentions of tests do not mix.
+export INITIATOR=iqn.2025-01.io.usan.test:initiator
+TARGET_PID='' TARGET_LOG='' URLS=() target_starts=0
+
+# Start the program in the background and wait until it has printed COUNT URLs (one for each
+# LUN). Sets TARGET_PID, TARGET_LOG and URLS. False when it ends before.
+target_launch() { # COUNT ARGUMENT...
+    local count=$1
+    shift
+    target_starts=$((target_starts + 1))
+    TARGET_OUT=$WORK/target.$target_starts.out
+    TARGET_LOG=$WORK/target.$target_starts.log
+    URLS=()
+    ${LAUNCH_WITH:-} "$USAN" "$@" >"$TARGET_OUT" 2>"$TARGET_LOG" </dev/null &
+    TARGET_PID=$!
+    at_exit target_end "$TARGET_PID"
+    local i
+    for ((i = 0; i < 400; i++)); do
+        mapfile -t URLS < <(grep '^iscsi://' "$TARGET_OUT")
+        [ ${#URLS[@]} -lt "$count" ] || return 0
+        kill -0 "$TARGET_PID" 2>/dev/null || break
+        sleep 0.05
+    done
+    note "the target did not come up: usan $*"
+    tail -n 20 "$TARGET_OUT" "$TARGET_LOG" | note
+    return 1
+}
+
+# usan serve on a free port of 127.0.0.1, with options and paths as given. The test ends when
+# that does not work, because nothing after it can.
+target_start() { # [-n COUNT] ARGUMENT...
+    local count=1
+    if [ "${1:-}" = -n ]; then
+        count=$2
+        shift 2
+    fi
+    target_launch "$count" serve --address 127.0.0.1 --port "${PORT:-0}" "$@" ||
+        bail "usan serve does not start"
+}
+
+# Ask the target to end; false unless it does within SECONDS, with exit code 0.
+target_stop() { # [SECONDS]
+    local pid=$TARGET_PID rc=0
+    TARGET_PID=''
+    kill -TERM "$pid" 2>/dev/null || {
+        note "the target had already ended"
+        return 1
+    }
+    if ! wait_for "${1:-5}" process_ended "$pid"; then
+        note "still running ${1:-5} s after SIGTERM"
+        kill -KILL "$pid"
+        wait "$pid" 2>/dev/null
+        return 1
+    fi
+    wait "$pid" || rc=$?
+    [ $rc = 0 ] || note "exit code $rc after SIGTERM"
+    return $rc
+}
+
+# Without a chance to clean up.
+target_kill() {
+    kill -KILL "$TARGET_PID"
+    wait "$TARGET_PID" 2>/dev/null
+    TARGET_PID=''
+}
+
+# A zombie has ended too: our shell has not waited for it yet.
+process_ended() { # PID
+    ! grep -qE '^State:[[:space:]]+[^ZX]' "/proc/$1/status" 2>/dev/null
+}
+
+# At the end of the test: no process stays behind.
+target_end() { # PID
+    kill -TERM "$1" 2>/dev/null || return 0
+    wait_for 5 process_ended "$1" || kill -KILL "$1"
+    wait "$1" 2>/dev/null
+    return 0
+}
+
+# Parts of iscsi://HOST:PORT/IQN/LUN
+url_portal() { # URL
+    local rest=${1#iscsi://}
+    echo "${rest%%/*}"
+}
+url_port() { # URL
+    url_portal "$1" | sed 's/.*://'
+}
+url_target() { # URL
+    local rest=${1#iscsi://*/}
+    echo "${rest%/*}"
+}
+url_lun() { # URL
+    echo "${1##*/}"
+}
+# iscsi://HOST:PORT, what iscsi-ls takes.
+portal_url() {
+    echo "iscsi://$(url_portal "${URLS[0]}")"
+}
+# iscsi://USER%SECRET@HOST:PORT/IQN/LUN
+url_as() { # USER SECRET URL
+    echo "iscsi://$1%$2@${3#iscsi://}"
+}
+
+# Memory of a process that is not shared, KiB.
+process_kib() { # PID
+    awk '/^Private_(Clean|Dirty):/ { kib += $2 } END { print kib + 0 }' "/proc/$1/smaps_rollup"
+}
+
+# The test fails if the target logged a failed assertion or a sanitizer's report, or is gone.
+check_target_healthy() {
+    if ! kill -0 "$TARGET_PID" 2>/dev/null; then
+        fail "the target still runs"
+        tail -n 30 "$TARGET_LOG" | note
+    elif grep -qE 'Assertion|runtime error|ERROR: |WARNING: ThreadSanitizer' "$TARGET_LOG"; then
+        fail "the target reports no defect of its own"
+        grep -E -A 20 'Assertion|runtime error|ERROR: |WARNING: Thread' "$TARGET_LOG" |
+            head -n 60 | note
+    else
+        pass "the target runs and reports no defect of its own"
+    fi
+}
