@@ -262,7 +262,6 @@ void iscsi_task_respond_tmf(struct iscsi_task *task, uint8_t response);
 /* Aborted: nothing (more) is sent, data on its way is thrown away; the task is gone on return. If
  * a part of its response is already on the wire the rest of that PDU must follow: then false is
  * returned, and SENT comes later. */
-USAN_MUST_CHECK
 bool iscsi_task_drop(struct iscsi_task *task);
 
 /* ---- things the target starts ---- */

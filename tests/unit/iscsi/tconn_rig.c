@@ -218,8 +218,9 @@ void rig_run(struct rig *r)
             event(r, &ev);
             any = true;
         }
+        size_t before = r->out_len;
         pump_out(r);
-        if (!any && !iscsi_tconn_tx_pending(r->conn))
+        if (!any && r->out_len == before)
             break;
     }
 }
@@ -313,7 +314,8 @@ bool rig_next(struct rig *r, struct rig_pdu *pdu)
     }
     assert_true(left >= hl + padded);
     r->out_pos += hl + padded;
-    bool status = pdu->opcode != ISCSI_OP_R2T &&
+    bool ping = pdu->opcode == ISCSI_OP_NOP_IN && bhs_itt(p) == ISCSI_TAG_NONE;
+    bool status = pdu->opcode != ISCSI_OP_R2T && !ping &&
                   (pdu->opcode != ISCSI_OP_DATA_IN || (p[1] & PDU_DATA_IN_STATUS));
     if (status) { /* StatSN goes up by one with each PDU that carries one */
         assert_int_equal(be32_get(p + 24), r->exp_stat_sn);
@@ -346,6 +348,11 @@ void rig_login(struct rig *r, const char *keys, size_t len)
     rig_send(r, bhs, NULL, 0, text, (uint32_t)(sizeof names + len));
     struct rig_pdu p = rig_expect(r, ISCSI_OP_LOGIN_RESPONSE);
     assert_int_equal(be16_get(p.bhs + 36), 0);
+    if (!(p.bhs[1] & 0x80)) { /* the target has offers of its own: take them */
+        rig_send(r, bhs, NULL, 0, NULL, 0);
+        p = rig_expect(r, ISCSI_OP_LOGIN_RESPONSE);
+        assert_int_equal(be16_get(p.bhs + 36), 0);
+    }
     assert_int_equal(p.bhs[1] & 0x83, 0x83);
     r->tsih = be16_get(p.bhs + 14);
     assert_int_equal(r->tsih, 0x55);
