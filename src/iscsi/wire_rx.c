@@ -182,6 +182,8 @@ static void take_window(struct wire_rx *rx)
     size_t left = rx->data_len - rx->data_done;
     size_t n = window(rx) < left ? window(rx) : left;
 
+    if (n == 0)
+        return;
     if (!rx->place) {
         if (rx->data_digest)
             rx->crc = crc32c_update(rx->crc, rx->win, n);
@@ -228,6 +230,8 @@ enum wire_rx_result wire_rx_next(struct wire_rx *rx)
 {
     if (rx->phase == WIRE_HEADER_SEEN)
         rx->phase = rx->data_len ? WIRE_DATA : WIRE_BHS;
+    if (window(rx) == 0 && (rx->phase == WIRE_BHS || rx->phase == WIRE_AHS))
+        return WIRE_RX_MORE;
     if (rx->phase == WIRE_BHS || rx->phase == WIRE_AHS)
         return next_header(rx);
     return next_data(rx);
