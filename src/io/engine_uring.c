@@ -46,7 +46,6 @@ struct uring {
     bool flush;        /* something was put in dirty or files since the last poll */
     bool retry;        /* the kernel did not take all submissions */
     bool started;
-    bool registered; /* the ring's descriptor, with the running thread */
     bool wake_armed;
 };
 
@@ -153,12 +152,13 @@ static int uring_start(struct engine *eng)
     struct uring *u = to_uring(eng);
     if (u->started)
         return 0;
-    int rc = io_uring_enable_rings(&u->ring);
+    /* Not io_uring_enable_rings(): liburing 2.3 forgets to export it. */
+    int rc = io_uring_register((unsigned)u->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
     if (rc < 0)
         return usan_err_from_errno(-rc);
     u->started = true;
     /* Saves a descriptor look-up per enter; refused where too many are registered. */
-    u->registered = io_uring_register_ring_fd(&u->ring) == 1;
+    (void)io_uring_register_ring_fd(&u->ring);
     return 0;
 }
 
