@@ -19,7 +19,7 @@ eight_at_once() { # URL
         wait "$i" || rc=1
     done
     cat "$WORK"/io.*
-    ! grep -i 'verification failed' "$WORK"/io.* && [ $rc = 0 ]
+    ! grep -i 'verification failed' "$WORK"/io.* && [ "$rc" = 0 ]
 }
 
 for engine in uring epoll; do

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# time limit: 480
+# Every test of iscsi-test-cu on every kind of disk: none fails, the best kind skips few, and each
+# test passes on some kind. A case is one test on one kind; what a kind skips is checked at the
+# end. With RESULTS=DIRECTORY the results stay there (./dev conformance makes the page of them).
+. "$(dirname "$0")/../lib/tap.sh"
+. "$ROOT/tests/lib/target.sh"
+. "$ROOT/tests/lib/conformance.sh"
+
+skips_allowed=20
+results=${RESULTS:-$WORK/results}
+mkdir -p "$results"
+conformance_tests | sort >"$WORK/all"
+test -s "$WORK/all" || bail "iscsi-test-cu lists no tests"
+
+for kind in ${KINDS:-"${CONFORMANCE_KINDS[@]}"}; do
+    conformance_run "$kind" "$results/$kind"
+    while IFS=$'\t' read -r status name why; do
+        case $status in
+        PASS) pass "$kind: $name" ;;
+        FAIL) fail "$kind: $name" "$why" ;;
+        esac
+    done <"$results/$kind"
+    cut -f 2 "$results/$kind" | sort >"$WORK/ran"
+    check_equal "$kind: every test ran" "$(comm -3 "$WORK/all" "$WORK/ran" | tr -d '\t')" ""
+    check_target_healthy
+    check "$kind: the target ends within 5 s" target_stop 5
+done
+
+if [ -z "${KINDS:-}" ]; then
+    fewest=$(for kind in "${CONFORMANCE_KINDS[@]}"; do
+        grep -c '^SKIP' "$results/$kind"
+    done | sort -n | head -n 1)
+    check "the best kind skips at most $skips_allowed tests (it skips $fewest)" \
+        test "$fewest" -le $skips_allowed
+    never=$(sed -n 's/^PASS\t\([^\t]*\).*/\1/p' "$results"/* | sort -u | comm -23 "$WORK/all" -)
+    check_equal "every test passes on some kind" "$never" ""
+fi
+finish
