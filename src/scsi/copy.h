@@ -1,12 +1,198 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Third-party copy (SPC-6 5.18, SBC-4 4.28): what xcopy*.c and rod_token*.c share. Internal to
- * src/scsi. */
+/*
+ * Third-party copy (SPC-6 5.18, SBC-4 4.28): what xcopy.c, copy_*.c and rod_*.c share. Internal to
+ * src/scsi.
+ *
+ * A copy is one task. It reads a piece of the source inside the section of the source's unit, then
+ * writes it inside the section of the destination's, and is in no section in between, so that
+ * exclusive commands of either unit get their turn and no two copies can wait for each other. Units
+ * are those mapped on the nexus the command came through; rights are those of that nexus.
+ */
 #ifndef USAN_SCSI_COPY_H
 #define USAN_SCSI_COPY_H
 
+#include "scsi/sense.h"
 #include "scsi/task.h"
 
-/* VPD page 8Fh (SPC-6 7.7.17), page header included; returns the page's full length. */
+enum {
+    COPY_CSCD_BYTES = 32, /* a CSCD descriptor, SPC-6 6.6.5 */
+    COPY_CSCD_MAX = 64,
+    COPY_SEGMENT_BYTES = 28, /* block to block, with its header; SPC-6 6.6.6.2 */
+    COPY_SEGMENT_MAX = 256,
+    COPY_DESCRIPTORS_MAX = COPY_CSCD_MAX * COPY_CSCD_BYTES + COPY_SEGMENT_MAX * COPY_SEGMENT_BYTES,
+    COPY_SEGMENT_BLOCKS_MAX = 0xffff,
+    COPY_CSCD_SELF = 0xffff, /* CSCD descriptor ID of the addressed unit */
+    COPY_TYPE_IDENT = 0xe4,  /* identification descriptor CSCD */
+    COPY_TYPE_BLOCK = 0x02,  /* copy from block device to block device */
+
+    COPY_HELD_MAX = 16, /* copies of an I_T_L nexus whose status is kept */
+
+    ROD_TOKEN_BYTES = 512,
+    ROD_RANGES_MAX = 64,    /* MAXIMUM RANGE DESCRIPTORS */
+    ROD_TOKENS_MAX = 64,    /* of one unit; the one unused longest goes first */
+    ROD_TIMEOUT_MAX = 3600, /* INACTIVITY TIMEOUT accepted, s. The core has no clock: tokens end by
+                               their number, by DEL_TKN, or when what they represent is written. */
+    ROD_TIMEOUT_DEFAULT = 60,
+    ROD_TRANSFER_BYTES_MAX = 256 * 1024 * 1024, /* MAXIMUM TOKEN TRANSFER SIZE */
+    ROD_TRANSFER_BYTES_BEST = 64 * 1024 * 1024, /* OPTIMAL TRANSFER COUNT */
+
+    COPY_BUF_BYTES = 1024 * 1024, /* t->buf of a copy: the job, then the data */
+    COPY_JOB_BYTES = 4096,
+    COPY_CHUNK_BYTES = COPY_BUF_BYTES - COPY_JOB_BYTES,
+};
+
+enum { /* ROD types, SPC-6 table "ROD type codes" */
+       ROD_TYPE_PIT_DEFAULT = 0x00800000,
+       ROD_TYPE_PIT_VULNERABLE = 0x00800001,
+       ROD_TYPE_PIT_ANY = 0x0080ffff,
+};
+#define ROD_TYPE_ZERO 0xffff0001u
+
+enum { /* service actions of THIRD-PARTY COPY OUT (83h) and IN (84h) */
+       COPY_OUT_LID1 = 0x00,
+       COPY_OUT_LID4 = 0x01,
+       COPY_OUT_POPULATE_TOKEN = 0x10,
+       COPY_OUT_WRITE_USING_TOKEN = 0x11,
+       COPY_OUT_ABORT = 0x1c,
+       COPY_IN_STATUS_LID1 = 0x00,
+       COPY_IN_DATA_LID1 = 0x01,
+       COPY_IN_OPERATING_PARAMETERS = 0x03,
+       COPY_IN_FAILURE_LID1 = 0x04,
+       COPY_IN_STATUS_LID4 = 0x05,
+       COPY_IN_ROD_TOKEN_INFO = 0x07,
+       COPY_IN_ALL_ROD_TOKENS = 0x08,
+};
+
+/* ---- results (copy_result.c): what was asked under which list identifier, and how it went ---- */
+
+enum copy_state {
+    COPY_RUNNING,
+    COPY_DONE,
+    COPY_RESIDUAL, /* done as far as the ROD went */
+    COPY_FAILED,
+    COPY_ABORTED, /* the command was aborted, or COPY OPERATION ABORT came */
+};
+
+struct copy_result {
+    uint64_t serial;              /* 0 = unused */
+    const struct scsi_task *task; /* RUNNING; may be gone already */
+    uint32_t list_id;
+    uint8_t sa;                   /* COPY_OUT_... */
+    uint8_t state;                /* enum copy_state */
+    bool abort;                   /* asked for */
+    bool drop;                    /* LIST ID USAGE 10b: forget it when it has ended */
+    bool status_given;            /* RECEIVE COPY STATUS(LID1) told of the end */
+    uint16_t segments;            /* processed */
+    uint16_t operations;          /* pieces moved */
+    uint32_t block_bytes;         /* TRANSFER COUNT unit of token commands */
+    uint64_t bytes;               /* moved */
+    uint8_t status;               /* enum scsi_status of the command */
+    struct scsi_sense_info sense; /* FAILED */
+    bool has_token;
+    uint8_t token[ROD_TOKEN_BYTES];
+};
+
+/*
+ * Begin a result for t: 0 and *ret_serial, or the sense to end t with (list identifier in use, too
+ * many copies). An ended one with the same identifier is replaced.
+ */
+USAN_MUST_CHECK
+uint32_t copy_result_begin(struct scsi_task *t, uint8_t sa, uint32_t list_id, uint64_t *ret_serial);
+/* NULL: there is none (any more). */
+struct copy_result *copy_result_of(const struct scsi_itl *itl, uint64_t serial);
+/* End it, and t, as the state says: COPY_FAILED with *sense (which may be NULL otherwise). serial
+ * 0: none is kept. */
+void copy_result_end(struct scsi_task *t, uint64_t serial, enum copy_state state,
+                     const struct scsi_sense_info *sense);
+
+/* ---- moving data (copy_move.c) ---- */
+
+/* A stretch of data to be moved, at the start of t->buf. */
+struct copy_job {
+    /* set by the caller of copy_move */
+    uint64_t src_lun, dst_lun;      /* numbers of scsi_itl.lun */
+    uint64_t src_off, dst_off, len; /* bytes, multiples of the units' blocks */
+    uint64_t token_id;              /* 0, or a token of the source that has to stay valid */
+    bool zeroes;                    /* there is no source: write zeroes */
+    uint64_t serial;                /* result that counts what is moved, or 0 */
+    scsi_step *next;                /* err 0; not called when the copy fails */
+
+    /* kept by copy_move.c */
+    uint64_t done; /* bytes of this stretch */
+    bool backward; /* same unit, overlapping, destination behind the source */
+    struct iovec iov;
+
+    /* for the commands */
+    uint32_t segment, segment_count;
+    uint32_t cscd_at, cscd_count, segment_at; /* places in the parameter list */
+    uint64_t rod_pos, rod_bytes;              /* WRITE USING TOKEN: place in the ROD, its size */
+    uint32_t range, range_count;
+    uint64_t range_done; /* bytes of the destination range */
+    uint32_t src_range_count;
+    struct copy_range {
+        uint64_t off, len; /* bytes */
+    } src_range[ROD_RANGES_MAX];
+};
+_Static_assert(sizeof(struct copy_job) <= COPY_JOB_BYTES, "the job has its place in the buffer");
+
+static inline struct copy_job *copy_job(const struct scsi_task *t)
+{
+    return (struct copy_job *)(void *)t->buf;
+}
+
+/* Move job->len bytes, then go on with job->next, in the section of the destination's unit. If it
+ * can not be done the task is ended (copy_fail). */
+void copy_move(struct scsi_task *t);
+/* End the copy with this sense; INFORMATION is what is left of the current stretch, in bytes. */
+void copy_fail(struct scsi_task *t, uint32_t kaq);
+/* The I_T_L nexus with that LUN on t's nexus, or NULL. */
+struct scsi_itl *copy_itl(const struct scsi_task *t, uint64_t lun);
+/* What an identification descriptor CSCD (SPC-6 6.6.5.4) names among the units of t's nexus; NULL:
+ * none. */
+struct scsi_itl *copy_find_ident(const struct scsi_task *t,
+                                 const uint8_t d[static COPY_CSCD_BYTES]);
+/* The other way: the descriptor that names lu. */
+void copy_write_ident(const struct scsi_lu *lu, struct wr *w);
+
+/* ---- ROD tokens (rod_token.c) ---- */
+
+struct rod_token {
+    uint64_t id; /* COPY MANAGER ROD TOKEN IDENTIFIER */
+    uint64_t bytes;
+    uint64_t low, high;    /* all ranges lie in [low, high) */
+    _Atomic uint64_t used; /* by the unit's counter, for finding the one unused longest */
+    atomic_bool invalid;   /* data was written since, or it was deleted */
+    unsigned range_count;
+    struct copy_range range[];
+};
+
+/* The block device range descriptors (SBC-4 5.10) of a parameter list of data_len + 2 bytes, at
+ * byte `at` of it, of ranges_len bytes. False: the task was ended. */
+bool rod_range_count(struct scsi_task *t, uint32_t data_len, uint32_t ranges_len, size_t at,
+                     unsigned *ret_count);
+/* Read and check them: on the addressed unit, no block twice, not too much. False: likewise. */
+bool rod_ranges_read(struct scsi_task *t, size_t at, unsigned count, struct copy_range *ret_range,
+                     uint64_t *ret_bytes);
+
+/* Inside the section of lu (or with its gate held). NULL: unknown, or evicted. */
+struct rod_token *rod_token_find(const struct scsi_lu *lu, uint64_t id);
+
+/* ---- the VPD page ---- */
+
+/* Third-party Copy VPD page 8Fh (SPC-6 7.7.17) with its header; returns its full length. */
 size_t scsi_vpd_third_party_copy(const struct scsi_lu *lu, struct wr *w);
+
+/* ---- command handlers ---- */
+
+void copy_extended_copy(struct scsi_task *t); /* LID1 and LID4 */
+void copy_abort(struct scsi_task *t);
+void copy_receive_status_lid1(struct scsi_task *t);
+void copy_receive_data_lid1(struct scsi_task *t);
+void copy_receive_operating_parameters(struct scsi_task *t);
+void copy_receive_failure_lid1(struct scsi_task *t);
+void copy_receive_status_lid4(struct scsi_task *t); /* and RECEIVE ROD TOKEN INFORMATION */
+void rod_populate_token(struct scsi_task *t);
+void rod_write_using_token(struct scsi_task *t);
+void rod_report_all_tokens(struct scsi_task *t);
 
 #endif

@@ -58,7 +58,7 @@ void scsi_reserve_release(struct scsi_itl *itl)
     {                                                                                              \
         0x5e, sa, 10, PR_IN_FLAGS, text, scsi_persistent_reserve_in,                               \
         {                                                                                          \
-            0x5e, 0x1f, [7] = 0xff, 0xff, 0x04                                                     \
+            0x5e, 0x1f, [7] = 0xff, 0xff                                                           \
         }                                                                                          \
     }
 /* SCOPE and TYPE are evaluated or ignored, by service action, but never refused as reserved. */
@@ -66,7 +66,7 @@ void scsi_reserve_release(struct scsi_itl *itl)
     {                                                                                              \
         0x5f, sa, 10, PR_OUT_FLAGS, text, scsi_persistent_reserve_out,                             \
         {                                                                                          \
-            0x5f, 0x1f, 0xff, [5] = 0xff, 0xff, 0xff, 0xff, 0x04                                   \
+            0x5f, 0x1f, 0xff, [5] = 0xff, 0xff, 0xff, 0xff                                         \
         }                                                                                          \
     }
 
@@ -85,33 +85,21 @@ const struct scsi_command scsi_reserve_commands[] = {
     PR_OUT(0x07, "PERSISTENT RESERVE OUT, REGISTER AND MOVE"),
     /* Third-party and extent reservations (byte 1) are not supported. The reservation
      * identification and the length of a parameter list mean nothing without them. */
-    { 0x16,
-      -1,
-      6,
-      RESERVE_FLAGS,
-      "RESERVE(6)",
-      reserve_start,
-      { 0x16, 0x00, 0xff, 0xff, 0xff, 4 } },
-    { 0x17,
-      -1,
-      6,
-      RELEASE_FLAGS,
-      "RELEASE(6)",
-      release_start,
-      { 0x17, 0x00, 0xff, 0xff, 0xff, 4 } },
+    { 0x16, -1, 6, RESERVE_FLAGS, "RESERVE(6)", reserve_start, { 0x16, 0x00, 0xff, 0xff, 0xff } },
+    { 0x17, -1, 6, RELEASE_FLAGS, "RELEASE(6)", release_start, { 0x17, 0x00, 0xff, 0xff, 0xff } },
     { 0x56,
       -1,
       10,
       RESERVE_FLAGS,
       "RESERVE(10)",
       reserve_start,
-      { 0x56, 0x00, 0xff, 0xff, [7] = 0xff, 0xff, 0x04 } },
+      { 0x56, 0x00, 0xff, 0xff, [7] = 0xff, 0xff } },
     { 0x57,
       -1,
       10,
       RELEASE_FLAGS,
       "RELEASE(10)",
       release_start,
-      { 0x57, 0x00, 0xff, 0xff, [7] = 0xff, 0xff, 0x04 } },
+      { 0x57, 0x00, 0xff, 0xff, [7] = 0xff, 0xff } },
     { .name = NULL },
 };

@@ -38,6 +38,7 @@ enum {
     X(FORMAT_COMMAND_FAILED, 0x3, 0x31, 0x01)                                                      \
     X(SANITIZE_COMMAND_FAILED, 0x3, 0x31, 0x03)                                                    \
     X(INTERNAL_TARGET_FAILURE, 0x4, 0x44, 0x00)                                                    \
+    X(OPERATION_IN_PROGRESS, 0x5, 0x00, 0x16)                                                      \
     X(PARAMETER_LIST_LENGTH_ERROR, 0x5, 0x1a, 0x00)                                                \
     X(INVALID_OPCODE, 0x5, 0x20, 0x00)                                                             \
     X(LBA_OUT_OF_RANGE, 0x5, 0x21, 0x00)                                                           \
@@ -58,6 +59,7 @@ enum {
     X(MEDIUM_REMOVAL_PREVENTED, 0x5, 0x53, 0x02)                                                   \
     X(INSUFFICIENT_RESOURCES, 0x5, 0x55, 0x03)                                                     \
     X(INSUFFICIENT_REGISTRATION_RESOURCES, 0x5, 0x55, 0x04)                                        \
+    X(SELF_TEST_FAILED, 0x4, 0x3e, 0x03)                                                           \
     X(INVALID_FIELD_IN_IU, 0xb, 0x0e, 0x03)                                                        \
     X(WRITE_PROTECTED, 0x7, 0x27, 0x00)                                                            \
     X(SOFTWARE_WRITE_PROTECTED, 0x7, 0x27, 0x02)                                                   \
@@ -96,6 +98,7 @@ enum scsi_ua {
     UA_COMMANDS_CLEARED = 0x2f00,
     UA_THIN_THRESHOLD = 0x3807,
     UA_INQUIRY_CHANGED = 0x3f03,
+    UA_IDENTIFIER_CHANGED = 0x3f05,
     UA_REPORTED_LUNS_CHANGED = 0x3f0e,
 };
 
