@@ -5,6 +5,7 @@
 #include "scsi/lu.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,37 +208,55 @@ static void drive(struct rig_task *rt)
         give(rt);
 }
 
-/* A background task has memory of its own here: it is not part of a rig_task. */
-static void drive_background(struct rig *r, struct scsi_task *t)
+static bool background_wants(const struct scsi_task *t)
 {
-    struct rig_task *rt = calloc(1, sizeof *rt);
-    uint8_t *buf = NULL;
-    assert(rt);
-    while (t->want != SCSI_WANT_WAIT && t->want != SCSI_DONE) {
-        if (t->want == SCSI_WANT_BUF) {
-            t->buf = buf = realloc(buf, t->want_len);
-            assert(buf);
-            t->buf_len = t->want_len;
-            scsi_task_resume(t, 0);
-        } else if (t->want == SCSI_WANT_SAVE) {
-            scsi_task_resume(t, save(r, t));
-        } else {
-            assert(t->want == SCSI_WANT_IO && (t->bio.iovcnt || t->bio.op != BIO_READ));
-            rt->t.bio = t->bio;
-            rt->t.io_lu = t->io_lu;
-            rt->rig = r;
-            int err = carry_out(rt);
-            t->bio.err_off = rt->t.bio.err_off;
-            scsi_task_resume(t, err);
-        }
+    return t->want != SCSI_WANT_WAIT && t->want != SCSI_DONE;
+}
+
+/* A background task is not part of a rig_task: its memory hangs on user. */
+static void give_background(struct rig *r, struct scsi_task *t)
+{
+    if (t->want == SCSI_WANT_BUF) {
+        t->buf = t->user = realloc(t->user, t->want_len);
+        assert(t->buf);
+        t->buf_len = t->want_len;
+        scsi_task_resume(t, 0);
+    } else if (t->want == SCSI_WANT_SAVE) {
+        scsi_task_resume(t, save(r, t));
+    } else {
+        struct rig_task *rt = calloc(1, sizeof *rt);
+        assert(rt && t->want == SCSI_WANT_IO && (t->bio.iovcnt || t->bio.op != BIO_READ));
+        rt->t.bio = t->bio;
+        rt->t.io_lu = t->io_lu;
+        rt->rig = r;
+        int err = carry_out(rt);
+        t->bio.err_off = rt->t.bio.err_off;
+        free(rt);
+        scsi_task_resume(t, err);
+    }
+}
+
+static void drive_background(struct rig *r, struct scsi_task *t, unsigned steps)
+{
+    r->background = NULL;
+    while (steps > 0 && background_wants(t)) {
+        give_background(r, t);
+        steps--;
     }
     if (t->want == SCSI_DONE) {
+        void *buf = t->user;
         scsi_task_fini(t);
         free(buf);
-    } else {
-        t->user = buf;
+    } else if (background_wants(t)) {
+        r->background = t;
     }
-    free(rt);
+}
+
+void rig_background(struct rig *r, unsigned steps)
+{
+    assert(r->background);
+    drive_background(r, r->background, steps);
+    rig_pump(r);
 }
 
 static bool pump_lane(struct rig *r, struct scsi_lane *lane)
@@ -249,7 +268,7 @@ static bool pump_lane(struct rig *r, struct scsi_lane *lane)
         if (t->nexus)
             drive(t->user);
         else
-            drive_background(r, t);
+            drive_background(r, t, r->hold_background ? 0 : UINT_MAX);
     }
     return moved;
 }

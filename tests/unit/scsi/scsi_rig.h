@@ -49,15 +49,17 @@ struct rig {
     uint32_t stop_at; /* bits 1 << enum scsi_want: wants that are left for rig_go() */
     int io_err;       /* what the next bio of io_err_op ends with (once), at its offset + */
     enum bio_op io_err_op;
-    uint64_t io_err_at; /* ... this */
-    int save_err;       /* what every WANT_SAVE ends with */
+    uint64_t io_err_at;   /* ... this */
+    int save_err;         /* what every WANT_SAVE ends with */
+    bool hold_background; /* background tasks are left for rig_background() */
 
     /* seen */
     unsigned ios[BIO_OP_COUNT]; /* bios carried out */
     uint32_t last_flags;        /* of the last bio */
     unsigned saves;
-    struct list tasks; /* struct rig_task.node: begun and not ended */
-    unsigned allocs;   /* live blocks of the counting allocator */
+    struct scsi_task *background; /* held, or NULL */
+    struct list tasks;            /* struct rig_task.node: begun and not ended */
+    unsigned allocs;              /* live blocks of the counting allocator */
     struct alloc alloc;
 };
 
@@ -116,6 +118,8 @@ struct rig_task *rig_start_tmf(struct rig *r, unsigned initiator, enum scsi_tmf 
 void rig_go(struct rig_task *rt);
 /* Whatever lanes have to hand out, and polls: until nothing moves. Called by all of the above. */
 void rig_pump(struct rig *r);
+/* Give the background task that is held what it wants, `steps` times or to its end. */
+void rig_background(struct rig *r, unsigned steps);
 static inline bool rig_ended(const struct rig_task *rt)
 {
     return rt->t.want == SCSI_DONE || rt->t.want == SCSI_ABORTED;
