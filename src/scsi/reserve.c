@@ -9,6 +9,12 @@
  */
 #include "scsi/persist.h"
 
+static void release(struct scsi_itl *itl)
+{
+    if (itl->lu->reserved_by == itl)
+        itl->lu->reserved_by = NULL;
+}
+
 /* What the persistent reservation makes of it: true if the task was ended. */
 static bool ended_by_persistent(struct scsi_task *t)
 {
@@ -40,14 +46,14 @@ static void release_start(struct scsi_task *t)
 {
     if (ended_by_persistent(t))
         return;
-    scsi_reserve_release(t->itl);
+    release(t->itl);
     scsi_good(t);
 }
 
 void scsi_reserve_release(struct scsi_itl *itl)
 {
-    if (itl->lu->reserved_by == itl)
-        itl->lu->reserved_by = NULL;
+    release(itl);
+    scsi_copies_drop(itl);
 }
 
 #define PR_IN_FLAGS   (SCSI_CF_IN | SCSI_CF_PR_ANY | SCSI_CF_ALUA_STANDBY)
