@@ -291,7 +291,9 @@ void tgt_conn_open(struct tgt_reactor *r, int fd)
 {
     /* PDUs are sent as they are ready; waiting for more only adds latency. */
     const struct sock_options options = { .nodelay = true };
-    (void)sock_set_options(fd, &options, NULL);
+    struct err_text e = { "" };
+    if (sock_set_options(fd, &options, &e)) /* slower, not wrong */
+        tgt_log(TGT_LOG_WARN, "socket-options", "why=%s", tgt_log_quote(e.text).s);
     struct tgt_conn *conn = r->draining ? NULL : make_conn(r, fd);
     if (!conn) {
         if (!r->draining)

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/command.h"
+
+#include <string.h>
+
+const struct cli_command cli_commands[] = {
+    { "serve", "PATH...", "serve files, block devices and memory as iSCSI disks", cli_serve_opts,
+      cli_serve },
+    { "target run", "", "serve what a configuration file says", cli_target_run_opts,
+      cli_target_run },
+    { "version", "", "show the version", NULL, cli_version },
+    { "help", "[COMMAND]", "show this text, or a command's options", NULL, cli_help },
+    { 0 },
+};
+
+/* The command whose one or two words argv starts with; *ret_words is their number. */
+static const struct cli_command *find(int argc, char **argv, int *ret_words)
+{
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
+        const char *space = strchr(c->name, ' ');
+        size_t first = space ? (size_t)(space - c->name) : strlen(c->name);
+        if (argc < 1 || strlen(argv[0]) != first || memcmp(argv[0], c->name, first) != 0)
+            continue;
+        if (space && (argc < 2 || strcmp(argv[1], space + 1) != 0))
+            continue;
+        *ret_words = space ? 2 : 1;
+        return c;
+    }
+    return NULL;
+}
+
+static void print_commands(FILE *out)
+{
+    fputs("usage: usan COMMAND [OPTION...] [ARGUMENT...]\n\ncommands:\n", out);
+    for (const struct cli_command *c = cli_commands; c->name; c++)
+        fprintf(out, "  %-12s %s\n", c->name, c->summary);
+    fputs("\n`usan COMMAND --help` shows a command's options.\n", out);
+}
+
+static void print_help(const struct cli_command *c, FILE *out)
+{
+    fprintf(out, "usage: usan %s [OPTION...]%s%s\n\n%s\n\noptions:\n", c->name, *c->args ? " " : "",
+            c->args, c->summary);
+    cli_print_options(c->opts, out);
+}
+
+int cli_fail(const struct cli_command *cmd, int code, const char *text)
+{
+    fprintf(stderr, "usan %s: %s\n", cmd->name, text);
+    return code;
+}
+
+bool cli_begin(const struct cli_command *cmd, void *values, int argc, char **argv, int *ret_words,
+               int *ret_code)
+{
+    struct err_text e = { "" };
+    int err = cli_parse(cmd->opts, values, argc, argv, ret_words, &e);
+    if (!err)
+        return true;
+    if (err == USAN_ECANCELED) {
+        print_help(cmd, stdout);
+        *ret_code = CLI_OK;
+        return false;
+    }
+    fprintf(stderr, "usan %s: %s; see usan %s --help\n", cmd->name, e.text, cmd->name);
+    *ret_code = CLI_USAGE;
+    return false;
+}
+
+int cli_version(const struct cli_command *cmd, int argc, char **argv)
+{
+    int words, code;
+    if (!cli_begin(cmd, NULL, argc, argv, &words, &code))
+        return code;
+    puts("usan " USAN_VERSION);
+    return CLI_OK;
+}
+
+int cli_help(const struct cli_command *cmd, int argc, char **argv)
+{
+    int words, code, used;
+    if (!cli_begin(cmd, NULL, argc, argv, &words, &code))
+        return code;
+    if (words == 0) {
+        print_commands(stdout);
+        return CLI_OK;
+    }
+    const struct cli_command *of = find(words, argv, &used);
+    if (!of) {
+        fprintf(stderr, "usan help: there is no command '%s'; see usan help\n", argv[0]);
+        return CLI_USAGE;
+    }
+    print_help(of, stdout);
+    return CLI_OK;
+}
+
+int cli_main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_commands(stderr);
+        return CLI_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_commands(stdout);
+        return CLI_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("usan " USAN_VERSION);
+        return CLI_OK;
+    }
+    int words;
+    const struct cli_command *c = find(argc - 1, argv + 1, &words);
+    if (!c) {
+        fprintf(stderr, "usan: there is no command '%s'; see usan help\n", argv[1]);
+        return CLI_USAGE;
+    }
+    return c->run(c, argc - 1 - words, argv + 1 + words);
+}

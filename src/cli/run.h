@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From a configuration to a running target and its end; shared by the commands that serve. */
+#ifndef USAN_CLI_RUN_H
+#define USAN_CLI_RUN_H
+
+#include "cli/command.h"
+#include "target/config.h"
+
+struct cli_run {
+    const char *pid_file; /* NULL = none */
+    bool verbose;
+};
+
+/* Check cfg, serve until told to stop, print URLs when ready. Returns an exit code; errors have
+ * been printed. */
+int cli_run_target(const struct cli_command *cmd, struct tgt_config *cfg,
+                   const struct cli_run *how);
+
+#endif
