@@ -94,7 +94,7 @@ static uint32_t outcome(enum iscsi_key_result result, uint32_t a, uint32_t b)
     case ISCSI_KEY_ANSWER_NO:
     case ISCSI_KEY_ANSWER_REJECT:
     default:
-        assert(!"no function of two numbers");
+        assert(0 && "no function of two numbers");
         return a;
     }
 }
@@ -277,7 +277,7 @@ int iscsi_nego_take(struct iscsi_nego *nego, const struct iscsi_key *key,
         break;
     case ISCSI_KEY_DECLARE:
     default:
-        assert(!"declarations are taken above");
+        assert(0 && "declarations are taken above");
     }
     return 0;
 }
