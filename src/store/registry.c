@@ -5,6 +5,7 @@
 
 /* In the order of help texts: back ends, then filters. */
 const struct store_ops *const store_registry[] = {
+    &file_ops,
     &ram_ops,
     &null_ops,
 
