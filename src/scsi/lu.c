@@ -22,7 +22,7 @@ struct scsi_lu *scsi_lu_new(const struct scsi_lu_config *cfg, const struct alloc
     list_init(&lu->itls);
     lu->index = scsi_index_new(cfg, a);
     atomic_store(&lu->avail_bytes, UINT64_MAX);
-    if (!lu->index || scsi_modes_init(lu) != 0) {
+    if (!lu->index || scsi_modes_init(lu) != 0 || scsi_ident_init(lu) != 0) {
         scsi_lu_free(lu);
         return NULL;
     }
@@ -38,6 +38,7 @@ void scsi_lu_free(struct scsi_lu *lu)
     scsi_pr_free(lu);
     scsi_tokens_free(lu);
     scsi_modes_free(lu);
+    scsi_ident_free(lu);
     alloc_put(a, lu->index);
     alloc_put(a, lu);
 }
@@ -80,7 +81,7 @@ bool scsi_lu_space_over(const struct scsi_lu *lu)
 void scsi_lu_apply_space(struct scsi_lu *lu)
 {
     bool over = scsi_lu_space_over(lu);
-    if (over && !atomic_load(&lu->threshold_hit))
+    if (over && !atomic_load(&lu->threshold_hit) && scsi_mode_lbpere(lu))
         scsi_ua_add_all(lu, NULL, UA_THIN_THRESHOLD); /* SBC-4 4.7.3.8 */
     atomic_store(&lu->threshold_hit, over);
 }
@@ -92,10 +93,11 @@ void scsi_lu_apply_space(struct scsi_lu *lu)
  *  8  version
  * 12  length of the mode pages, then they
  *     length of the persistent reservations, then they
+ *     length of the identifying information, then it
  *     CRC32C of all before
  */
 static const char state_magic[8] = { 'u', 's', 'a', 'n', '-', 'l', 'u', '\n' };
-enum { STATE_VERSION = 1, STATE_MIN = 8 + 4 + 4 + 4 + 4 };
+enum { STATE_VERSION = 1, STATE_MIN = 8 + 4 + 3 * 4 + 4 };
 
 static void save_part(const struct scsi_lu *lu, struct wr *w,
                       void (*save)(const struct scsi_lu *lu, struct wr *w))
@@ -113,8 +115,19 @@ size_t scsi_lu_state(const struct scsi_lu *lu, void *buf, size_t cap)
     wr_be32(&w, STATE_VERSION);
     save_part(lu, &w, scsi_modes_save);
     save_part(lu, &w, scsi_pr_save);
+    save_part(lu, &w, scsi_ident_save);
     wr_be32(&w, wr_truncated(&w) ? 0 : crc32c(buf, w.len));
     return w.len;
+}
+
+static bool load_part(struct rd *r, struct rd *ret_part)
+{
+    uint32_t len = rd_be32(r);
+    const uint8_t *p = rd_bytes(r, len);
+    if (!p)
+        return false;
+    *ret_part = rd_init(p, len);
+    return true;
 }
 
 int scsi_lu_restore(struct scsi_lu *lu, const void *buf, size_t len)
@@ -124,21 +137,18 @@ int scsi_lu_restore(struct scsi_lu *lu, const void *buf, size_t len)
         be32_get(p + len - 4) != crc32c(p, len - 4))
         return USAN_ECORRUPT;
     struct rd r = rd_init(p + 8, len - 12);
+    struct rd modes, pr, ident;
     uint32_t version = rd_be32(&r);
-    uint32_t modes_len = rd_be32(&r);
-    const uint8_t *modes = rd_bytes(&r, modes_len);
-    uint32_t pr_len = rd_be32(&r);
-    const uint8_t *pr = rd_bytes(&r, pr_len);
-    if (r.bad || rd_left(&r) || version != STATE_VERSION)
+    bool whole = load_part(&r, &modes) && load_part(&r, &pr) && load_part(&r, &ident);
+    if (!whole || rd_left(&r) || version != STATE_VERSION)
         return USAN_ECORRUPT;
 
-    struct rd part = rd_init(pr, pr_len);
-    int err = scsi_pr_load(lu, &part);
-    if (err)
-        return err;
-    part = rd_init(modes, modes_len);
-    err = scsi_modes_load(lu, &part);
-    if (err)
+    int err = scsi_pr_load(lu, &pr);
+    if (!err && (err = scsi_modes_load(lu, &modes)) != 0)
         scsi_pr_free(lu);
+    if (!err && (err = scsi_ident_load(lu, &ident)) != 0) {
+        scsi_pr_free(lu);
+        scsi_modes_clear(lu);
+    }
     return err;
 }

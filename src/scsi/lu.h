@@ -18,6 +18,7 @@ struct scsi_pr;     /* persist.c: registrations and reservation */
 struct scsi_tokens; /* rod_token.c */
 struct scsi_modes;  /* mode.c: current, changeable, default and saved pages */
 struct scsi_copies; /* copy_result.c: what RECEIVE COPY RESULTS asks for */
+struct scsi_ident;  /* identify.c */
 struct scsi_index;  /* command.c: the commands this unit has, by opcode */
 struct scsi_erase;  /* erase.c: SANITIZE or FORMAT UNIT under way */
 
@@ -74,8 +75,9 @@ struct scsi_lu {
     _Atomic uint32_t progress;  /* of busy_kind, 0..65535 */
     _Atomic uint64_t used_bytes, avail_bytes; /* space, see scsi_lu_set_space */
     atomic_bool threshold_hit;                /* soft threshold already reported */
-    uint32_t generation; /* [X] of the mode pages and designators; for log pages */
-    uint64_t past[4];    /* [X] reads, writes, read_bytes, write_bytes of lanes that are gone */
+    uint32_t generation;      /* [X] of the mode pages and designators; for log pages */
+    struct scsi_ident *ident; /* [X] identify.c: SET IDENTIFYING INFORMATION */
+    uint64_t past[4]; /* [X] reads, writes, read_bytes, write_bytes of lanes that are gone */
 };
 
 struct scsi_lane {
@@ -133,20 +135,21 @@ struct scsi_itl {
     /* Unit attentions, oldest first: asc << 8 | ascq. [X] to add, [L]+section to take */
     uint16_t ua[SCSI_UA_MAX];
     unsigned ua_count;
-    uint32_t luns_seen;         /* [L] nexus->luns_gen that was reported */
-    unsigned ordered, hoq;      /* [L] ORDERED and HEAD OF QUEUE tasks in the set */
-    unsigned dormant;           /* [L] tasks of the set that wait for others of it */
-    unsigned marked;            /* [L] aborted tasks that have I/O under way */
-    unsigned cleared;           /* [L] tasks aborted for another nexus; for the gate's holder */
-    struct list change_node;    /* [L] in lane->changes */
-    uint8_t change;             /* [L] SCSI_CHANGE_..., lane.h */
-    bool attached;              /* [X] in lu->itls */
-    bool aca;                   /* [L] auto contingent allegiance */
-    bool prevent;               /* [X] this nexus prevents removal */
-    uint64_t pr_key;            /* [X] 0 = not registered; kept by persist.c */
-    bool pr_holder;             /* [X] */
-    bool pr_abort;              /* [X] PREEMPT AND ABORT has still to abort its tasks */
-    struct scsi_copies *copies; /* [L] NULL until the first copy whose results are held */
+    uint32_t luns_seen;      /* [L] nexus->luns_gen that was reported */
+    unsigned ordered, hoq;   /* [L] ORDERED and HEAD OF QUEUE tasks in the set */
+    unsigned dormant;        /* [L] tasks of the set that wait for others of it */
+    unsigned marked;         /* [L] aborted tasks that have I/O under way */
+    unsigned cleared;        /* [L] tasks aborted for another nexus; for the gate's holder */
+    struct list change_node; /* [L] in lane->changes */
+    uint8_t change;          /* [L] SCSI_CHANGE_..., lane.h */
+    bool attached;           /* [X] in lu->itls */
+    bool aca;                /* [L] auto contingent allegiance */
+    bool prevent;            /* [X] this nexus prevents removal */
+    uint64_t pr_key;         /* [X] 0 = not registered; kept by persist.c */
+    bool pr_holder;          /* [X] */
+    bool pr_abort;           /* [X] PREEMPT AND ABORT has still to abort its tasks */
+    struct scsi_copies
+        *copies; /* [L]+section, or [X]: NULL until the first copy whose results are held */
 };
 
 /* Queue a unit attention (asc << 8 | ascq) on one, or on all nexuses of the LU but `except` (may
@@ -174,8 +177,9 @@ void scsi_pr_save(const struct scsi_lu *lu, struct wr *w);
 USAN_MUST_CHECK
 int scsi_pr_load(struct scsi_lu *lu, struct rd *r);
 
-/* reserve.c */
-void scsi_reserve_release(struct scsi_itl *itl); /* nexus lost or reset */
+/* reserve.c: the nexus is lost or reset, or the unit is reset: RESERVE(6)/(10) and the held results
+ * of copies go with it. Holds the gate. */
+void scsi_reserve_release(struct scsi_itl *itl);
 
 /* alua.c */
 bool scsi_alua_allows(struct scsi_task *t); /* false: the task was ended with the right sense */
@@ -189,20 +193,28 @@ void scsi_tokens_free(struct scsi_lu *lu);
  * READ, FLUSH or MAP_STATUS. Tokens that represent them become invalid. Inside the section. */
 void scsi_tokens_written(struct scsi_lu *lu, uint64_t off, uint64_t len);
 
-/* copy_result.c: the nexus is lost or reset, or the unit is reset: held results are discarded. On
- * the itl's lane. */
+/* copy_result.c: held results are discarded; by scsi_reserve_release. */
 void scsi_copies_drop(struct scsi_itl *itl);
 
 /* mode.c */
 int scsi_modes_init(struct scsi_lu *lu);
 void scsi_modes_free(struct scsi_lu *lu);
 void scsi_modes_reset(struct scsi_lu *lu); /* LU reset: current = saved */
+void scsi_modes_clear(struct scsi_lu *lu); /* current = saved = default */
 bool scsi_mode_wce(const struct scsi_lu *lu);
 bool scsi_mode_d_sense(const struct scsi_lu *lu);
 bool scsi_mode_swp(const struct scsi_lu *lu); /* software write protect */
 bool scsi_mode_tas(const struct scsi_lu *lu);
+bool scsi_mode_lbpere(const struct scsi_lu *lu); /* report thin thresholds */
 void scsi_modes_save(const struct scsi_lu *lu, struct wr *w);
 USAN_MUST_CHECK
 int scsi_modes_load(struct scsi_lu *lu, struct rd *r);
+
+/* identify.c */
+int scsi_ident_init(struct scsi_lu *lu);
+void scsi_ident_free(struct scsi_lu *lu);
+void scsi_ident_save(const struct scsi_lu *lu, struct wr *w);
+USAN_MUST_CHECK
+int scsi_ident_load(struct scsi_lu *lu, struct rd *r);
 
 #endif

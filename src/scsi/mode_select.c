@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * MODE SELECT(6) and (10), SPC-6 6.12 and 6.13.
+ *
+ * The whole list is checked against a copy of the pages before anything takes effect. Then, with
+ * the gate held: the pages count, the others are told, what was cached is written if the cache was
+ * turned off, and the pages are saved if that was asked for.
+ */
+#include "scsi/mode.h"
+#include "scsi/spc.h"
+
+enum {
+    OPCODE_MODE_SELECT_6 = 0x15,
+    /* The longest list that makes sense: header, descriptor and every page, some of them twice.
+     * What is longer is refused before memory is taken for it. */
+    LIST_MAX = 1024,
+};
+
+static uint16_t list_len(const struct scsi_task *t)
+{
+    return t->cdb[0] == OPCODE_MODE_SELECT_6 ? t->cdb[4] : be16_get(t->cdb + 7);
+}
+
+/* A list being read: p[0..len), at `at`. Errors end the task and return false. */
+struct list_reader {
+    struct scsi_task *t;
+    const uint8_t *p;
+    unsigned len, at;
+};
+
+static bool need(struct list_reader *l, unsigned n)
+{
+    if (l->len - l->at >= n)
+        return true;
+    scsi_check(l->t, SENSE_PARAMETER_LIST_LENGTH_ERROR); /* SPC-6 6.12: cut in the middle */
+    return false;
+}
+
+static bool bad(struct list_reader *l, unsigned byte, int bit)
+{
+    scsi_check_param(l->t, byte, bit);
+    return false;
+}
+
+/* The capacity and the block size are what they are (SBC-4 6.5.2: FORMAT UNIT would be needed). */
+static bool read_block_descriptor(struct list_reader *l, unsigned len, bool long_lba)
+{
+    const struct scsi_lu_config *cfg = &scsi_task_lu(l->t)->cfg;
+    const uint8_t *d = l->p + l->at;
+    if (!need(l, len))
+        return false;
+    uint64_t count = long_lba ? be64_get(d) : be32_get(d);
+    uint64_t all = long_lba ? UINT64_MAX : UINT32_MAX;
+    uint32_t block_bytes = long_lba ? be32_get(d + 12) : be24_get(d + 5);
+    uint64_t current = cfg->block_count < all ? cfg->block_count : all;
+    if (count != 0 && count != all && count != current)
+        return bad(l, l->at, 7);
+    if (block_bytes != cfg->block_bytes)
+        return bad(l, l->at + (long_lba ? 12 : 5), 7);
+    l->at += len;
+    return true;
+}
+
+static bool read_header(struct list_reader *l, bool ten)
+{
+    if (!need(l, ten ? 8 : 4))
+        return false;
+    unsigned medium_type_at = ten ? 2 : 1;
+    /* MODE DATA LENGTH is reserved here, and often what MODE SENSE said; it means nothing. */
+    if (l->p[medium_type_at] != 0)
+        return bad(l, medium_type_at, 7);
+    bool long_lba = ten && (l->p[4] & 0x01);
+    unsigned len = ten ? be16_get(l->p + 6) : l->p[3];
+    l->at = ten ? 8 : 4;
+    if (len == 0)
+        return true;
+    if (len != (long_lba ? 16u : 8u)) /* one descriptor at most */
+        return bad(l, ten ? 6 : 3, 7);
+    return read_block_descriptor(l, len, long_lba);
+}
+
+/* SPC-6 6.12: a bit that can not be changed has to be sent as it is. */
+static bool compare_page(struct list_reader *l, const struct scsi_mode_page *p, const uint8_t *sent,
+                         unsigned header)
+{
+    const struct scsi_lu *lu = scsi_task_lu(l->t);
+    uint8_t current[MODE_PAGE_MAX], changeable[MODE_PAGE_MAX];
+    scsi_mode_page_get(lu, p, MODE_CURRENT, current);
+    scsi_mode_page_get(lu, p, MODE_CHANGEABLE, changeable);
+    for (unsigned i = header; i < p->len; i++) {
+        unsigned wrong = (unsigned)(sent[i] ^ current[i]) & ~(unsigned)changeable[i];
+        if (wrong)
+            return bad(l, l->at + i, 31 - __builtin_clz(wrong));
+    }
+    return true;
+}
+
+static bool read_page(struct list_reader *l, struct scsi_modes *to, bool save)
+{
+    const struct scsi_lu *lu = scsi_task_lu(l->t);
+    const uint8_t *sent = l->p + l->at;
+    if (!need(l, 2))
+        return false;
+    bool spf = sent[0] & 0x40;
+    unsigned header = spf ? 4 : 2;
+    if (!need(l, header))
+        return false;
+    const struct scsi_mode_page *p = scsi_mode_page_find(lu, sent[0] & 0x3f, spf ? sent[1] : 0);
+    if (!p || (spf && p->subpage == 0))
+        return bad(l, l->at, 5);
+    unsigned len = header + (spf ? be16_get(sent + 2) : sent[1]);
+    if (len != p->len)
+        return bad(l, l->at + (spf ? 2 : 1), 7);
+    if (!need(l, len) || !compare_page(l, p, sent, header))
+        return false;
+    memcpy(to->current + p->off + header, sent + header, len - header);
+    if (save)
+        memcpy(to->saved + p->off, to->current + p->off, len);
+    l->at += len;
+    return true;
+}
+
+static void saved(struct scsi_task *t, int err)
+{
+    if (err)
+        scsi_check(t, SENSE_INTERNAL_TARGET_FAILURE);
+    else
+        scsi_good(t);
+}
+
+static void save_if_asked(struct scsi_task *t)
+{
+    if (t->cdb[1] & 0x01) /* SP */
+        scsi_want_save(t, saved);
+    else
+        scsi_good(t);
+}
+
+static void flushed(struct scsi_task *t, int err)
+{
+    if (err)
+        scsi_check_bio(t, err);
+    else
+        save_if_asked(t);
+}
+
+static void apply(struct scsi_task *t, const struct scsi_modes *modes)
+{
+    struct scsi_lu *lu = scsi_task_lu(t);
+    bool wce_before = scsi_mode_wce(lu);
+    bool changed = memcmp(modes->current, lu->modes->current, sizeof modes->current) != 0;
+    *lu->modes = *modes;
+    if (changed) {
+        scsi_modes_changed(lu);
+        scsi_ua_add_all(lu, t->itl, UA_MODE_PARAMETERS_CHANGED);
+    }
+    if (wce_before && !scsi_mode_wce(lu)) { /* SBC-4 6.5.6: what is cached goes to the medium */
+        t->bio.op = BIO_FLUSH;
+        t->bio.flags = 0;
+        t->bio.off = t->bio.len = 0;
+        t->bio.iov = NULL;
+        t->bio.iovcnt = 0;
+        scsi_want_io(t, flushed);
+    } else {
+        save_if_asked(t);
+    }
+}
+
+static void got_list(struct scsi_task *t, int err)
+{
+    (void)err;
+    uint8_t list[LIST_MAX];
+    struct scsi_modes modes = *scsi_task_lu(t)->modes;
+    struct list_reader l = { .t = t, .p = list };
+    l.len = (unsigned)scsi_out_copy(t, 0, list, list_len(t));
+    if (!read_header(&l, t->cdb[0] != OPCODE_MODE_SELECT_6))
+        return;
+    while (l.at < l.len) {
+        if (!read_page(&l, &modes, t->cdb[1] & 0x01))
+            return;
+    }
+    apply(t, &modes);
+}
+
+void scsi_mode_select(struct scsi_task *t)
+{
+    bool six = t->cdb[0] == OPCODE_MODE_SELECT_6;
+    if (!(t->cdb[1] & 0x10)) { /* PF = 0: vendor specific pages, of which there are none */
+        scsi_check_cdb(t, 1, 4);
+    } else if (list_len(t) > LIST_MAX) {
+        scsi_check_cdb(t, six ? 4 : 7, 7);
+    } else if (list_len(t) == 0) { /* SPC-6 6.12: not an error */
+        scsi_good(t);
+    } else {
+        scsi_want_data(t, list_len(t), got_list);
+    }
+}

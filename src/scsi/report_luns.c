@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* REPORT LUNS, SPC-6 6.32. */
+#include "scsi/engine.h"
+#include "scsi/spc.h"
+
+/* SELECT REPORT */
+enum {
+    SELECT_UNITS = 0x00,
+    SELECT_WELL_KNOWN = 0x01,
+    SELECT_ALL = 0x02,
+    SELECT_ADMINISTRATIVE = 0x10,
+    SELECT_NOT_SUBSIDIARY = 0x11,
+    SELECT_SUBSIDIARY = 0x12,
+};
+
+static void put_units(const struct scsi_nexus *nexus, struct wr *w)
+{
+    for (unsigned i = 0; i < nexus->itl_count; i++) {
+        uint64_t lun = nexus->itls[i]->lun;
+        /* SAM-6 4.7.7: peripheral addressing as far as it reaches, then flat */
+        wr_be16(w, (uint16_t)(lun < 256 ? lun : 0x4000 | lun));
+        wr_zero(w, 6);
+    }
+}
+
+static void build(struct scsi_task *t, int err)
+{
+    (void)err;
+    struct scsi_nexus *nexus = t->nexus;
+    uint8_t select = t->cdb[2];
+    struct wr w = scsi_reply_begin(t);
+    wr_zero(&w, 8);
+    /* No unit is a conglomerate: none is administrative, none is subsidiary. */
+    if (select == SELECT_UNITS || select == SELECT_ALL || select == SELECT_NOT_SUBSIDIARY)
+        put_units(nexus, &w);
+    if (select == SELECT_WELL_KNOWN || select == SELECT_ALL) {
+        wr_be16(&w, 0xc101);
+        wr_zero(&w, 6);
+    }
+    wr_patch_be32(&w, 0, (uint32_t)(w.len - 8));
+    /* SPC-6 6.32: whoever has read the list need not be told that it changed. */
+    for (unsigned i = 0; i < nexus->itl_count; i++)
+        nexus->itls[i]->luns_seen = nexus->luns_gen;
+    scsi_reply(t, &w, be32_get(t->cdb + 6));
+}
+
+void scsi_report_luns(struct scsi_task *t)
+{
+    switch (t->cdb[2]) {
+    case SELECT_UNITS:
+    case SELECT_WELL_KNOWN:
+    case SELECT_ALL:
+    case SELECT_ADMINISTRATIVE:
+    case SELECT_NOT_SUBSIDIARY:
+    case SELECT_SUBSIDIARY:
+        scsi_want_reply_buf(t, be32_get(t->cdb + 6), build);
+        return;
+    default:
+        scsi_check_cdb(t, 2, 7);
+    }
+}
