@@ -6,7 +6,7 @@
 
 truncate -s 64M "$WORK/disk"
 truncate -s 32M "$WORK/other"
-target_start -n 2 "$WORK/disk" "$WORK/other"
+target_start -n 2 --one-target "$WORK/disk" "$WORK/other"
 url=${URLS[0]}
 
 check "the portal is discovered" iscsi-ls -i "$INITIATOR" "$(portal_url)"

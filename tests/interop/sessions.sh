@@ -22,7 +22,7 @@ eight_at_once() { # URL
     ! grep -i 'verification failed' "$WORK"/io.* && [ "$rc" = 0 ]
 }
 
-for engine in uring epoll; do
+for engine in io_uring epoll; do
     for cores in 1 2; do
         target_start --engine $engine --cores $cores "$WORK/disk"
         check "$engine, $cores reactors: eight sessions at once" eight_at_once "${URLS[0]}"

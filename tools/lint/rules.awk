@@ -8,7 +8,7 @@ BEGIN {
     # unbounded, locale dependent, not thread-safe or without error report
     banned = "strcpy strcat sprintf vsprintf gets strtok strncpy strncat alloca rand srand " \
              "atoi atol atoll atof scanf sscanf fscanf system popen tmpnam tempnam mktemp " \
-             "gmtime localtime ctime asctime gethostbyname inet_ntoa inet_addr signal bzero bcopy"
+             "gmtime localtime ctime asctime gethostbyname inet_ntoa inet_addr bzero bcopy"
     n = split(banned, list, " ")
     for (i = 1; i <= n; i++)
         is_banned[list[i]] = 1
