@@ -128,9 +128,19 @@ static size_t step_epoll(struct peer *p, uint64_t *send_count)
     }
 }
 
-static void queue_send(struct peer *p)
+/* Two requests at most are under way, so there is always room. */
+static struct io_uring_sqe *next_sqe(struct peer *p)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&p->ring);
+    errno = 0;
+    if (!sqe)
+        bench_die("the ring is full");
+    return sqe;
+}
+
+static void queue_send(struct peer *p)
+{
+    struct io_uring_sqe *sqe = next_sqe(p);
     io_uring_prep_sendmsg(sqe, p->fd, &p->msg, MSG_NOSIGNAL | MSG_WAITALL);
     io_uring_sqe_set_data64(sqe, DONE_SEND);
     p->send_busy = true;
@@ -138,7 +148,7 @@ static void queue_send(struct peer *p)
 
 static void queue_recv(struct peer *p)
 {
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&p->ring);
+    struct io_uring_sqe *sqe = next_sqe(p);
     io_uring_prep_recv(sqe, p->fd, landing(p), PEER_RECV_BYTES, 0);
     io_uring_sqe_set_data64(sqe, DONE_RECV);
     p->recv_armed = true;
