@@ -76,11 +76,13 @@ static void erase_finish(struct scsi_task *t, int err)
     scsi_want_exclusive(t, erase_end);
 }
 
+/* In 65536ths, rounded down (SPC-6, progress indication). */
 static void set_progress(struct scsi_lu *lu, const struct scsi_erase *e)
 {
-    uint64_t unit = e->total / 65536 + 1;
-    uint64_t part = e->pos / unit; /* < 65536 */
-    atomic_store(&lu->progress, (uint32_t)((e->pass * UINT64_C(65536) + part) / e->passes));
+    unsigned shift = e->total >> 47 ? 17 : 0; /* the product must fit */
+    uint64_t part = (e->pos >> shift) * 65536 / (e->total >> shift);
+    uint64_t done = (e->pass * UINT64_C(65536) + part) / e->passes;
+    atomic_store(&lu->progress, (uint32_t)(done < 65535 ? done : 65535));
 }
 
 static void pass_flushed(struct scsi_task *t, int err)
