@@ -97,6 +97,19 @@ void scsi_pr_remove(struct scsi_pr *pr, struct scsi_pr_reg *reg)
     *reg = pr->regs[--pr->count];
 }
 
+const struct scsi_pr *scsi_pr_pending(const struct scsi_lu *lu)
+{
+    const struct scsi_pr *pr = lu->pr;
+    if (!pr || !pr->pending)
+        return pr;
+    unsigned gate = atomic_load(&lu->gate);
+    const struct scsi_lane *lane = gate ? atomic_load(&lu->lanes[gate - 1]) : NULL;
+    const struct scsi_task *holder = lane ? lane->holder : NULL;
+    bool at_it = holder && holder == pr->pending_by && holder->cmd &&
+                 holder->cmd->start == scsi_persistent_reserve_out;
+    return at_it ? pr->pending : pr;
+}
+
 void scsi_pr_refresh(struct scsi_itl *itl)
 {
     struct scsi_pr *pr = itl->lu->pr;
@@ -122,7 +135,7 @@ void scsi_pr_itl_removed(struct scsi_itl *itl)
 void scsi_pr_free(struct scsi_lu *lu)
 {
     if (lu->pr)
-        alloc_put(lu->a, lu->pr->before);
+        alloc_put(lu->a, lu->pr->pending);
     alloc_put(lu->a, lu->pr);
     lu->pr = NULL;
 }

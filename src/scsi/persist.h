@@ -39,7 +39,10 @@ struct scsi_pr {
     uint8_t type;        /* enum scsi_pr_type; the scope is always the logical unit */
     bool aptpl;          /* kept over power loss */
     unsigned count, cap;
-    struct scsi_pr *before; /* the state in force until this one is durable; else NULL */
+    /* What comes next, while it is being made durable, and the task that does so. A task that was
+     * aborted meanwhile leaves it behind: see scsi_pr_pending. */
+    struct scsi_pr *pending;
+    const struct scsi_task *pending_by;
     struct scsi_pr_reg regs[];
 };
 
@@ -62,6 +65,9 @@ struct scsi_pr_reg *scsi_pr_add(struct scsi_pr *pr, const uint8_t *tid, size_t t
                                 uint16_t rel_port, uint64_t key);
 /* Moves the last registration into the place of reg. */
 void scsi_pr_remove(struct scsi_pr *pr, struct scsi_pr_reg *reg);
+/* The state that is to be saved: the pending one if its task is still at it, else lu->pr. NULL:
+ * none yet. The gate is held. */
+const struct scsi_pr *scsi_pr_pending(const struct scsi_lu *lu);
 /* Copy what lu->pr says into one nexus. */
 void scsi_pr_refresh(struct scsi_itl *itl);
 /* Would a command with these SCSI_CF_ flags be allowed through this nexus? */

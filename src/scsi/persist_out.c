@@ -46,11 +46,11 @@ static void shrink(struct scsi_lu *lu)
     }
 }
 
-static void take_effect(struct scsi_task *t)
+static void take_effect(struct scsi_task *t, struct scsi_pr *next)
 {
     struct scsi_lu *lu = scsi_task_lu(t);
-    alloc_put(lu->a, lu->pr->before);
-    lu->pr->before = NULL;
+    alloc_put(lu->a, lu->pr);
+    lu->pr = next;
     shrink(lu);
     uint16_t lost_ua = (uint16_t)t->scratch[SCRATCH_LOST_UA];
     uint16_t kept_ua = (uint16_t)t->scratch[SCRATCH_KEPT_UA];
@@ -70,32 +70,49 @@ static void take_effect(struct scsi_task *t)
     abort_step(t, 0);
 }
 
+/* What an aborted command left pending never comes into force. */
+static void drop_pending(struct scsi_lu *lu)
+{
+    if (!lu->pr)
+        return;
+    alloc_put(lu->a, lu->pr->pending);
+    lu->pr->pending = NULL;
+}
+
 static void saved_step(struct scsi_task *t, int err)
 {
     struct scsi_lu *lu = scsi_task_lu(t);
+    struct scsi_pr *next = lu->pr->pending;
     if (err) {
-        struct scsi_pr *failed = lu->pr;
-        lu->pr = failed->before;
-        alloc_put(lu->a, failed);
+        drop_pending(lu);
         scsi_check(t, SENSE_INTERNAL_TARGET_FAILURE);
         return;
     }
-    take_effect(t);
+    lu->pr->pending = NULL;
+    take_effect(t, next);
 }
 
+/* Consumes c->next. */
 static void put_in_force(struct scsi_task *t, struct pr_change *c)
 {
     struct scsi_lu *lu = scsi_task_lu(t);
     t->scratch[SCRATCH_LOST_UA] = c->lost_ua;
     t->scratch[SCRATCH_KEPT_UA] = c->kept_ua;
     t->scratch[SCRATCH_ABORT] = c->sa == PR_OUT_PREEMPT_AND_ABORT;
-    bool durable = c->next->aptpl || (lu->pr && lu->pr->aptpl);
-    c->next->before = lu->pr;
-    lu->pr = c->next;
-    if (durable)
-        scsi_want_save(t, saved_step);
-    else
-        take_effect(t);
+    if (!c->next->aptpl && !(lu->pr && lu->pr->aptpl)) {
+        take_effect(t, c->next);
+        return;
+    }
+    if (!lu->pr)
+        lu->pr = scsi_pr_clone(lu, 0); /* an empty state for the other one to wait at */
+    if (!lu->pr) {
+        alloc_put(lu->a, c->next);
+        scsi_check(t, SENSE_INSUFFICIENT_REGISTRATION_RESOURCES);
+        return;
+    }
+    lu->pr->pending = c->next;
+    lu->pr->pending_by = t;
+    scsi_want_save(t, saved_step);
 }
 
 /* ---- the parameter list ---- */
@@ -172,6 +189,7 @@ static void out_run(struct scsi_task *t, int err)
     bool move = c.sa == PR_OUT_REGISTER_AND_MOVE;
     if (!(move ? parse_move(t, len, &c) : parse_basic(t, len, &c)))
         return;
+    drop_pending(lu);
     c.next = scsi_pr_clone(lu, extra_room(lu, &c));
     if (!c.next) {
         scsi_check(t, SENSE_INSUFFICIENT_REGISTRATION_RESOURCES);

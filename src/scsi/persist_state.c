@@ -22,7 +22,7 @@ enum {
 
 void scsi_pr_save(const struct scsi_lu *lu, struct wr *w)
 {
-    const struct scsi_pr *pr = lu->pr;
+    const struct scsi_pr *pr = scsi_pr_pending(lu);
     size_t start = w->len;
     bool keep = pr && pr->aptpl && pr->count > 0;
     wr_be32(w, TAG);
