@@ -1,0 +1,231 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Interleaved rounds of the same loads on every contender: the echo limit of a socket, tgt, ours.
+# What is compared runs within the same minute, so ratios hold although absolute figures drift.
+# Loopback of a network namespace of its own with CUBIC; client on processor 0, target on 1;
+# targets that are not measured are stopped (SIGSTOP). doc/benchmarks.md explains the bars.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/../.."
+build=$PWD/build-release
+rounds=3 seconds=2 write='' only=''
+while [ $# -gt 0 ]; do
+    case $1 in
+    --rounds) rounds=$2 && shift ;;
+    --seconds) seconds=$2 && shift ;;
+    --only) only=,$2, && shift ;;
+    --write) write=1 ;;
+    *)
+        echo "unknown option $1" >&2
+        exit 2
+        ;;
+    esac
+    shift
+done
+if [ -z "${BENCH_IN_NS:-}" ]; then
+    BENCH_IN_NS=1 exec unshare --net --mount -- "$0" --rounds "$rounds" --seconds "$seconds" \
+        ${write:+--write} ${only:+--only "${only//,/ }"}
+fi
+only=${only// /,}
+
+iqn=iqn.2025-01.io.usan.bench:disk
+mib=256
+out=$build/bench
+rm -rf "$out"
+mkdir -p "$out"
+results=$out/results
+# Memory for files, and a place for tgt's socket, which vanish with this mount namespace.
+mkdir -p "$out/tmpfs"
+mount -t tmpfs -o size=2g bench "$out/tmpfs"
+mount -t tmpfs bench /run
+ip link set lo up
+# BBR halves what loopback carries. A namespace may not choose it as its default, a route may.
+ip route change table local local 127.0.0.1 dev lo proto kernel scope host src 127.0.0.1 \
+    congctl cubic
+
+declare -A pid_of port_of
+stop_all() {
+    local p
+    for p in "${pid_of[@]}"; do
+        kill -CONT "$p" 2>/dev/null || true
+        kill -TERM "$p" 2>/dev/null || true
+    done
+    rm -f "$out/disk.img"
+}
+trap stop_all EXIT
+
+wanted() { # CONTENDER
+    [ -z "$only" ] || [[ $only == *,$1,* ]]
+}
+
+start_usan() { # CONTENDER STORE OPTION...
+    local name=$1 store=$2 i url=''
+    shift 2
+    wanted "$name" || return 0
+    "$build/src/cli/usan" serve --address 127.0.0.1 --port 0 --name $iqn "$@" "$store" \
+        >"$out/$name.urls" 2>"$out/$name.log" </dev/null &
+    pid_of[$name]=$!
+    for ((i = 0; i < 200; i++)); do
+        url=$(grep -m 1 '^iscsi://' "$out/$name.urls") && break
+        sleep 0.05
+    done
+    [ -n "$url" ] || {
+        cat "$out/$name.log"
+        exit 1
+    }
+    url=${url#iscsi://} url=${url%%/*}
+    port_of[$name]=${url##*:}
+}
+
+start_tgt() {
+    wanted tgt || return 0
+    local admin=(tgtadm -C 9 --lld iscsi) i
+    mkdir -p /run/tgtd
+    tgtd -f -C 9 --iscsi portal=127.0.0.1:3260 >"$out/tgt.log" 2>&1 </dev/null &
+    pid_of[tgt]=$! port_of[tgt]=3260
+    for ((i = 0; i < 100; i++)); do
+        "${admin[@]}" --op show --mode target >/dev/null 2>&1 && break
+        sleep 0.05
+    done
+    "${admin[@]}" --op new --mode target --tid 1 -T $iqn
+    "${admin[@]}" --op bind --mode target --tid 1 -I ALL
+    "${admin[@]}" --op new --mode logicalunit --tid 1 --lun 1 -b "$out/tmpfs/tgt"
+}
+
+pin() { # CONTENDER CPUS: every thread
+    taskset -a -p -c "$2" "${pid_of[$1]}" >/dev/null
+}
+
+rawload() { # CONTENDER OPTION...
+    local name=$1 lun=0
+    shift
+    [ "$name" != tgt ] || lun=1
+    "$build/bench/rawload" -W 0.3 -P "${pid_of[$name]}" "$@" 127.0.0.1 "${port_of[$name]}" $iqn \
+        $lun
+}
+
+# One line "ROUND CONTENDER WORKLOAD key=value..." in the results; one short line on the screen.
+record() { # ROUND CONTENDER WORKLOAD COMMAND...
+    local head="$1 $2 $3" line
+    shift 3
+    line=$("$@") || {
+        echo "failed: $head: $*" >&2
+        exit 1
+    }
+    echo "$head $line" >>"$results"
+    local rest=" $line " iops p50
+    iops=${rest#* iops=} p50=${rest#* p50_us=}
+    printf '  %-32s %10s IOPS  p50 %8s us\n' "$head" "${iops%% *}" "${p50%% *}"
+}
+
+limit_load() { # ROUND CONTENDER OPTION...: the echo of each workload's message sizes
+    local round=$1 name=$2 q
+    shift 2
+    wanted "$name" || return 0
+    local run=("$build/bench/limit" -C cubic -t "$seconds" "$@")
+    for q in 1 8 32 128; do
+        record "$round" "$name" read-4k-q$q "${run[@]}" -q $q -i 48 -o 4144
+    done
+    for q in 32 128; do
+        record "$round" "$name" write-4k-q$q "${run[@]}" -q $q -i 4144 -o 48
+    done
+    record "$round" "$name" read-512k-q8 "${run[@]}" -q 8 -i 48 -o 524384
+    record "$round" "$name" write-512k-q8 "${run[@]}" -q 8 -i 524336 -o 48
+}
+
+target_load() { # ROUND CONTENDER WORKLOAD...
+    local round=$1 name=$2 w
+    shift 2
+    wanted "$name" || return 0
+    kill -CONT "${pid_of[$name]}"
+    local run=(rawload "$name" -t "$seconds")
+    for w in "$@"; do
+        local options=(-c 0)
+        case $w in
+        *-2sessions) options=(-n 2) ;; # the client may use both processors, as the target does
+        esac
+        case $w in
+        *-digests*) options+=(-D hd) ;;
+        esac
+        case $w in
+        write-*) options+=(-w 100) ;;
+        esac
+        case $w in
+        *-512k-*) options+=(-b 524288 -s) ;;
+        *-4k-*) options+=(-b 4096) ;;
+        esac
+        local q=${w#*-q}
+        record "$round" "$name" "$w" "${run[@]}" "${options[@]}" -q "${q%%-*}"
+    done
+    kill -STOP "${pid_of[$name]}"
+}
+
+# Processor time of all threads while a session is open and nothing comes.
+busy_ns() { # PID
+    cat /proc/"$1"/task/*/schedstat | awk '{ ns += $1 } END { printf "%.0f\n", ns }'
+}
+measure_idle() { # ROUND CONTENDER
+    wanted "$2" || return 0
+    local pid=${pid_of[$2]} before after
+    kill -CONT "$pid"
+    rawload "$2" -c 0 -q 1 -t 0.2 >/dev/null
+    sleep 0.3
+    before=$(busy_ns "$pid")
+    sleep 5
+    after=$(busy_ns "$pid")
+    kill -STOP "$pid"
+    echo "$1 $2 idle cpu=$(awk -v a="$before" -v b="$after" \
+        'BEGIN { printf "%.6f", (b - a) / 5e9 }')" >>"$results"
+}
+
+all_loads=(read-4k-q1 read-4k-q8 read-4k-q32 read-4k-q128 write-4k-q32 write-4k-q128
+    read-512k-q8 write-512k-q8)
+digest_loads=(read-4k-q32-digests write-4k-q32-digests read-512k-q8-digests
+    write-512k-q8-digests)
+file_loads=(read-4k-q32 write-4k-q32 read-512k-q8 write-512k-q8)
+file_kinds=(usan-tmpfs usan-disk usan-direct)
+
+for f in "$out/tmpfs/tgt" "$out/tmpfs/usan" "$out/disk.img"; do
+    head -c ${mib}M /dev/zero >"$f"
+done
+start_tgt
+start_usan usan-ram "ram:${mib}M"
+start_usan usan-two "ram:${mib}M" --cores 2
+start_usan usan-tmpfs "$out/tmpfs/usan"
+start_usan usan-disk "$out/disk.img"
+start_usan usan-direct "$out/disk.img?direct=1"
+for name in "${!pid_of[@]}"; do
+    # memory that was never written would be read from one page of zeroes
+    rawload "$name" -c 0 -b 524288 -s -w 100 -t 1.2 >/dev/null
+    [ "$name" = usan-two ] || pin "$name" 1
+    kill -STOP "${pid_of[$name]}"
+done
+for ((round = 1; round <= rounds; round++)); do
+    limit_load $round limit
+    target_load $round tgt "${all_loads[@]}"
+    target_load $round usan-ram "${all_loads[@]}" "${digest_loads[@]}"
+    for name in "${file_kinds[@]}"; do
+        target_load $round "$name" "${file_loads[@]}"
+    done
+    target_load $round usan-two read-4k-q32-2sessions read-512k-q8-2sessions
+    limit_load $round limit-memory -m $mib
+    measure_idle $round usan-ram
+done
+awk -f tools/bench/report.awk "$results" >"$out/report.md"
+cat "$out/report.md"
+if [ -n "$write" ]; then
+    {
+        cat <<PAGE
+# Performance
+
+Made by \`./dev bench target --write\`: medians of $rounds interleaved rounds of $seconds s each.
+[benchmarks.md](benchmarks.md) says how it is measured and what the words mean.
+
+Machine: $(nproc) processors ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)), Linux
+$(uname -r), Debian $(cat /etc/debian_version), tgt $(dpkg-query -W -f '${Version}' tgt).
+Absolute figures of such a machine drift by a fifth; the ratios are what lasts.
+
+PAGE
+        cat "$out/report.md"
+    } >doc/performance.md
+    echo "==> wrote doc/performance.md"
+fi
