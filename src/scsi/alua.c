@@ -211,7 +211,7 @@ static void stpg_data(struct scsi_task *t, int err)
             return;
         }
         if (!d.group) {
-            scsi_check_param(t, (unsigned)at + 2, -1);
+            scsi_check_param(t, (unsigned)at + 2, 7);
             return;
         }
     }

@@ -125,7 +125,7 @@ static enum pr_verdict register_other(struct pr_change *c, const uint8_t *tid, s
     for (unsigned i = 0; i < ports->count; i++) {
         const struct scsi_pr_reg *reg = scsi_pr_find(c->next, tid, tid_len, ports->id[i]);
         if (reg && reg->key != c->sark)
-            return bad_param(c, at, -1);
+            return bad_param(c, at, 7);
         if (!reg && add(c, tid, tid_len, ports->id[i]) == PR_FULL)
             return PR_FULL;
     }
@@ -150,7 +150,7 @@ static enum pr_verdict register_device(const struct scsi_lu *lu, struct pr_chang
         if (v != PR_CHANGED)
             return v;
     }
-    return any ? PR_CHANGED : bad_param(c, at, -1);
+    return any ? PR_CHANGED : bad_param(c, at, 7);
 }
 
 static enum pr_verdict register_listed(const struct scsi_lu *lu, struct pr_change *c,
@@ -162,7 +162,7 @@ static enum pr_verdict register_listed(const struct scsi_lu *lu, struct pr_chang
         uint16_t tid_len;
         size_t used = scsi_tid_parse(c->tids + at, c->tids_len - at, tid, &tid_len);
         if (!used)
-            return bad_param(c, c->tids_at + at, -1);
+            return bad_param(c, c->tids_at + at, 7);
         enum pr_verdict v = scsi_tid_is_device(tid)
                                 ? register_device(lu, c, tid, ports, c->tids_at + at)
                                 : register_other(c, tid, tid_len, ports, c->tids_at + at);
@@ -293,7 +293,7 @@ static enum pr_verdict do_preempt(struct pr_change *c, struct scsi_pr_reg *self)
 {
     const struct scsi_pr *pr = c->next;
     if (c->sark == 0) /* only an all-registrants reservation has no key of its own */
-        return scsi_pr_type_all(pr->type) ? preempt_reservation(c, self) : bad_param(c, 8, -1);
+        return scsi_pr_type_all(pr->type) ? preempt_reservation(c, self) : bad_param(c, 8, 7);
     for (unsigned i = 0; i < pr->count; i++) {
         if (pr->regs[i].holder && pr->regs[i].key == c->sark)
             return preempt_reservation(c, self);
@@ -324,15 +324,15 @@ static enum pr_verdict do_move(const struct scsi_task *t, struct pr_change *c,
     if (!self->holder)
         return PR_CONFLICT;
     if (c->sark == 0)
-        return bad_param(c, 8, -1);
+        return bad_param(c, 8, 7);
     if (!port_is_known(t, c->rel_port))
-        return bad_param(c, 18, -1);
+        return bad_param(c, 18, 7);
     if (scsi_tid_parse(c->tids, c->tids_len, tid, &tid_len) != c->tids_len ||
         scsi_tid_is_device(tid))
-        return bad_param(c, c->tids_at, -1);
+        return bad_param(c, c->tids_at, 7);
     struct scsi_pr_reg *to = scsi_pr_find(pr, tid, tid_len, c->rel_port);
     if (to == self)
-        return bad_param(c, c->tids_at, -1);
+        return bad_param(c, c->tids_at, 7);
     if (!to) {
         if (pr->count == SCSI_PR_REGISTRANTS_MAX)
             return PR_FULL;
