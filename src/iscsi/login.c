@@ -336,9 +336,9 @@ static enum iscsi_login_status check_header(struct iscsi_login *login,
         login->id = *req;
         login->id.text = NULL;
         login->nego.leading = !req->tsih;
-        login->stage = req->csg;
         if (req->csg != STAGE_SECURITY && req->csg != STAGE_OPERATIONAL)
             return ISCSI_LOGIN_INITIATOR_ERROR;
+        login->stage = req->csg;
     }
     const struct iscsi_login_req *id = &login->id;
     if (memcmp(req->isid, id->isid, sizeof(id->isid)) != 0 || req->tsih != id->tsih ||
@@ -436,7 +436,7 @@ enum iscsi_login_want iscsi_login_bound(struct iscsi_login *login)
 
 bool iscsi_login_finished(const struct iscsi_login *login)
 {
-    return login->stage == STAGE_FULL_FEATURE;
+    return login->stage == STAGE_FULL_FEATURE && !login->status;
 }
 
 const char *iscsi_login_initiator_name(const struct iscsi_login *login)

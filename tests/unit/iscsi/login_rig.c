@@ -101,6 +101,7 @@ void rig_send_bytes(struct rig *rig, const char *head, const void *text, size_t 
         rig->text[i] = c ? c : '|';
     }
     rig->text[rsp.text_len] = '\0';
+    assert_int_equal(iscsi_login_finished(rig->login), !rsp.status && rsp.transit && rsp.nsg == 3);
     int n = snprintf(rig->head, sizeof(rig->head), "%u", rsp.csg);
     if (rsp.transit)
         n += snprintf(rig->head + n, sizeof(rig->head) - (size_t)n, ">%u", rsp.nsg);
