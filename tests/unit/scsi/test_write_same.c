@@ -88,6 +88,10 @@ static void zeroes_go_to_the_store_as_such(void **state)
     assert_good(test_out(r, 0x41, UNMAP, 0, 2, block, 512));
     assert_int_equal(r->ios[BIO_WRITE], 1);
     assert_memory_equal(r->units[0].disk + 512, block, 512);
+    /* all bytes alike, but not zero */
+    memset(block, 7, sizeof block);
+    assert_good(test_out(r, 0x41, UNMAP, 0, 2, block, 512));
+    assert_memory_equal(r->units[0].disk, block, 512);
     r->io_err = USAN_EIO;
     r->io_err_op = BIO_WRITE_ZEROES;
     r->io_err_at = 1024;
