@@ -120,6 +120,9 @@ void iscsi_key_set(const struct iscsi_key *key, struct iscsi_params *params, uin
 /* What holds before anything is negotiated. */
 void iscsi_params_init(struct iscsi_params *params);
 
+/* The table for the documentation, as a Markdown table. Not NUL-terminated; wr_truncated() says
+ * when it did not fit. */
+void iscsi_keys_print(struct wr *w);
 /* "list", "minimum" etc. for the documentation; static strings. */
 const char *iscsi_key_type_name(enum iscsi_key_type type);
 const char *iscsi_key_result_name(enum iscsi_key_result result);

@@ -331,7 +331,7 @@ unsigned iscsi_nego_offer(struct iscsi_nego *nego, struct wr *w)
             continue;
         if (id == ISCSI_KEY_HEADER_DIGEST || id == ISCSI_KEY_DATA_DIGEST)
             offered = offer_digest(nego, id, w);
-        else if (key->cfg_bytes)
+        else if (key->cfg_bytes && !nego->discovery) /* no tasks there to agree about */
             offered = offer_value(nego, id, w);
         if (offered) {
             nego->offered |= bit(id);

@@ -186,15 +186,22 @@ void iscsi_text_put(struct wr *w, const char *key, const char *value)
     iscsi_text_put_n(w, key, strlen(key), value);
 }
 
+void iscsi_text_decimal(struct wr *w, uint64_t number)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + number % 10);
+    } while (number /= 10);
+    wr_bytes(w, digits + at, sizeof(digits) - at);
+}
+
 void iscsi_text_put_number(struct wr *w, const char *key, uint64_t number)
 {
-    char digits[21];
-    char *p = digits + sizeof(digits);
-    *--p = '\0';
-    do {
-        *--p = (char)('0' + number % 10);
-    } while (number /= 10);
-    iscsi_text_put(w, key, p);
+    wr_bytes(w, key, strlen(key));
+    wr_u8(w, '=');
+    iscsi_text_decimal(w, number);
+    wr_u8(w, 0);
 }
 
 void iscsi_text_put_binary(struct wr *w, const char *key, const void *bytes, size_t len)

@@ -52,6 +52,8 @@ bool iscsi_text_item(const char **list, const char **ret_item, size_t *ret_len);
 /* The item is this word. */
 bool iscsi_item_is(const char *item, size_t len, const char *word);
 
+/* The decimal digits alone. */
+void iscsi_text_decimal(struct wr *w, uint64_t number);
 /* "key=value" and a NUL. Truncation shows in w. */
 void iscsi_text_put(struct wr *w, const char *key, const char *value);
 void iscsi_text_put_n(struct wr *w, const char *key, size_t key_len, const char *value);

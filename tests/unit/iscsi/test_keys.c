@@ -120,6 +120,30 @@ static void defaults(void **st)
     assert_false(p.task_reporting_fast_abort || p.task_reporting_rsp_fence);
 }
 
+static void printed(void **st)
+{
+    (void)st;
+    static char buf[16384];
+    struct wr w = wr_init(buf, sizeof(buf) - 1);
+    iscsi_keys_print(&w);
+    assert_false(wr_truncated(&w));
+    buf[w.len] = '\0';
+    assert_non_null(strstr(buf,
+                           "\n| MaxBurstLength | number | 512 to 16777215 | 262144 | minimum | "
+                           "initiator, target | operational | session, leading login only, "
+                           "not in discovery | 13.13 | longest Data-In or solicited Data-Out "
+                           "sequence, in bytes |\n"));
+    assert_non_null(strstr(buf, "\n| HeaderDigest | list | CRC32C,None | None | first common "
+                                "choice | initiator, target | operational | connection | 13.1 | "));
+    assert_non_null(strstr(buf, "\n| TargetAlias | text | up to 255 bytes | none | declared | "
+                                "target | security, operational, full feature | session | 13.6 |"));
+    assert_non_null(strstr(buf, "\n| InitialR2T | boolean | Yes, No | Yes | or | "));
+    size_t lines = 0;
+    for (const char *p = buf; *p; p++)
+        lines += *p == '\n';
+    assert_int_equal(lines, 2 + ISCSI_KEY_COUNT);
+}
+
 /* ---- one key ---- */
 
 static struct iscsi_params_cfg wide_config(void)
@@ -499,6 +523,11 @@ static void own_offers(void **st)
     assert_int_equal(params.max_burst, 16384);
     assert_int_equal(params.first_burst, 16384);
     assert_int_equal(params.time2wait, 9);
+
+    /* a discovery session only has to be read */
+    iscsi_nego_init(&nego, &cfg, &params, false);
+    nego.leading = nego.discovery = true;
+    assert_int_equal(offers(&nego, "DataDigest=CRC32C|"), 1);
 }
 
 static void answers_to_offers(void **st)
@@ -610,6 +639,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table),
         cmocka_unit_test(defaults),
+        cmocka_unit_test(printed),
         cmocka_unit_test(numbers),
         cmocka_unit_test(first_burst),
         cmocka_unit_test(booleans),
