@@ -5,9 +5,9 @@
 
 /* In the order of help texts: back ends, then filters. */
 const struct store_ops *const store_registry[] = {
-    &file_ops,
-    &ram_ops,
-    &null_ops,
+    &file_ops,  &ram_ops,       &null_ops,
+
+    &stats_ops, &ratelimit_ops, &delay_ops, &error_ops, &crash_ops,
 
     NULL,
 };
