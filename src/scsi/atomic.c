@@ -93,8 +93,14 @@ void block_compare_and_write(struct scsi_task *t)
 
     if (!block_check(t, &c, BLOCK_MAX_CAW_BLOCKS))
         return;
-    if (c.blocks == 0) { /* nothing is compared or written, no error */
-        scsi_good(t);
+    if (c.blocks == 0) {
+        /* SBC-4 5.3: nothing is compared or written, and that is no error. But with the data of
+         * 256 blocks or more the count did not fit its byte, and GOOD would tell the initiator
+         * that a write was done which was not. */
+        if (t->out_expected >= 2ull * 256 * cfg->block_bytes)
+            scsi_check_cdb(t, ATOMIC_CDB_CAW_BLOCKS, 7);
+        else
+            scsi_good(t);
         return;
     }
     if (!block_check_out_len(t, 2 * c.blocks * cfg->block_bytes))

@@ -147,8 +147,7 @@ void block_orwrite(struct scsi_task *t);
 void block_write_atomic(struct scsi_task *t);
 /* provision.c */
 void block_unmap(struct scsi_task *t);
-void block_get_lba_status16(struct scsi_task *t);
-void block_get_lba_status32(struct scsi_task *t);
+void block_get_lba_status(struct scsi_task *t);
 /* write_same.c */
 void block_write_same10(struct scsi_task *t);
 void block_write_same16(struct scsi_task *t);

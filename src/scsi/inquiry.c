@@ -9,7 +9,8 @@ enum {
     PDT_DISK = 0x00,
     PDT_WELL_KNOWN = 0x1e,
     PDT_NONE = 0x7f, /* qualifier 011b, type 1Fh: no unit can be here (SPC-6 6.7.2) */
-    VERSION_SPC_5 = 0x07,
+    /* SPC-4: initiators know no later number; the version descriptors say more. */
+    VERSION_SPC_4 = 0x06,
     STANDARD_LEN = 96,
 };
 
@@ -27,11 +28,13 @@ static void put_versions(const struct scsi_task *t, struct wr *w)
     static const uint16_t of_disk[8] = {
         0x00c0, /* SAM-6 */
         0x00a0, /* SAM-5 */
+        0x0460, /* SPC-4 */
         0x05c0, /* SPC-5 */
+        0x04c0, /* SBC-3 */
         0x0600, /* SBC-4 */
         0x0960, /* iSCSI */
     };
-    static const uint16_t of_others[8] = { 0x00c0, 0x00a0, 0x05c0, 0x0960 };
+    static const uint16_t of_others[8] = { 0x00c0, 0x00a0, 0x0460, 0x05c0, 0x0960 };
     const uint16_t *list = t->itl ? of_disk : of_others;
     for (unsigned i = 0; i < 8; i++)
         wr_be16(w, list[i]);
@@ -44,7 +47,7 @@ static void put_standard(const struct scsi_task *t, struct wr *w)
     const struct scsi_lu_config *cfg = lu ? &lu->cfg : &none;
     wr_u8(w, peripheral(t));
     wr_u8(w, cfg->removable ? 0x80 : 0); /* RMB */
-    wr_u8(w, VERSION_SPC_5);
+    wr_u8(w, VERSION_SPC_4);
     wr_u8(w, 0x20 | 0x10 | 0x02); /* NORMACA, HISUP, response data format 2 */
     wr_u8(w, STANDARD_LEN - 5);   /* ADDITIONAL LENGTH */
     /* TPGS: implicit and explicit; 3PC */

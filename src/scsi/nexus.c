@@ -195,7 +195,9 @@ int scsi_nexus_map(struct scsi_nexus *nexus, uint64_t lun, struct scsi_lane *lan
     nexus->itl_count++;
     nexus->refs++;
     luns_changed(nexus, itl);
-    scsi_ua_add(itl, UA_POWER_ON_OCCURRED); /* nobody else knows of it yet */
+    /* 29h/00h rather than 29h/01h: the one that tools look for before they try again. Nobody else
+     * knows of the nexus yet. */
+    scsi_ua_add(itl, UA_POWER_ON_RESET);
     list_push_back(&lane->itls, &itl->lane_node);
     scsi_lane_change(itl, SCSI_CHANGE_ATTACH);
     return 0;

@@ -257,10 +257,9 @@ static void map_start(struct scsi_task *t, int err)
     map_query(t);
 }
 
-/* scan: blocks to look at, 0 = to the end of the medium. */
-static void get_lba_status(struct scsi_task *t, uint64_t lba, uint64_t scan, uint32_t alloc)
+void block_get_lba_status(struct scsi_task *t)
 {
-    uint64_t count = scsi_task_lu(t)->cfg.block_count;
+    uint64_t lba = be64_get(t->cdb + 2);
 
     if (!block_in_range(scsi_task_lu(t), lba, 0)) {
         block_fail_range(t, lba);
@@ -268,24 +267,10 @@ static void get_lba_status(struct scsi_task *t, uint64_t lba, uint64_t scan, uin
     }
     t->lba = lba;
     t->pos = lba;
-    t->blocks = scan && scan < count - lba ? lba + scan : count;
-    t->scratch[MAP_ALLOC] = alloc;
+    t->blocks = scsi_task_lu(t)->cfg.block_count;
+    t->scratch[MAP_ALLOC] = be32_get(t->cdb + 10);
     t->scratch[MAP_COUNT] = 0;
     t->scratch[MAP_LEN] = 0;
     t->scratch[MAP_QUERIES] = BLOCK_MAP_QUERIES_MAX;
     scsi_want_buf(t, MAP_HEADER_BYTES + map_room(t) * MAP_DESCRIPTOR_BYTES, map_start);
-}
-
-void block_get_lba_status16(struct scsi_task *t)
-{
-    get_lba_status(t, be64_get(t->cdb + 2), 0, be32_get(t->cdb + 10));
-}
-
-void block_get_lba_status32(struct scsi_task *t)
-{
-    if (t->cdb[7] != 0x18) { /* ADDITIONAL CDB LENGTH */
-        scsi_check_cdb(t, 7, 7);
-        return;
-    }
-    get_lba_status(t, be64_get(t->cdb + 12), be32_get(t->cdb + 20), be32_get(t->cdb + 28));
 }

@@ -84,7 +84,6 @@ enum scsi_kaq {
 
 /* Unit attention conditions: asc << 8 | ascq (the key is UNIT ATTENTION). */
 enum scsi_ua {
-    UA_POWER_ON_OCCURRED = 0x2901,
     UA_POWER_ON_RESET = 0x2900,
     UA_BUS_DEVICE_RESET = 0x2903,
     UA_I_T_NEXUS_LOSS = 0x2907,

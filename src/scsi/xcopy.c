@@ -50,10 +50,8 @@ static bool check_cscds(struct scsi_task *t)
             scsi_check(t, SENSE_UNSUPPORTED_TARGET_DESCRIPTOR);
             return false;
         }
-        if (d[1] >> 6 != 0) { /* LU ID TYPE: only by designator */
-            scsi_check_param(t, job->cscd_at + i * COPY_CSCD_BYTES + 1, 7);
-            return false;
-        }
+        /* LU ID TYPE (byte 1) is for formats that name a unit by its LUN; here it is the
+         * designator that counts. */
     }
     return true;
 }

@@ -366,33 +366,6 @@ static void queries_are_bounded(void **state)
     rig_free(r);
 }
 
-static void lba_status_32(void **state)
-{
-    (void)state;
-    struct rig *r = test_rig(&thin);
-    memset(r->units[0].mapped + 10, 1, 5);
-    uint8_t cdb[SCSI_CDB_MAX] = { 0x7f };
-    cdb[7] = 0x18;
-    cdb[9] = 0x12;
-    be64_put(cdb + 12, 4);
-    be32_put(cdb + 20, 8); /* scan length: 4..11 */
-    be32_put(cdb + 28, 1024);
-    struct rig_result res = rig_cmd(r, 0, cdb, 32, NULL, 0, 1024);
-    assert_good(res);
-    assert_int_equal(res.in_len, HEAD + 2 * DESC);
-    assert_descriptor(&res, 0, 4, 6, 1);
-    assert_descriptor(&res, 1, 10, 2, 0);
-    be32_put(cdb + 20, 0); /* to the end */
-    res = rig_cmd(r, 0, cdb, 32, NULL, 0, 1024);
-    assert_good(res);
-    assert_descriptor(&res, 2, 15, BLOCKS - 15, 1);
-    be64_put(cdb + 12, BLOCKS);
-    assert_info(rig_cmd(r, 0, cdb, 32, NULL, 0, 1024), SENSE_LBA_OUT_OF_RANGE, BLOCKS);
-    cdb[7] = 0x10;
-    assert_cdb_field(rig_cmd(r, 0, cdb, 32, NULL, 0, 1024), 7, 7);
-    rig_free(r);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,7 +381,6 @@ int main(void)
         cmocka_unit_test(a_thick_unit_is_mapped),
         cmocka_unit_test(runs_of_the_store_become_blocks),
         cmocka_unit_test(queries_are_bounded),
-        cmocka_unit_test(lba_status_32),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
