@@ -121,7 +121,7 @@ bool tlogin_event(struct iscsi_tconn *conn, struct iscsi_event *ev)
         break;
     case ISCSI_LOGIN_WANT_RESPOND:
     default:
-        assert(!"a response is no event");
+        assert(0 && "a response is no event");
     }
     ev->initiator_name = iscsi_login_initiator_name(conn->login);
     ev->target_name = iscsi_login_target_name(conn->login);

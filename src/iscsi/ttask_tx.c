@@ -248,7 +248,7 @@ void ttask_fill_wire(struct iscsi_tconn *conn)
             break;
         case TXJOB_IDLE:
         default:
-            assert(!"a queued job has a kind");
+            assert(0 && "a queued job has a kind");
         }
         if (err == USAN_ENOMEM)
             tconn_close(conn, err, "out of memory for the send queue");
