@@ -18,8 +18,9 @@ const struct iscsi_params_cfg iscsi_params_default = {
     .error_recovery_level = 0,
     .initial_r2t = false,
     .immediate_data = true,
-    .data_pdu_in_order = true,
-    .data_sequence_in_order = true,
+    /* as the initiator likes it */
+    .data_pdu_in_order = false,
+    .data_sequence_in_order = false,
     .header_digest = true,
     .data_digest = true,
 };

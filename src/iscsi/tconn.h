@@ -25,7 +25,9 @@ enum {
     TSESS_IMMEDIATE_TASKS = 16,    /* tasks beyond the queue depth, for immediate commands */
     TTASK_BURSTS = 8,              /* most R2Ts outstanding per task */
     TTASK_RANGES = 16,             /* disjoint pieces of a burst with DataPDUInOrder=No */
-    TTASK_SPAN_MAX = 256,          /* payload iovecs of one Data-In PDU */
+    TSESS_CHUNK = 16,              /* tasks the pool grows by */
+    TSESS_CHUNKS_MAX = (ISCSI_QUEUE_DEPTH_MAX + TSESS_IMMEDIATE_TASKS) / TSESS_CHUNK,
+    TTASK_SPAN_MAX = 256, /* payload iovecs of one Data-In PDU */
 };
 
 /* What waits in a connection's send queue; first member of everything that can. */
@@ -60,10 +62,14 @@ struct tburst {
     uint32_t off, len, got;
     uint32_t next_data_sn;
     bool active, sent;
-    unsigned range_count; /* DataPDUInOrder=No: pieces so far, disjoint */
+};
+
+/* DataPDUInOrder=No: the pieces of a burst that came, disjoint. */
+struct tranges {
+    unsigned count;
     struct {
         uint32_t off, end;
-    } ranges[TTASK_RANGES];
+    } range[TTASK_RANGES];
 };
 
 enum ttask_state {
@@ -102,7 +108,8 @@ struct ttask {
     uint32_t r2t_sn;
     struct tburst unsol;
     struct tburst bursts[TTASK_BURSTS];
-    uint8_t *stash; /* unsolicited data that came before the owner said where to put it */
+    struct tranges *ranges; /* one for each burst; NULL with DataPDUInOrder=Yes */
+    uint8_t *stash;         /* unsolicited data that came before the owner said where to put it */
     uint32_t stash_cap;
 
     /* response */
@@ -211,12 +218,14 @@ struct iscsi_tsess {
     struct list tasks;    /* ttask.node: with the owner, or being answered */
     unsigned task_count;
 
+    /* The pool grows to what the initiator really uses, so that a session that only waits is
+     * cheap; it never shrinks, so that nothing is allocated in steady state. */
     size_t task_bytes;
-    uint8_t *pool;
+    uint32_t pool_count, pool_max;
+    uint8_t *chunks[TSESS_CHUNKS_MAX];
     struct ttask *free_list; /* through hash_next */
     struct ttask **hash;     /* by ITT */
     uint32_t hash_mask;
-    uint32_t pool_count;
     uint16_t next_ttt;
 };
 
@@ -281,6 +290,8 @@ void ttask_data_out(struct iscsi_tconn *conn);
 void ttask_place(struct iscsi_tconn *conn);
 /* The data segment is complete. */
 void ttask_data_complete(struct iscsi_tconn *conn, bool digest_ok);
+/* The data did not come as it should: EV_DATA says so, what still comes is thrown away. */
+void ttask_data_failed(struct ttask *t, int err);
 /* Nothing may land in the task's memory any more. */
 void ttask_stop_rx(struct ttask *t);
 

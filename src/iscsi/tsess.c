@@ -4,6 +4,36 @@
 
 #include <assert.h>
 
+static struct ttask *task_at(const struct iscsi_tsess *s, uint32_t slot)
+{
+    uint8_t *chunk = s->chunks[slot / TSESS_CHUNK];
+    return (struct ttask *)(void *)(chunk + s->task_bytes * (slot % TSESS_CHUNK));
+}
+
+static bool pool_grow(struct iscsi_tsess *s)
+{
+    if (s->pool_count >= s->pool_max)
+        return false;
+    uint8_t *chunk = alloc_zero(s->a, s->task_bytes * TSESS_CHUNK);
+    if (!chunk)
+        return false;
+    s->chunks[s->pool_count / TSESS_CHUNK] = chunk;
+    s->pool_count += TSESS_CHUNK;
+    for (uint32_t slot = s->pool_count; slot-- > s->pool_count - TSESS_CHUNK;) {
+        struct ttask *t = task_at(s, slot);
+        t->sess = s;
+        t->slot = (uint16_t)slot;
+        t->pub.priv = t->priv_align;
+        t->pub.cdb = t->cdb;
+        list_init(&t->node);
+        list_init(&t->event);
+        list_init(&t->job.node);
+        t->hash_next = s->free_list;
+        s->free_list = t;
+    }
+    return true;
+}
+
 struct iscsi_tsess *iscsi_tsess_new(const struct iscsi_tconn *conn, uint16_t tsih,
                                     const struct alloc *a)
 {
@@ -18,30 +48,17 @@ struct iscsi_tsess *iscsi_tsess_new(const struct iscsi_tconn *conn, uint16_t tsi
     list_init(&s->held);
     list_init(&s->tasks);
     s->depth = s->window = conn->discovery ? 1 : conn->cfg.queue_depth;
-    s->pool_count = s->depth + TSESS_IMMEDIATE_TASKS;
+    s->pool_max = (s->depth + TSESS_IMMEDIATE_TASKS + TSESS_CHUNK - 1) / TSESS_CHUNK * TSESS_CHUNK;
     s->task_bytes = (sizeof(struct ttask) + conn->cfg.task_priv_bytes + 63) & ~(size_t)63;
     uint32_t buckets = 16;
-    while (buckets < 2 * s->pool_count)
+    while (buckets < 2 * s->pool_max)
         buckets *= 2;
     s->hash_mask = buckets - 1;
     s->initiator_name = alloc_strdup(a, iscsi_login_initiator_name(conn->login));
-    s->pool = alloc_zero(a, s->task_bytes * s->pool_count);
     s->hash = alloc_zero(a, sizeof(struct ttask *) * buckets);
-    if (!s->initiator_name || !s->pool || !s->hash) {
+    if (!s->initiator_name || !s->hash || !pool_grow(s)) {
         iscsi_tsess_free(s);
         return NULL;
-    }
-    for (uint32_t i = s->pool_count; i-- > 0;) {
-        struct ttask *t = (struct ttask *)(void *)(s->pool + s->task_bytes * i);
-        t->sess = s;
-        t->slot = (uint16_t)i;
-        t->pub.priv = t->priv_align;
-        t->pub.cdb = t->cdb;
-        list_init(&t->node);
-        list_init(&t->event);
-        list_init(&t->job.node);
-        t->hash_next = s->free_list;
-        s->free_list = t;
     }
     s->exp_cmd_sn = conn->first_cmd_sn;
     s->max_cmd_sn = s->exp_cmd_sn + s->window - 1;
@@ -53,13 +70,13 @@ void iscsi_tsess_free(struct iscsi_tsess *s)
     if (!s)
         return;
     assert(list_empty(&s->conns));
-    if (s->pool)
-        for (uint32_t i = 0; i < s->pool_count; i++) {
-            struct ttask *t = (struct ttask *)(void *)(s->pool + s->task_bytes * i);
-            alloc_put(s->a, t->stash);
-        }
+    for (uint32_t i = 0; i < s->pool_count; i++) {
+        alloc_put(s->a, task_at(s, i)->stash);
+        alloc_put(s->a, task_at(s, i)->ranges);
+    }
+    for (uint32_t i = 0; i < s->pool_count / TSESS_CHUNK; i++)
+        alloc_put(s->a, s->chunks[i]);
     alloc_put(s->a, s->initiator_name);
-    alloc_put(s->a, s->pool);
     alloc_put(s->a, s->hash);
     alloc_put(s->a, s);
 }
@@ -198,7 +215,7 @@ struct ttask *tsess_find_ttt(struct iscsi_tsess *s, uint32_t ttt, struct tburst 
     uint32_t slot = ttt >> 20;
     if (slot >= s->pool_count)
         return NULL;
-    struct ttask *t = (struct ttask *)(void *)(s->pool + s->task_bytes * slot);
+    struct ttask *t = task_at(s, slot);
     if (t->state != TTASK_OWNED)
         return NULL;
     for (unsigned i = 0; i < TTASK_BURSTS; i++)
@@ -211,9 +228,9 @@ struct ttask *tsess_find_ttt(struct iscsi_tsess *s, uint32_t ttt, struct tburst 
 
 struct ttask *tsess_task_get(struct iscsi_tsess *s, uint32_t itt, bool immediate)
 {
-    struct ttask *t = s->free_list;
-    if (!t)
+    if (!s->free_list && !pool_grow(s))
         return NULL;
+    struct ttask *t = s->free_list;
     s->free_list = t->hash_next;
 
     uint32_t b = bucket_of(s, itt);

@@ -181,7 +181,7 @@ bool ttask_tmf(struct iscsi_tconn *conn, struct iscsi_event *ev)
 
 /* ---- data ---- */
 
-static void data_failed(struct ttask *t, int err)
+void ttask_data_failed(struct ttask *t, int err)
 {
     if (t->data_done)
         return;
@@ -212,32 +212,33 @@ static void data_check_complete(struct ttask *t)
 }
 
 /* DataPDUInOrder=No: note the piece, which must not touch an earlier one. */
-static bool note_range(struct tburst *b, uint32_t off, uint32_t len)
+static bool note_range(struct tranges *r, uint32_t off, uint32_t len)
 {
     uint32_t end = off + len;
 
-    for (unsigned i = 0; i < b->range_count; i++)
-        if (off < b->ranges[i].end && b->ranges[i].off < end)
+    for (unsigned i = 0; i < r->count; i++)
+        if (off < r->range[i].end && r->range[i].off < end)
             return false;
-    for (unsigned i = 0; i < b->range_count; i++) { /* grow a neighbour where there is one */
-        if (b->ranges[i].end == off) {
-            b->ranges[i].end = end;
+    for (unsigned i = 0; i < r->count; i++) { /* grow a neighbour where there is one */
+        if (r->range[i].end == off) {
+            r->range[i].end = end;
             return true;
         }
-        if (b->ranges[i].off == end) {
-            b->ranges[i].off = off;
+        if (r->range[i].off == end) {
+            r->range[i].off = off;
             return true;
         }
     }
-    if (b->range_count == TTASK_RANGES)
+    if (r->count == TTASK_RANGES)
         return false;
-    b->ranges[b->range_count].off = off;
-    b->ranges[b->range_count++].end = end;
+    r->range[r->count].off = off;
+    r->range[r->count++].end = end;
     return true;
 }
 
 /* Does this Data-Out PDU fit its sequence? 11.7.5 DataSN, 11.7.6 Buffer Offset */
-static bool data_out_fits(struct iscsi_tconn *conn, struct tburst *b, const struct pdu_data_out *d)
+static bool data_out_fits(struct iscsi_tconn *conn, struct ttask *t, struct tburst *b,
+                          const struct pdu_data_out *d)
 {
     uint32_t len = conn->rx.data_len;
 
@@ -247,7 +248,7 @@ static bool data_out_fits(struct iscsi_tconn *conn, struct tburst *b, const stru
         return false;
     if (conn->params.data_pdu_in_order || b->ttt == ISCSI_TAG_NONE)
         return d->offset == b->off + b->got;
-    return len == 0 || note_range(b, d->offset, len);
+    return len == 0 || note_range(&t->ranges[b - t->bursts], d->offset, len);
 }
 
 void ttask_data_out(struct iscsi_tconn *conn)
@@ -270,8 +271,8 @@ void ttask_data_out(struct iscsi_tconn *conn)
     /* Data of a task that has ended meanwhile, or that failed, is thrown away (7.4.2). */
     if (!t || !b || t->data_done || t->conn != conn)
         return;
-    if (!data_out_fits(conn, b, &d)) {
-        data_failed(t, USAN_EPROTO);
+    if (!data_out_fits(conn, t, b, &d)) {
+        ttask_data_failed(t, USAN_EPROTO);
         return;
     }
     expect_segment(conn, t, b, d.offset, bhs_final(bhs));
@@ -302,7 +303,7 @@ void ttask_place(struct iscsi_tconn *conn)
         return; /* more than the command calls for */
     /* not decided yet, or only a part is wanted: by way of the stash */
     if (off + len > t->unsol.len || !need_stash(t)) {
-        data_failed(t, USAN_ENOMEM);
+        ttask_data_failed(t, USAN_ENOMEM);
         return;
     }
     conn->rx_iov.iov_base = t->stash + off;
@@ -342,7 +343,7 @@ static void burst_ended(struct ttask *t, struct tburst *b)
         t->unsolicited = false;
         t->asked = t->unsol_got;
     } else if (b->got != b->len) {
-        data_failed(t, USAN_EPROTO); /* 11.8: an R2T is answered in full */
+        ttask_data_failed(t, USAN_EPROTO); /* 11.8: an R2T is answered in full */
     }
 }
 
@@ -355,7 +356,7 @@ void ttask_data_complete(struct iscsi_tconn *conn, bool digest_ok)
     conn->rx_task = NULL;
     if (!digest_ok) {
         tctl_reject(conn, ISCSI_REJECT_DATA_DIGEST, conn->rx_bhs); /* 7.8 */
-        data_failed(t, USAN_EDIGEST);
+        ttask_data_failed(t, USAN_EDIGEST);
         return;
     }
     b->got += (uint32_t)len;

@@ -43,6 +43,13 @@ void ttask_ask(struct ttask *t)
         limit = TTASK_BURSTS;
     for (unsigned i = 0; i < TTASK_BURSTS; i++)
         active += t->bursts[i].active;
+    if (!p->data_pdu_in_order && !t->ranges) {
+        t->ranges = alloc_get(t->sess->a, TTASK_BURSTS * sizeof *t->ranges);
+        if (!t->ranges) {
+            ttask_data_failed(t, USAN_ENOMEM);
+            return;
+        }
+    }
     for (unsigned i = 0; i < TTASK_BURSTS && active < limit && t->asked < t->want_len; i++) {
         struct tburst *b = &t->bursts[i];
         if (b->active)
@@ -54,7 +61,8 @@ void ttask_ask(struct ttask *t)
         b->off = (uint32_t)t->asked;
         b->len = (uint32_t)len;
         b->got = b->next_data_sn = 0;
-        b->range_count = 0;
+        if (t->ranges)
+            t->ranges[i].count = 0;
         b->active = true;
         b->sent = false;
         t->asked += len;

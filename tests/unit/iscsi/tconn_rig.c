@@ -348,7 +348,9 @@ void rig_login(struct rig *r, const char *keys, size_t len)
     rig_send(r, bhs, NULL, 0, text, (uint32_t)(sizeof names + len));
     struct rig_pdu p = rig_expect(r, ISCSI_OP_LOGIN_RESPONSE);
     assert_int_equal(be16_get(p.bhs + 36), 0);
-    if (!(p.bhs[1] & 0x80)) { /* the target has offers of its own: take them */
+    r->login_rounds = 1;
+    if (!(p.bhs[1] & 0x80)) {
+        r->login_rounds++; /* the target has offers of its own: take them */
         rig_send(r, bhs, NULL, 0, NULL, 0);
         p = rig_expect(r, ISCSI_OP_LOGIN_RESPONSE);
         assert_int_equal(be16_get(p.bhs + 36), 0);

@@ -62,6 +62,7 @@ struct rig {
     /* the initiator's side */
     uint32_t cmd_sn, itt, exp_stat_sn, max_cmd_sn;
     uint16_t tsih;
+    unsigned login_rounds;
 };
 
 struct rig *rig_new(uint64_t seed);

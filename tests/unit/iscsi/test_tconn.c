@@ -32,6 +32,7 @@ static void test_login_byte_by_byte(void **state)
     assert_string_equal(iscsi_tconn_state(r->conn), "S5 LOGGED_IN");
     assert_string_equal(iscsi_tsess_state(r->sess), "Q3 LOGGED_IN");
     assert_string_equal(iscsi_tsess_initiator(r->sess), "iqn.2026-01.test:rig");
+    assert_int_equal(r->login_rounds, 1); /* the target has nothing to ask for */
     rig_free(r);
 }
 

@@ -222,6 +222,37 @@ static void test_r2t_window(void **state)
     rig_free(r);
 }
 
+/* DataPDUInOrder=No: the pieces of a sequence in any order, but each byte once. */
+static void test_data_pdus_out_of_order(void **state)
+{
+    (void)state;
+    for (int twice = 0; twice < 2; twice++) {
+        static const uint32_t order[] = { 3, 0, 2, 5, 1, 4 };
+        struct rig *r = rig_new(5);
+        uint8_t bhs[ISCSI_BHS_LEN], data[6 * RIG_BLOCK];
+        struct rig_pdu p;
+
+        fill(data, sizeof data, 17);
+        rig_login(r, KEYS("InitialR2T=Yes\0ImmediateData=No\0DataPDUInOrder=No"));
+        assert_false(iscsi_tconn_params(r->conn)->data_pdu_in_order);
+        rig_rw(r, bhs, true, true, 9, 6);
+        uint32_t itt = r->itt;
+        rig_send(r, bhs, NULL, 0, NULL, 0);
+        uint32_t ttt = be32_get(rig_expect(r, ISCSI_OP_R2T).bhs + 20);
+        for (uint32_t i = 0; i < 6; i++) {
+            uint32_t at = (twice && i == 4 ? order[1] : order[i]) * RIG_BLOCK;
+            rig_data_out(bhs, itt, ttt, i, at, i == 5);
+            rig_send(r, bhs, NULL, 0, data + at, RIG_BLOCK);
+        }
+        p = rig_expect(r, ISCSI_OP_SCSI_RESPONSE);
+        assert_int_equal(p.bhs[3], twice ? 2 : 0);
+        assert_int_equal(r->data_err, twice ? USAN_EPROTO : 0);
+        if (!twice)
+            assert_memory_equal(r->disk + 9 * RIG_BLOCK, data, sizeof data);
+        rig_free(r);
+    }
+}
+
 /* Every way a Data-Out can break its sequence ends the command with an error, nothing else. */
 static void test_bad_data_out(void **state)
 {
@@ -484,6 +515,7 @@ int main(void)
         cmocka_unit_test(test_status_with_sense),
         cmocka_unit_test(test_writes_in_every_mode),
         cmocka_unit_test(test_r2t_window),
+        cmocka_unit_test(test_data_pdus_out_of_order),
         cmocka_unit_test(test_bad_data_out),
         cmocka_unit_test(test_data_digest_error),
         cmocka_unit_test(test_cmd_sn_order),
