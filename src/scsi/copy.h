@@ -48,6 +48,7 @@ enum { /* ROD types, SPC-6 table "ROD type codes" */
 };
 #define ROD_TYPE_ZERO 0xffff0001u
 
+enum { COPY_OPCODE_OUT = 0x83, COPY_OPCODE_IN = 0x84 };
 enum { /* service actions of THIRD-PARTY COPY OUT (83h) and IN (84h) */
        COPY_OUT_LID1 = 0x00,
        COPY_OUT_LID4 = 0x01,
@@ -74,8 +75,7 @@ enum copy_state {
 };
 
 struct copy_result {
-    uint64_t serial;              /* 0 = unused */
-    const struct scsi_task *task; /* RUNNING; may be gone already */
+    uint64_t serial; /* 0 = unused */
     uint32_t list_id;
     uint8_t sa;                   /* COPY_OUT_... */
     uint8_t state;                /* enum copy_state */

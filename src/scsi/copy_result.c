@@ -38,13 +38,17 @@ static bool is_lid1(uint8_t sa)
     return sa == COPY_OUT_LID1;
 }
 
+/* Where a copy has the serial of its result, for who looks at its task from outside. */
+enum { SCRATCH_SERIAL = 7 };
+
 /* A task that was aborted does not say so; it is only no longer in the task set. */
 static void notice_aborted(const struct scsi_itl *itl, struct copy_result *r)
 {
     if (r->state != COPY_RUNNING)
         return;
     list_for_each (&itl->tasks, pos) {
-        if (list_entry(pos, struct scsi_task, node) == r->task)
+        const struct scsi_task *t = list_entry(pos, struct scsi_task, node);
+        if (t->cmd->opcode == COPY_OPCODE_OUT && t->scratch[SCRATCH_SERIAL] == r->serial)
             return;
     }
     r->state = COPY_ABORTED;
@@ -94,11 +98,11 @@ uint32_t copy_result_begin(struct scsi_task *t, uint8_t sa, uint32_t list_id, ui
     if (!r)
         return SENSE_INSUFFICIENT_RESOURCES;
     *r = (struct copy_result){ .serial = ++itl->copies->last_serial,
-                               .task = t,
                                .list_id = list_id,
                                .sa = sa,
                                .state = COPY_RUNNING,
                                .block_bytes = itl->lu->cfg.block_bytes };
+    t->scratch[SCRATCH_SERIAL] = r->serial;
     *ret_serial = r->serial;
     return 0;
 }
@@ -119,7 +123,6 @@ void copy_result_end(struct scsi_task *t, uint64_t serial, enum copy_state state
     bool good = state == COPY_DONE || state == COPY_RESIDUAL;
     if (r) {
         r->state = (uint8_t)state;
-        r->task = NULL;
         r->status = good ? SCSI_STATUS_GOOD : SCSI_STATUS_CHECK_CONDITION;
         if (sense)
             r->sense = *sense;
