@@ -25,6 +25,9 @@ struct engine_ops {
     void (*close)(struct engine *eng);
     /* required. On the thread that is about to poll; may be called again by the same thread. */
     int (*start)(struct engine *eng);
+    /* required. The same thread will not poll for now, perhaps never again: the kernel is left
+     * with no reference to a registered file, so that any thread may delete and close. */
+    void (*stop)(struct engine *eng);
 
     /* required. Errors: USAN_EINVAL (not an open descriptor, or one that cannot be polled),
      * USAN_ENOMEM, USAN_ELIMIT. */

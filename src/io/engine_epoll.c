@@ -72,6 +72,11 @@ static int epoll_start(struct engine *eng)
     return 0;
 }
 
+static void epoll_stop(struct engine *eng)
+{
+    (void)eng; /* epoll drops a file when it is closed */
+}
+
 /* ---- descriptors ---- */
 
 static int control(const struct epoll_engine *ee, int op, struct loop_fd *lfd)
@@ -266,6 +271,7 @@ const struct engine_ops engine_epoll = {
     .open = epoll_open,
     .close = epoll_close,
     .start = epoll_start,
+    .stop = epoll_stop,
     .fd_add = epoll_fd_add,
     .fd_update = epoll_fd_update,
     .fd_del = epoll_fd_del,

@@ -33,7 +33,7 @@ enum { TAG_WATCH, TAG_FILE, TAG_WAKE, TAG_IGNORE, TAG_MASK = 3 };
 
 struct watch {
     struct loop_fd *lfd; /* NULL: deleted, waiting for the last completion */
-    struct list node;    /* in `dead` when deleted */
+    struct list node;    /* in live, or in dead when deleted */
     bool armed;          /* the kernel holds a poll */
 };
 
@@ -42,7 +42,9 @@ struct uring {
     struct io_uring ring;
     struct list dirty; /* loop_fd.node: to be watched (with other events) */
     struct list files; /* loop_file_req.node: to be submitted */
-    struct list dead;  /* watches whose last completion is due */
+    struct list done;  /* loop_file_req.node: completed while the loop was stopping */
+    struct list live;  /* all watches that have an owner */
+    struct list dead;  /* those whose last completion is due */
     bool flush;        /* something was put in dirty or files since the last poll */
     bool retry;        /* the kernel did not take all submissions */
     bool started;
@@ -131,6 +133,8 @@ static int uring_open(struct loop *loop, int wake_fd, struct engine **ret_eng, s
     u->eng = (struct engine){ .ops = &engine_uring, .loop = loop, .wake_fd = wake_fd };
     list_init(&u->dirty);
     list_init(&u->files);
+    list_init(&u->done);
+    list_init(&u->live);
     list_init(&u->dead);
     *ret_eng = &u->eng;
     return 0;
@@ -143,7 +147,7 @@ static void uring_close(struct engine *eng)
     struct list *node;
     while ((node = list_pop_front(&u->dead)))
         free(list_entry(node, struct watch, node));
-    assert(list_empty(&u->dirty) && list_empty(&u->files));
+    assert(list_empty(&u->live) && list_empty(&u->files) && list_empty(&u->done));
     free(u);
 }
 
@@ -304,7 +308,7 @@ static int uring_fd_add(struct engine *eng, struct loop_fd *lfd)
     if (!w)
         return USAN_ENOMEM;
     w->lfd = lfd;
-    list_init(&w->node);
+    list_push_back(&u->live, &w->node);
     lfd->engine_priv = w;
     list_push_back(&u->dirty, &lfd->node);
     u->flush = true;
@@ -328,6 +332,7 @@ static void uring_fd_del(struct engine *eng, struct loop_fd *lfd)
     struct watch *w = lfd->engine_priv;
     list_del(&lfd->node);
     lfd->engine_priv = NULL;
+    list_del(&w->node);
     if (!w->armed) {
         free(w);
         return;
@@ -346,19 +351,28 @@ static void uring_fd_del(struct engine *eng, struct loop_fd *lfd)
 
 /* ---- completion ---- */
 
-static bool watch_fired(struct uring *u, struct watch *w, int res)
+/* The poll has ended. Returns its owner, who has to be watched again, or NULL. */
+static struct loop_fd *disarmed(struct uring *u, struct watch *w)
 {
     struct loop_fd *lfd = w->lfd;
     w->armed = false;
     if (!lfd) {
         list_del(&w->node);
         free(w);
-        return false;
+        return NULL;
     }
     lfd->armed = 0;
     if (list_empty(&lfd->node))
         list_push_back(&u->dirty, &lfd->node);
     u->flush = true;
+    return lfd;
+}
+
+static bool watch_fired(struct uring *u, struct watch *w, int res)
+{
+    struct loop_fd *lfd = disarmed(u, w);
+    if (!lfd)
+        return false;
     uint32_t events = 0;
     if (res < 0) {
         events = LOOP_HUP;
@@ -417,7 +431,7 @@ static bool kernel_waits(struct uring *u)
 static bool uring_pending(struct engine *eng)
 {
     struct uring *u = to_uring(eng);
-    return u->flush || io_uring_cq_ready(&u->ring) || kernel_waits(u);
+    return u->flush || !list_empty(&u->done) || io_uring_cq_ready(&u->ring) || kernel_waits(u);
 }
 
 static void enter(struct uring *u, uint64_t timeout_ns)
@@ -441,6 +455,18 @@ static void enter(struct uring *u, uint64_t timeout_ns)
     }
 }
 
+static unsigned deliver_done(struct uring *u)
+{
+    unsigned n = 0;
+    struct list *node;
+    while ((node = list_pop_front(&u->done))) {
+        struct loop_file_req *req = list_entry(node, struct loop_file_req, node);
+        n++;
+        loop_file_complete(req, req->res);
+    }
+    return n;
+}
+
 static unsigned uring_poll(struct engine *eng, uint64_t timeout_ns, bool spinning)
 {
     struct uring *u = to_uring(eng);
@@ -452,8 +478,45 @@ static unsigned uring_poll(struct engine *eng, uint64_t timeout_ns, bool spinnin
         arm_wake(u);
     if (u->retry)
         u->flush = true;
+    if (!list_empty(&u->done))
+        timeout_ns = 0;
     enter(u, timeout_ns);
-    return reap(u);
+    return reap(u) + deliver_done(u);
+}
+
+/* Take what there is without calling anybody: what fired is seen again by the next poll. */
+static void reap_stopping(struct uring *u)
+{
+    struct io_uring_cqe *cqe = NULL;
+    while (io_uring_peek_cqe(&u->ring, &cqe) == 0 && cqe) {
+        uint64_t user_data = cqe->user_data;
+        int res = cqe->res;
+        io_uring_cqe_seen(&u->ring, cqe);
+        if ((user_data & TAG_MASK) == TAG_WATCH) {
+            (void)disarmed(u, untagged(user_data));
+        } else if ((user_data & TAG_MASK) == TAG_FILE) {
+            struct loop_file_req *req = untagged(user_data);
+            req->res = res;
+            list_push_back(&u->done, &req->node);
+        } else if ((user_data & TAG_MASK) == TAG_WAKE) {
+            u->wake_armed = false;
+        }
+    }
+}
+
+static void uring_stop(struct engine *eng)
+{
+    struct uring *u = to_uring(eng);
+    list_for_each (&u->live, node) {
+        struct watch *w = list_entry(node, struct watch, node);
+        struct io_uring_sqe *sqe = w->armed ? get_sqe(u) : NULL;
+        if (!sqe)
+            continue;
+        io_uring_prep_poll_remove(sqe, tagged(w, TAG_WATCH));
+        io_uring_sqe_set_data64(sqe, TAG_IGNORE);
+    }
+    (void)io_uring_submit_and_get_events(&u->ring);
+    reap_stopping(u);
 }
 
 const struct engine_ops engine_uring = {
@@ -461,6 +524,7 @@ const struct engine_ops engine_uring = {
     .open = uring_open,
     .close = uring_close,
     .start = uring_start,
+    .stop = uring_stop,
     .fd_add = uring_fd_add,
     .fd_update = uring_fd_update,
     .fd_del = uring_fd_del,

@@ -148,6 +148,7 @@ void loop_run(struct loop *loop)
     }
     /* What the last wait's callbacks deferred still belongs to its iteration. */
     (void)run_works(loop);
+    loop->eng->ops->stop(loop->eng);
     atomic_store(&loop->stop, false);
 }
 

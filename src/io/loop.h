@@ -35,6 +35,8 @@ struct loop_config {
 
 struct loop;
 
+/* Do not fork() while a loop exists, unless exec follows: the child would share the kernel's side
+ * of it, and files would stay open. */
 USAN_MUST_CHECK
 int loop_new(const struct loop_config *cfg, struct loop **ret_loop, struct err_text *e);
 /* Nothing may be registered any more. loop may be NULL. */
@@ -42,8 +44,8 @@ void loop_free(struct loop *loop);
 /* "io_uring" or "epoll". */
 const char *loop_engine_name(const struct loop *loop);
 /* Run until loop_stop(); at once back if that was called before. Always by the same thread, which
- * need not be the one that called loop_new(). Descriptors may be added and requests submitted
- * before by another thread. */
+ * need not be the one that called loop_new(). Before it runs and after it has returned, another
+ * thread may add and delete descriptors, set timers and submit requests. */
 void loop_run(struct loop *loop);
 /* From any thread or signal handler. */
 void loop_stop(struct loop *loop);

@@ -22,6 +22,8 @@ struct loop_spin {
     uint64_t last_work_ns;  /* when work last ended */
     uint64_t off_until_ns;  /* the core is shared: do not spin before */
     uint64_t off_ns;        /* length of the last such ban */
+    uint64_t check_ns;      /* when to look again whether we are alone on the core */
+    long preempted;         /* involuntary context switches at the last look */
     uint64_t hot_off_until; /* too many active descriptors for direct calls */
     unsigned debt;          /* turns since the engine was last asked */
 };

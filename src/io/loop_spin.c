@@ -14,6 +14,10 @@
  * saved it. The engine is asked every few turns, or whenever it shows events without a system
  * call. When more descriptors are active than fit in the hot set, asking them one by one does not
  * pay and the engine is asked instead.
+ *
+ * Spinning is for a core of one's own. Two signs say that it is not: giving way lets somebody run
+ * for long, or wake-ups of a peer on the same core preempt the loop all the time. Either bans
+ * spinning for a while, twice as long each time in a row.
  */
 #include "io/loop_priv.h"
 
@@ -21,6 +25,7 @@
 
 #include <assert.h>
 #include <sched.h>
+#include <sys/resource.h>
 
 #define SPIN_MAX_DEFAULT_US 100u
 /* A gap counts as at most so many times the longest spin: long sleeps must not take long to be
@@ -37,6 +42,10 @@
 #define OFF_MIN_NS     (1 * NS_PER_MS)
 #define OFF_MAX_NS     (64 * NS_PER_MS)
 #define HOT_OFF_NS     (1 * NS_PER_MS)
+/* How often it is checked whether others take the core from us, and how many times in that span
+ * are too often. A thread alone on its core is interrupted a few times a second. */
+#define CHECK_NS       (1 * NS_PER_MS)
+#define PREEMPTED_MANY 3
 
 static void cpu_relax(void)
 {
@@ -155,6 +164,12 @@ static bool shared_core(struct loop *loop)
     return loop->now_ns - before > YIELD_ALONE_NS;
 }
 
+static void ban_spinning(struct loop_spin *s, uint64_t now_ns)
+{
+    s->off_until_ns = now_ns + s->off_ns;
+    s->off_ns = s->off_ns * 2 < OFF_MAX_NS ? s->off_ns * 2 : OFF_MAX_NS;
+}
+
 /* Look for work until until_ns. True if there is something to do: *ret_did callbacks did useful
  * work, or a timer is due, a message is there or the loop is to stop. */
 static bool spin(struct loop *loop, uint64_t until_ns, unsigned *ret_did)
@@ -172,11 +187,27 @@ static bool spin(struct loop *loop, uint64_t until_ns, unsigned *ret_did)
             return false;
         if (n % YIELD_TURNS == 0 && shared_core(loop) && loop->mode == LOOP_POLL_AUTO) {
             /* Spinning only keeps others, perhaps our very peer, from running. */
-            s->off_until_ns = loop->now_ns + s->off_ns;
-            s->off_ns = s->off_ns * 2 < OFF_MAX_NS ? s->off_ns * 2 : OFF_MAX_NS;
+            ban_spinning(s, loop->now_ns);
             return false;
         }
     }
+}
+
+/*
+ * A peer on the same core runs as soon as we wake it, which needs no spinning and costs less
+ * without; it shows as involuntary context switches, one for almost every message.
+ */
+static void check_core(struct loop *loop)
+{
+    struct loop_spin *s = &loop->spin;
+    struct rusage ru;
+    if (loop->now_ns < s->check_ns || getrusage(RUSAGE_THREAD, &ru))
+        return;
+    /* What happened while the loop slept or was banned from spinning says nothing. */
+    if (loop->now_ns < s->check_ns + CHECK_NS && ru.ru_nivcsw - s->preempted > PREEMPTED_MANY)
+        ban_spinning(s, loop->now_ns);
+    s->preempted = ru.ru_nivcsw;
+    s->check_ns = loop->now_ns + CHECK_NS;
 }
 
 /* ---- sleeping ---- */
@@ -218,6 +249,7 @@ static unsigned wait_auto(struct loop *loop, unsigned did)
     bool any = false;
     if (s->gap_ns <= s->max_ns && loop->now_ns >= s->off_until_ns &&
         loop->now_ns < s->last_work_ns + s->max_ns) {
+        check_core(loop);
         any = spin(loop, s->last_work_ns + s->max_ns, &found);
         if (any && loop->now_ns >= s->off_until_ns + OFF_MAX_NS)
             s->off_ns = OFF_MIN_NS;

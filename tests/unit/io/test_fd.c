@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Readiness of descriptors: level triggered, changes of interest, deletion inside callbacks. */
+#include "io/thread.h"
 #include "loop_fixture.h"
 
 #include <errno.h>
@@ -342,6 +343,32 @@ static void close_after_del_takes_effect(void **state)
     assert_int_equal(close(x.peer), 0);
 }
 
+static bool stop_ready(struct loop_fd *lfd, uint32_t events)
+{
+    (void)events;
+    loop_stop(lfd->loop);
+    return false;
+}
+
+/* Also when the thread that ran the loop is gone. */
+static void close_after_the_reactor_ended(void **state)
+{
+    struct fixture *f = fixture_get(state);
+    struct end idle, busy;
+    struct thread t = { 0 };
+    char c;
+    end_open(&idle, f, LOOP_IN, end_ready);
+    end_open(&busy, f, LOOP_IN, stop_ready);
+    put(&busy, "x");
+    assert_int_equal(thread_start_loop(&t, "reactor", f->loop, NULL), 0);
+    thread_join(&t);
+    loop_fd_del(&idle.lfd);
+    assert_int_equal(close(idle.lfd.fd), 0);
+    assert_int_equal(read(idle.peer, &c, 1), 0);
+    assert_int_equal(close(idle.peer), 0);
+    end_close(&busy);
+}
+
 static void add_and_del_without_running(void **state)
 {
     struct fixture *f = fixture_get(state);
@@ -449,6 +476,7 @@ int main(void)
         ON_ALL(deletes_another_of_the_batch),
         ON_ALL(events_of_a_former_life_are_dropped),
         ON_ALL(close_after_del_takes_effect),
+        ON_ALL(close_after_the_reactor_ended),
         ON_ALL(add_and_del_without_running),
         ON_ALL(bad_descriptor_is_refused),
         ON_ALL(many_descriptors),
