@@ -32,20 +32,18 @@ static void start_unknown_sa(struct scsi_task *t)
  * any other. */
 static const struct scsi_command unknown_opcode = {
     .sa = -1,
-    .cdb_len = 6,
+    .cdb_len = 0, /* where its CONTROL byte would be is not known */
     .flags = SCSI_CF_PR_ANY | SCSI_CF_RESERVE_ANY | SCSI_CF_ALUA_ANY,
     .name = "(unknown opcode)",
     .start = start_unknown_opcode,
-    .usage = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff },
 };
 
 static const struct scsi_command unknown_sa = {
     .sa = -1,
-    .cdb_len = 6,
+    .cdb_len = 0, /* where its CONTROL byte would be is not known */
     .flags = SCSI_CF_PR_ANY | SCSI_CF_RESERVE_ANY | SCSI_CF_ALUA_ANY,
     .name = "(unknown service action)",
     .start = start_unknown_sa,
-    .usage = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff },
 };
 
 unsigned scsi_cdb_control(const struct scsi_command *cmd)
