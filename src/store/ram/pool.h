@@ -100,12 +100,12 @@ static inline bool ram_cache_take(struct ram_cache *cache, uint32_t *ret_page)
 
 static inline void ram_cache_put(struct ram_cache *cache, uint32_t page)
 {
-    struct ram_run *top = &cache->runs[cache->run_count - 1];
-    if (cache->run_count && top->first + top->count == page) {
-        top->count++;
-    } else if (cache->run_count && top->first == page + 1) {
-        top->first--;
-        top->count++;
+    struct ram_run *top = cache->runs + cache->run_count;
+    if (cache->run_count && top[-1].first + top[-1].count == page) {
+        top[-1].count++;
+    } else if (cache->run_count && top[-1].first == page + 1) {
+        top[-1].first--;
+        top[-1].count++;
     } else {
         if (cache->run_count == RAM_CACHE_RUNS)
             ram_cache_spill(cache);

@@ -54,12 +54,13 @@ struct lending {
 
 static inline void lend_page(struct lending *l, uint8_t *p, size_t len)
 {
-    struct iovec *last = &l->v[l->count - 1];
-    if (l->count && !l->last_is_hole && (uint8_t *)last->iov_base + last->iov_len == p) {
-        last->iov_len += len;
+    struct iovec *end = l->v + l->count;
+    if (l->count && !l->last_is_hole && (uint8_t *)end[-1].iov_base + end[-1].iov_len == p) {
+        end[-1].iov_len += len;
         return;
     }
-    l->v[l->count++] = (struct iovec){ .iov_base = p, .iov_len = len };
+    *end = (struct iovec){ .iov_base = p, .iov_len = len };
+    l->count++;
     l->last_is_hole = false;
 }
 
@@ -201,12 +202,14 @@ static int ram_write_grant(struct store_channel *ch, struct bio *bio)
     if (!v)
         return USAN_ENOMEM;
     struct lending l = { .v = v };
+    bool one_run = pages > 1;
     for (uint32_t left = (uint32_t)pages; left;) {
         struct ram_run run = { 0, 1 };
-        if (left > 1)
+        if (one_run)
             run = ram_cache_take_run(&c->cache, left);
         else if (!ram_cache_take(&c->cache, &run.first))
             run.count = 0;
+        one_run = false; /* there is none: one page after the other, neighbours still meet */
         if (!run.count) {
             free_pages(c, v, (int)l.count);
             if (v != &bio->one)
