@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client.h"
+
+#include "cmocka_all.h"
+
+#include "base/bytes.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+void client_connect(struct client *c, uint16_t port)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+    struct timeval limit = { .tv_sec = 5 };
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    *c = (struct client){ .fd = socket(AF_INET, SOCK_STREAM, 0), .itt = 0x10, .cmd_sn = 1 };
+    assert_true(c->fd >= 0);
+    assert_int_equal(setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
+    assert_int_equal(connect(c->fd, (struct sockaddr *)&a, sizeof(a)), 0);
+}
+
+void client_close(struct client *c)
+{
+    close(c->fd);
+    c->fd = -1;
+}
+
+static void send_all(struct client *c, const void *data, size_t len)
+{
+    const uint8_t *p = data;
+    while (len) {
+        ssize_t n = send(c->fd, p, len, MSG_NOSIGNAL);
+        assert_true(n > 0);
+        p += n;
+        len -= (size_t)n;
+    }
+}
+
+/* False at the end of the stream (before the first byte). */
+static bool recv_all(struct client *c, void *data, size_t len)
+{
+    uint8_t *p = data;
+    while (len) {
+        ssize_t n = recv(c->fd, p, len, 0);
+        if (n < 0 && errno == EINTR) /* the end of an earlier ring of this thread */
+            continue;
+        if (n == 0 || (n < 0 && errno == ECONNRESET))
+            return false;
+        if (n < 0)
+            fail_msg("receive: %s", strerror(errno));
+        p += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+static void send_pdu(struct client *c, uint8_t bhs[48], const void *data, uint32_t len)
+{
+    static const uint8_t zeroes[4];
+    be24_put(bhs + 5, len);
+    send_all(c, bhs, 48);
+    if (len)
+        send_all(c, data, len);
+    if (len % 4)
+        send_all(c, zeroes, 4 - len % 4);
+}
+
+bool client_recv(struct client *c, struct pdu *p)
+{
+    if (!recv_all(c, p->bhs, 48))
+        return false;
+    p->len = be24_get(p->bhs + 5);
+    assert_true(p->len <= sizeof(p->data) - 4);
+    return recv_all(c, p->data, (p->len + 3) & ~3u);
+}
+
+void client_expect_close(struct client *c)
+{
+    static struct pdu p;
+    while (client_recv(c, &p))
+        ;
+}
+
+/* ---- login ---- */
+
+void client_send_login(struct client *c, const char *initiator, const char *target, uint8_t isid,
+                       uint16_t tsih)
+{
+    char text[1024];
+    int len = snprintf(text, sizeof(text),
+                       "InitiatorName=%s%cSessionType=Normal%cTargetName=%s%c"
+                       "InitialR2T=No%cImmediateData=Yes%cMaxRecvDataSegmentLength=262140%c"
+                       "DefaultTime2Retain=0%c",
+                       initiator, 0, 0, target, 0, 0, 0, 0, 0);
+    uint8_t bhs[48] = { 0x43, 0x87 }; /* immediate Login; T, CSG 1, NSG 3 */
+    bhs[8] = 0x80;                    /* ISID: random format */
+    bhs[13] = isid;
+    be16_put(bhs + 14, tsih);
+    be32_put(bhs + 16, c->itt++);
+    be32_put(bhs + 24, c->cmd_sn);
+    send_pdu(c, bhs, text, (uint32_t)len);
+}
+
+void client_recv_login(struct client *c)
+{
+    static struct pdu p;
+    assert_true(client_recv(c, &p));
+    assert_int_equal(p.bhs[0], 0x23);
+    c->tsih = be16_get(p.bhs + 14);
+    c->status = be16_get(p.bhs + 36);
+    if (c->status == 0) /* one exchange is all it takes: straight to full feature phase */
+        assert_int_equal(p.bhs[1] & 0x83, 0x83);
+}
+
+void client_login(struct client *c, uint16_t port, const char *initiator, const char *target,
+                  uint8_t isid)
+{
+    client_connect(c, port);
+    client_send_login(c, initiator, target, isid, 0);
+    client_recv_login(c);
+    assert_int_equal(c->status, 0);
+}
+
+/* ---- commands ---- */
+
+uint32_t client_send_cdb(struct client *c, uint8_t lun, const uint8_t cdb[10], bool in, bool out,
+                         uint32_t edtl, const void *data, uint32_t len)
+{
+    uint8_t bhs[48] = { 0x01, 0x81 }; /* final, SIMPLE */
+    bhs[1] |= (uint8_t)((in ? 0x40 : 0) | (out ? 0x20 : 0));
+    bhs[9] = lun;
+    be32_put(bhs + 16, c->itt);
+    be32_put(bhs + 20, edtl);
+    be32_put(bhs + 24, c->cmd_sn++);
+    memcpy(bhs + 32, cdb, 10);
+    send_pdu(c, bhs, data, len);
+    return c->itt++;
+}
+
+uint32_t client_send_read(struct client *c, uint8_t lun, uint32_t lba, uint16_t blocks)
+{
+    uint8_t cdb[10] = { 0x28 };
+    be32_put(cdb + 2, lba);
+    be16_put(cdb + 7, blocks);
+    return client_send_cdb(c, lun, cdb, true, false, blocks * 512u, NULL, 0);
+}
+
+uint32_t client_send_write(struct client *c, uint8_t lun, uint32_t lba, const void *data,
+                           uint16_t blocks)
+{
+    uint8_t cdb[10] = { 0x2a };
+    be32_put(cdb + 2, lba);
+    be16_put(cdb + 7, blocks);
+    return client_send_cdb(c, lun, cdb, false, true, blocks * 512u, data, data ? blocks * 512u : 0);
+}
+
+uint32_t client_send_tmf(struct client *c, uint8_t function, uint8_t lun, uint32_t ref_itt)
+{
+    uint8_t bhs[48] = { 0x42, (uint8_t)(0x80 | function) }; /* immediate */
+    bhs[9] = lun;
+    be32_put(bhs + 16, c->itt);
+    be32_put(bhs + 20, ref_itt);
+    be32_put(bhs + 24, c->cmd_sn);
+    send_pdu(c, bhs, NULL, 0);
+    return c->itt++;
+}
+
+uint8_t client_finish(struct client *c, uint32_t itt, void *buf, size_t cap)
+{
+    static struct pdu p;
+    for (;;) {
+        assert_true(client_recv(c, &p));
+        uint8_t op = p.bhs[0] & 0x3f;
+        if (be32_get(p.bhs + 16) != itt || (op != 0x21 && op != 0x25))
+            continue;
+        uint32_t off = be32_get(p.bhs + 40);
+        if (op == 0x25 && buf && off < cap)
+            memcpy((uint8_t *)buf + off, p.data, p.len < cap - off ? p.len : cap - off);
+        if (op == 0x21 || (p.bhs[1] & 0x01)) /* response, or Data-In with status */
+            return p.bhs[3];
+    }
+}
+
+uint8_t client_finish_tmf(struct client *c, uint32_t itt)
+{
+    static struct pdu p;
+    for (;;) {
+        assert_true(client_recv(c, &p));
+        if ((p.bhs[0] & 0x3f) == 0x22 && be32_get(p.bhs + 16) == itt)
+            return p.bhs[2];
+    }
+}
+
+void client_ready(struct client *c, uint8_t lun)
+{
+    static const uint8_t test_unit_ready[10];
+    for (int i = 0; i < 10; i++) {
+        uint32_t itt = client_send_cdb(c, lun, test_unit_ready, false, false, 0, NULL, 0);
+        if (client_finish(c, itt, NULL, 0) == 0)
+            return;
+    }
+    fail_msg("the unit does not become ready");
+}

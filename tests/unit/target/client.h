@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A bare initiator on a blocking socket, for tests of the whole program: every PDU is sent and
+ * received by the test itself. All calls fail the test when something takes longer than 5 s.
+ */
+#ifndef USAN_TESTS_UNIT_TARGET_CLIENT_H
+#define USAN_TESTS_UNIT_TARGET_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct client {
+    int fd;
+    uint32_t itt, cmd_sn;
+    uint16_t tsih;   /* of the session, after login */
+    uint16_t status; /* of the last login response: class << 8 | detail */
+};
+
+struct pdu {
+    uint8_t bhs[48];
+    uint8_t data[262144];
+    uint32_t len;
+};
+
+void client_connect(struct client *c, uint16_t port);
+void client_close(struct client *c);
+/* The other end has closed the connection (what it still sent is thrown away). */
+void client_expect_close(struct client *c);
+
+/* Send the one Login Request of a login without authentication; isid is its last byte. */
+void client_send_login(struct client *c, const char *initiator, const char *target, uint8_t isid,
+                       uint16_t tsih);
+/* Take the Login Response; fills tsih and status. */
+void client_recv_login(struct client *c);
+/* Connect and log in; the test fails if that is refused. */
+void client_login(struct client *c, uint16_t port, const char *initiator, const char *target,
+                  uint8_t isid);
+
+/* Send a SCSI command with 10-byte CDB; returns its tag. out: write data of len bytes as immediate
+ * data. lun is a number below 256. */
+uint32_t client_send_cdb(struct client *c, uint8_t lun, const uint8_t cdb[10], bool in, bool out,
+                         uint32_t edtl, const void *data, uint32_t len);
+uint32_t client_send_read(struct client *c, uint8_t lun, uint32_t lba, uint16_t blocks);
+uint32_t client_send_write(struct client *c, uint8_t lun, uint32_t lba, const void *data,
+                           uint16_t blocks);
+/* A task management request; returns its tag. */
+uint32_t client_send_tmf(struct client *c, uint8_t function, uint8_t lun, uint32_t ref_itt);
+
+/* The next PDU; false when the connection has ended. */
+bool client_recv(struct client *c, struct pdu *p);
+/* PDUs until the one that ends the command with this tag; others are thrown away. Returns the SCSI
+ * status; data-in of up to cap bytes is copied to buf. */
+uint8_t client_finish(struct client *c, uint32_t itt, void *buf, size_t cap);
+/* The same for a task management response; returns its response code. */
+uint8_t client_finish_tmf(struct client *c, uint32_t itt);
+/* TEST UNIT READY until there is no unit attention left. */
+void client_ready(struct client *c, uint8_t lun);
+
+#endif
