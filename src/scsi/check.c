@@ -68,7 +68,7 @@ static bool state_allows(struct scsi_task *t)
 {
     const struct scsi_lu *lu = t->itl->lu;
     uint32_t f = t->cmd->flags;
-    if (!(f & SCSI_CF_ALUA_ANY) && lu->group_count && !scsi_alua_allows(t))
+    if (!(f & SCSI_CF_ALUA_ANY) && lu->alua_limits && !scsi_alua_allows(t))
         return false;
     if ((f & SCSI_CF_MEDIUM) && !medium_ready(t))
         return false;

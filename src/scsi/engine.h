@@ -37,8 +37,8 @@ bool scsi_check_no_lu(struct scsi_task *t);
 void scsi_tmf_start(struct scsi_task *t);
 /* t waited for the gate. */
 void scsi_tmf_run(struct scsi_task *t);
-/* The gate was closed for t; commands may still be inside. */
-void scsi_tmf_gate_closed(struct scsi_task *t);
+/* The gate was closed for t; commands may still be inside. true: all is quiet. */
+bool scsi_tmf_gate_closed(struct scsi_task *t);
 /* Something that task management functions of this nexus may wait for came about. */
 void scsi_tmf_progress(struct scsi_nexus *nexus);
 /* Abort this lane's tasks as lu->abort says, but `self` (may be NULL). */

@@ -176,9 +176,7 @@ bool scsi_gate_take(struct scsi_lane *lane, struct scsi_task *t)
         return false;
     }
     lane->holder = t;
-    if (t->tmf)
-        scsi_tmf_gate_closed(t);
-    if (gate_granted(lane)) {
+    if (t->tmf ? scsi_tmf_gate_closed(t) : gate_granted(lane)) {
         t->flags |= SCSI_TF_GATE;
         return true;
     }

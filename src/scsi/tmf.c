@@ -93,7 +93,7 @@ void scsi_abort_finished(struct scsi_task *self)
 
 /* ---- LOGICAL UNIT RESET ---- */
 
-void scsi_tmf_gate_closed(struct scsi_task *t)
+bool scsi_tmf_gate_closed(struct scsi_task *t)
 {
     struct scsi_lane *lane = t->itl->lane;
     struct scsi_lu *lu = lane->lu;
@@ -102,7 +102,7 @@ void scsi_tmf_gate_closed(struct scsi_task *t)
     lu->abort.tas = false;
     lu->abort.reset = true;
     /* This lane's tasks were aborted when t came; those that came later live. */
-    (void)scsi_gate_ask_aborts(lane, false, t);
+    return scsi_gate_ask_aborts(lane, false, t);
 }
 
 /* SAM-6 6.3.3. The gate is held, and no task from before is left. */
