@@ -218,6 +218,7 @@ static void stpg_data(struct scsi_task *t, int err)
     bool changed = false;
     for (size_t at = STPG_HEADER_BYTES; at < len; at += STPG_DESCRIPTOR_BYTES) {
         struct stpg_descriptor d = stpg_read(t, at);
+        assert(d.group); /* the first round found it */
         changed |= d.group->state != d.state;
         group_set(lu, d.group, d.state, STATUS_BY_SET_TPG);
     }

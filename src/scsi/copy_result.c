@@ -8,6 +8,8 @@
  */
 #include "scsi/copy.h"
 
+#include <assert.h>
+
 struct scsi_copies {
     uint64_t last_serial;
     struct copy_result held[COPY_HELD_MAX];
@@ -121,6 +123,7 @@ void copy_result_end(struct scsi_task *t, uint64_t serial, enum copy_state state
 {
     struct copy_result *r = copy_result_of(t->itl, serial);
     bool good = state == COPY_DONE || state == COPY_RESIDUAL;
+    assert(state != COPY_RUNNING && (sense || state != COPY_FAILED));
     if (r) {
         r->state = (uint8_t)state;
         r->status = good ? SCSI_STATUS_GOOD : SCSI_STATUS_CHECK_CONDITION;
@@ -131,7 +134,7 @@ void copy_result_end(struct scsi_task *t, uint64_t serial, enum copy_state state
     }
     if (good)
         scsi_good(t);
-    else if (state == COPY_ABORTED)
+    else if (!sense)
         scsi_check(t, SENSE_COPY_ABORTED);
     else if (sense->has_information)
         scsi_check_info(t, sense->kaq, sense->information);
