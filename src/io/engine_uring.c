@@ -144,9 +144,9 @@ static void uring_close(struct engine *eng)
 {
     struct uring *u = to_uring(eng);
     io_uring_queue_exit(&u->ring);
-    struct list *node;
-    while ((node = list_pop_front(&u->dead)))
+    list_for_each_safe (&u->dead, node) {
         free(list_entry(node, struct watch, node));
+    }
     assert(list_empty(&u->live) && list_empty(&u->files) && list_empty(&u->done));
     free(u);
 }

@@ -56,6 +56,7 @@ static void remove_at(struct loop_timers *h, size_t i)
 static int grow(struct loop_timers *h)
 {
     size_t cap = h->cap ? h->cap * 2 : 64;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers is meant */
     struct loop_timer **heap = reallocarray(h->heap, cap, sizeof *heap);
     if (!heap)
         return USAN_ENOMEM;

@@ -202,8 +202,8 @@ static int resolve(const char *addr, const char *host, uint16_t port, int family
 
 int sock_listen(const char *addr, int backlog, int *ret_fd, struct err_text *e)
 {
-    char host[SOCK_ADDR_SPEC_BYTES];
-    uint16_t port;
+    char host[SOCK_ADDR_SPEC_BYTES] = "";
+    uint16_t port = 0;
     int rc = sock_addr_split(addr, sizeof host, host, &port, e);
     if (rc)
         return rc;

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -84,8 +85,10 @@ static int fixture_teardown(void **state)
 /* The fixture of a test; where io_uring is closed the test is skipped. */
 static struct fixture *fixture_get(void **state)
 {
-    if (!*state)
-        skip();
+    if (!*state) {
+        skip(); /* does not return */
+        abort();
+    }
     return *state;
 }
 
