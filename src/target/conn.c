@@ -2,6 +2,7 @@
 #include "target/conn.h"
 
 #include "base/alloc_heap.h"
+#include "io/clock.h"
 #include "target/access.h"
 #include "target/command.h"
 #include "target/log.h"
@@ -113,7 +114,9 @@ static int receive(struct tgt_conn *conn)
     if (got == 0)
         iscsi_tconn_rx_eof(conn->tconn);
     else
-        iscsi_tconn_rx(conn->tconn, (size_t)got, loop_now(r->loop));
+        /* Not loop_now(): a callback may see the time before the loop slept, and then a login
+         * would time out as it begins. */
+        iscsi_tconn_rx(conn->tconn, (size_t)got, clock_now_ns());
     tgt_conn_pump(conn);
     /* A short read has emptied the socket: asking again would only return EAGAIN. */
     return got > 0 && (size_t)got == room && !conn->closed;
@@ -260,7 +263,7 @@ static int make_tconn(struct tgt_conn *conn)
     tc.params.time2retain = 0;
     if (getrandom(tc.seed, sizeof(tc.seed), 0) != (ssize_t)sizeof(tc.seed))
         return USAN_EIO;
-    conn->tconn = iscsi_tconn_new(&tc, &alloc_heap, loop_now(r->loop));
+    conn->tconn = iscsi_tconn_new(&tc, &alloc_heap, clock_now_ns());
     explicit_bzero(tc.seed, sizeof(tc.seed));
     return conn->tconn ? 0 : USAN_ENOMEM;
 }

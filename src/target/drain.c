@@ -2,6 +2,7 @@
 #include "target/drain.h"
 
 #include "base/bio.h"
+#include "io/clock.h"
 #include "store/store.h"
 #include "target/access.h"
 #include "target/conn.h"
@@ -30,7 +31,7 @@ static void drain_conn(struct tgt_conn *conn, uint64_t age_ns)
 static void drain_step(struct loop_timer *t)
 {
     struct tgt_reactor *r = list_entry(t, struct tgt_reactor, drain.timer);
-    uint64_t age = loop_now(r->loop) - r->drain.started_ns;
+    uint64_t age = clock_now_ns() - r->drain.started_ns;
     list_for_each_safe (&r->conns, pos)
         drain_conn(list_entry(pos, struct tgt_conn, node), age);
     if (list_empty(&r->conns) && list_empty(&r->sessions) && r->backgrounds == 0 &&
@@ -39,7 +40,7 @@ static void drain_step(struct loop_timer *t)
         return;
     }
     /* The timer's memory was there for the first time already. */
-    if (loop_timer_set(r->loop, &r->drain.timer, loop_now(r->loop) + DRAIN_STEP_NS))
+    if (loop_timer_set(r->loop, &r->drain.timer, clock_now_ns() + DRAIN_STEP_NS))
         tgt_log(TGT_LOG_ERROR, "stop-stuck", "why=\"out of memory\"");
 }
 
@@ -47,7 +48,7 @@ void tgt_drain_start(struct tgt_reactor *r, void (*done)(struct tgt_reactor *r))
 {
     r->draining = true;
     r->drain.done = done;
-    r->drain.started_ns = loop_now(r->loop);
+    r->drain.started_ns = clock_now_ns();
     loop_timer_init(&r->drain.timer, drain_step);
     list_for_each_safe (&r->conns, pos)
         tgt_conn_ask_logout(list_entry(pos, struct tgt_conn, node), 1);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "target/portal.h"
 
+#include "io/clock.h"
 #include "target/conn.h"
 #include "target/log.h"
 #include "target/reactor.h"
@@ -57,7 +58,7 @@ static struct tgt_reactor *choose_reactor(const struct tgt *tgt)
 /* At most one line a second: a flood of connections must not become a flood of lines. */
 static void complain(struct tgt_portal *p, const char *why)
 {
-    uint64_t now = loop_now(p->lfd.loop);
+    uint64_t now = clock_now_ns();
     if (now < p->complained_ns)
         return;
     p->complained_ns = now + NS_PER_SEC;
@@ -103,7 +104,7 @@ static bool ready(struct loop_fd *lfd, uint32_t events)
             /* The connection stays in the backlog, so the descriptor stays readable: look away
              * for a while. */
             complain(p, "out of file descriptors or memory");
-            if (loop_timer_set(lfd->loop, &p->retry, loop_now(lfd->loop) + RETRY_NS) == 0) {
+            if (loop_timer_set(lfd->loop, &p->retry, clock_now_ns() + RETRY_NS) == 0) {
                 lfd->events = 0;
                 loop_fd_update(lfd);
             }

@@ -2,6 +2,7 @@
 #include "target/session.h"
 
 #include "base/alloc_heap.h"
+#include "io/clock.h"
 #include "iscsi/names.h"
 #include "scsi/scsi.h"
 #include "target/access.h"
@@ -201,7 +202,7 @@ int tgt_session_new(struct tgt_conn *conn, struct tgt_session **ret_s)
     s->reactor = conn->reactor;
     s->conn = conn;
     s->target = conn->target;
-    s->opened_ns = loop_now(s->reactor->loop);
+    s->opened_ns = clock_now_ns();
     s->entry.target = conn->target;
     s->entry.loop = s->reactor->loop;
     strcpy(s->entry.initiator, conn->initiator);
@@ -263,7 +264,7 @@ void tgt_session_report(const struct tgt_session *s, const char *event)
             s->entry.tsih, tgt_log_quote(s->entry.initiator).s,
             s->target ? s->target->cfg->name : "discovery", s->conn->peer, s->reactor->index,
             iscsi_tsess_state(s->tsess),
-            (unsigned long long)((loop_now(s->reactor->loop) - s->opened_ns) / NS_PER_SEC),
+            (unsigned long long)((clock_now_ns() - s->opened_ns) / NS_PER_SEC),
             (unsigned long long)s->commands, s->busy, (unsigned long long)s->read_ios,
             (unsigned long long)s->read_bytes, (unsigned long long)s->write_ios,
             (unsigned long long)s->write_bytes, tgt_log_quote(s->why).s);

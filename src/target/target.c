@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "target/target.h"
 
+#include "io/clock.h"
 #include "scsi/scsi.h"
 #include "store/store.h"
 #include "target/access.h"
@@ -355,7 +356,7 @@ static void begin_stop(struct tgt *tgt)
     tgt->stopping = true;
     tgt_log(TGT_LOG_INFO, "stopping", "sessions=%u", tgt_registry_count(&tgt->registry));
     loop_timer_cancel(tgt->control, &tgt->space_timer);
-    if (loop_timer_set(tgt->control, &tgt->give_up, loop_now(tgt->control) + TGT_DRAIN_GIVE_UP_NS))
+    if (loop_timer_set(tgt->control, &tgt->give_up, clock_now_ns() + TGT_DRAIN_GIVE_UP_NS))
         give_up_now(tgt, "out of memory");
     else
         on_all(tgt, drain);
@@ -434,6 +435,13 @@ int tgt_run(struct tgt *tgt)
 
 /* ---- what the operator is told ---- */
 
+/* Clients take the number in a URL for the first two bytes of the LUN field, and above 255 those
+ * hold flat addressing (SAM-6 4.7.7.4). */
+static uint32_t url_lun(uint32_t number)
+{
+    return number < 256 ? number : number | 0x4000;
+}
+
 void tgt_print_urls(const struct tgt *tgt, FILE *out)
 {
     for (size_t p = 0; p < tgt->portal_count; p++) {
@@ -442,7 +450,8 @@ void tgt_print_urls(const struct tgt *tgt, FILE *out)
         for (size_t i = 0; i < tgt->node_count; i++) {
             const struct tgt_node *node = &tgt->nodes[i];
             for (size_t j = 0; j < node->lun_count; j++)
-                fprintf(out, "iscsi://%s/%s/%u\n", host, node->cfg->name, node->luns[j]->number);
+                fprintf(out, "iscsi://%s/%s/%u\n", host, node->cfg->name,
+                        url_lun(node->luns[j]->number));
         }
     }
 }

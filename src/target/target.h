@@ -36,7 +36,8 @@ int tgt_run(struct tgt *tgt);
 /* After tgt_run(), or instead of it. tgt may be NULL. */
 void tgt_free(struct tgt *tgt);
 
-/* One "iscsi://HOST:PORT/NAME/LUN" a line, for every LUN through every portal. */
+/* One "iscsi://HOST:PORT/NAME/LUN" a line, for every LUN through every portal. LUNs from 256 on
+ * are shown as clients number them, with 16384 added. */
 void tgt_print_urls(const struct tgt *tgt, FILE *out);
 
 /* The most memory commands and their data can take, from the limits: lines for the log. */

@@ -499,6 +499,28 @@ static void stop_asks_for_logout(void **state)
     client_close(&c);
 }
 
+/* The login clock starts with the connection, however long the program has slept before. */
+static void login_after_a_long_silence(void **state)
+{
+    (void)state;
+    struct program p = { 0 };
+    struct client c;
+    configure(&p.cfg);
+    p.cfg.login_timeout_ns = 400 * NS_PER_MS;
+    start(&p);
+    usleep(600000);
+    client_login(&c, p.port, HOST, TARGET_A, 1);
+    client_ready(&c, 0);
+    client_close(&c);
+    /* And it does end: who connects and says nothing is sent away. */
+    client_connect(&c, p.port);
+    uint64_t t0 = now_ms();
+    client_expect_close(&c);
+    assert_in_range(now_ms() - t0, 300, 3000);
+    client_close(&c);
+    assert_int_equal(stop(&p), 0);
+}
+
 /* ---- memory ---- */
 
 /* A program whose data buffers are soon used up: commands that find none are told to come back. */
@@ -575,6 +597,7 @@ int main(void)
         PROGRAM_TEST(connection_lost_with_commands_under_way),
         PROGRAM_TEST(stop_finishes_commands),
         PROGRAM_TEST(stop_asks_for_logout),
+        cmocka_unit_test(login_after_a_long_silence),
         cmocka_unit_test(memory_runs_out),
     };
     block_signals();
