@@ -20,7 +20,7 @@ check "standard INQUIRY data" iscsi-inq -i "$INITIATOR" "$url"
 check_output "it is a connected disk" "Peripheral Device Type:DIRECT_ACCESS"
 check_output "it conforms to SPC-4 or later" "Version:(6|7|13) "
 check_output "a vendor is named" "Vendor:[A-Za-z]"
-for page in 0x00 0x80 0x83 0xb0 0xb1 0xb2; do
+for page in 0x00 0x80 0x83 0xb0 0xb1; do
     # the tool reads decimal numbers only
     check "vital product data page $page" iscsi-inq -i "$INITIATOR" -e 1 -c $((page)) "$url"
 done

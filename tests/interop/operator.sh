@@ -27,9 +27,11 @@ check_output "is named" "$WORK"
 : >"$WORK/empty"
 check_fails "an empty file" serve --port 0 "$WORK/empty"
 check_output "is named" "$WORK/empty"
-head -c 1000 /dev/zero >"$WORK/odd"
-check_fails "a file that is no multiple of the block size" serve --port 0 "$WORK/odd"
-check_output "is named" "$WORK/odd"
+head -c 100 /dev/zero >"$WORK/small"
+check_fails "a file that is smaller than a block" serve --port 0 "$WORK/small"
+check_output "is named" "$WORK/small"
+check_fails "memory of no whole blocks" serve --port 0 ram:1000
+check_output "is named" '1000'
 check_fails "a block size that disks do not have" serve --port 0 --block-size 1000 "$WORK/disk"
 check_output "is named" '1000'
 check_fails "a port that is no port" serve --port 70000 "$WORK/disk"
@@ -42,7 +44,9 @@ check_output "is named" 'nosuchstore'
 target_start --pid-file "$WORK/pid" "$WORK/disk"
 check_equal "the pid file holds the process id" "$(cat "$WORK/pid")" "$TARGET_PID"
 port=$(url_port "${URLS[0]}")
-check_fails "a port in use" serve --port "$port" "$WORK/disk"
+check_fails "a disk that is served already" serve --port 0 "$WORK/disk"
+check_output "is named" "$WORK/disk"
+check_fails "a port in use" serve --port "$port" ram:1M
 check_output "is named" "$port"
 check_output "with the reason" '[Aa]ddress already in use|in use'
 

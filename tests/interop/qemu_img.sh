@@ -61,6 +61,8 @@ check "it ends within 5 s" target_stop 5
 # A sparse image on a thin disk: what is discarded gives its space back and reads as zeroes.
 target_start --thin "$WORK/wide"
 thin=${URLS[0]}
+check "a thin disk says so" iscsi-inq -e 1 -c $((0xb2)) "$thin"
+check_output "on its page of provisioning" '[Pp]rovisioning [Tt]ype.*2|THIN'
 check "a thin disk is filled" io "$thin" 'write -P 20 0 32M'
 before=$(du -k "$WORK/wide" | cut -f 1)
 check "and discarded in part" qemu-io -d unmap -f raw -c 'discard 0 16M' "$thin"

@@ -15,7 +15,7 @@ portals:
     port: 0
 users:
   - name: bob
-    secret_file: $WORK/secret
+    secret-file: $WORK/secret
 targets:
   - name: iqn.2025-01.io.usan.test:open
     luns:

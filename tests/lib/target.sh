@@ -7,6 +7,7 @@ USAN=${USAN:-$BUILD/src/cli/usan}
 # Names of our own, so that reservations and unit attentions of tests do not mix.
 export INITIATOR=iqn.2025-01.io.usan.test:initiator
 TARGET_PID='' TARGET_LOG='' URLS=() target_starts=0
+target_tag='' # set in subshells, so that their logs have names of their own
 
 # Start the program in the background and wait until it has printed COUNT URLs (one for each
 # LUN). Sets TARGET_PID, TARGET_LOG and URLS. False when it ends before.
@@ -14,8 +15,8 @@ target_launch() { # COUNT ARGUMENT...
     local count=$1
     shift
     target_starts=$((target_starts + 1))
-    TARGET_OUT=$WORK/target.$target_starts.out
-    TARGET_LOG=$WORK/target.$target_starts.log
+    TARGET_OUT=$WORK/target$target_tag.$target_starts.out
+    TARGET_LOG=$WORK/target$target_tag.$target_starts.log
     URLS=()
     ${LAUNCH_WITH:-} "$USAN" "$@" >"$TARGET_OUT" 2>"$TARGET_LOG" </dev/null &
     TARGET_PID=$!
