@@ -10,9 +10,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-#define TIMERS_MAX 4096
+#define TIMERS_MAX  4096
+#define RESULTS_MAX 16
+#define TRACE_MAX   256
 
 struct loop {
     uint64_t now_ns;
@@ -22,6 +25,13 @@ struct loop {
     struct loop_timer *timers[TIMERS_MAX];
     size_t timer_count;
     unsigned timer_failures;
+    struct {
+        enum loop_file_op op;
+        int64_t res;
+    } results[RESULTS_MAX];
+    size_t result_count;
+    char trace[TRACE_MAX], last_trace[TRACE_MAX];
+    size_t trace_len;
 };
 
 int loop_new(const struct loop_config *cfg, struct loop **ret_loop, struct err_text *e)
@@ -151,9 +161,62 @@ void loop_file_submit(struct loop *loop, struct loop_file_req *req)
     list_push_back(&loop->files, &req->node);
 }
 
-static void run_file(struct loop_file_req *r)
+void fake_loop_file_result(struct loop *loop, enum loop_file_op op, int64_t res)
 {
-    int64_t rc = -1;
+    assert(loop->result_count < RESULTS_MAX);
+    loop->results[loop->result_count].op = op;
+    loop->results[loop->result_count++].res = res;
+}
+
+const char *fake_loop_file_trace(struct loop *loop)
+{
+    memcpy(loop->last_trace, loop->trace, loop->trace_len);
+    loop->last_trace[loop->trace_len] = '\0';
+    loop->trace_len = 0;
+    return loop->last_trace;
+}
+
+/* The result that is ordered for this operation; 0: none. */
+static int64_t take_result(struct loop *loop, enum loop_file_op op)
+{
+    for (size_t i = 0; i < loop->result_count; i++) {
+        if (loop->results[i].op != op)
+            continue;
+        int64_t res = loop->results[i].res;
+        for (loop->result_count--; i < loop->result_count; i++)
+            loop->results[i] = loop->results[i + 1];
+        return res;
+    }
+    return 0;
+}
+
+/* The first n bytes of a transfer, one iovec after the other. */
+static int64_t run_short(const struct loop_file_req *r, int64_t n)
+{
+    int64_t done = 0;
+    for (int i = 0; done < n; i++) {
+        size_t len = r->iov[i].iov_len;
+        if (len > (size_t)(n - done))
+            len = (size_t)(n - done);
+        off_t off = (off_t)r->off + done;
+        ssize_t rc = r->op == LOOP_FILE_READV ? pread(r->fd, r->iov[i].iov_base, len, off)
+                                              : pwrite(r->fd, r->iov[i].iov_base, len, off);
+        assert(rc == (ssize_t)len);
+        done += rc;
+    }
+    return n;
+}
+
+static void run_file(struct loop *loop, struct loop_file_req *r)
+{
+    int64_t rc = -1, ordered = take_result(loop, r->op);
+    if (loop->trace_len < TRACE_MAX - 1)
+        loop->trace[loop->trace_len++] = "rwsf"[r->op];
+    if (ordered) {
+        r->res = ordered < 0 ? ordered : run_short(r, ordered);
+        r->done(r);
+        return;
+    }
     switch (r->op) {
     case LOOP_FILE_READV:
         rc = preadv2(r->fd, r->iov, r->iovcnt, (off_t)r->off, (int)r->flags);
@@ -192,7 +255,7 @@ static bool step(struct loop *loop)
     }
     node = list_pop_front(&loop->files);
     if (node) {
-        run_file(list_entry(node, struct loop_file_req, node));
+        run_file(loop, list_entry(node, struct loop_file_req, node));
         return true;
     }
     return fire_next(loop);
