@@ -24,7 +24,8 @@
  *
  * Background tasks. Work that goes on when its command has ended (SANITIZE and FORMAT UNIT) is done
  * by a task that the device server makes itself: scsi_lane_next() hands it out with nexus and user
- * NULL. The owner drives it like any other (BUF, IO, ...), sends nothing when it is DONE and calls
+ * NULL. The owner drives it like any other (BUF, IO, ...; what it cannot give it resumes with an
+ * error, never scsi_task_fail), sends nothing when it is DONE and calls
  * scsi_task_fini(), which frees it. A lane is not freed before: resume it with USAN_ECANCELED to
  * end it early.
  *

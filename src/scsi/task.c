@@ -390,7 +390,8 @@ void scsi_want_data(struct scsi_task *t, uint64_t len, scsi_step *next)
 
 void scsi_want_io(struct scsi_task *t, scsi_step *next)
 {
-    if (t->io_lu->tokens && t->bio.op != BIO_READ)
+    bool changes = t->bio.op != BIO_READ && t->bio.op != BIO_MAP_STATUS;
+    if (t->io_lu->tokens && changes)
         scsi_tokens_written(t->io_lu, t->bio.off, t->bio.len);
     t->want = SCSI_WANT_IO;
     t->step = next;
