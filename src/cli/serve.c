@@ -167,13 +167,18 @@ static char *make_spec(const char *word)
     if (!spec)
         return NULL;
     char *to = spec;
-    if (*word != '/' && *word != '.')
-        to = stpcpy(to, "./");
+    if (*word != '/' && *word != '.') {
+        *to++ = '.';
+        *to++ = '/';
+    }
     for (; *word; word++) {
-        if (*word == '%' || *word == '?')
-            to += sprintf(to, "%%%02x", (unsigned char)*word);
-        else
+        if (*word == '%' || *word == '?') {
+            const char *code = *word == '%' ? "%25" : "%3f";
+            memcpy(to, code, 3);
+            to += 3;
+        } else {
             *to++ = *word;
+        }
     }
     *to = 0;
     return spec;

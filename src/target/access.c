@@ -12,7 +12,7 @@ int tgt_node_open(struct tgt_node *node, const struct tgt_config *cfg,
     *node = (struct tgt_node){ .cfg = target, .rel_port = rel_port };
     if (target->redirect)
         return 0; /* served elsewhere: nothing is opened here */
-    node->luns = calloc(target->lun_count, sizeof(*node->luns));
+    node->luns = calloc(target->lun_count, sizeof(struct tgt_lun *));
     if (!node->luns)
         return err_set(e, USAN_ENOMEM, "out of memory");
     for (size_t i = 0; i < target->lun_count; i++) {

@@ -62,10 +62,8 @@ static bool harmless(unsigned char c)
 struct tgt_log_text tgt_log_quote(const char *text)
 {
     struct tgt_log_text out;
-    if (!text) {
-        strcpy(out.s, "-");
-        return out;
-    }
+    if (!text)
+        return (struct tgt_log_text){ "-" };
     bool plain = *text != 0;
     size_t len = 0;
     for (; text[len]; len++)

@@ -107,6 +107,7 @@ static int fill_lu_config(const struct tgt_lun *lun, struct scsi_lu_config *c, s
     int err = choose_blocks(lun, c, e);
     if (err)
         return err;
+    assert(c->block_bytes); /* 512 or 4096, as the configuration was checked */
     if (c->thin && info->unmap_gran_bytes == 0)
         return err_set(e, USAN_EINVAL,
                        "%s: this store cannot deallocate blocks; leave thin provisioning off",

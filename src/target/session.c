@@ -205,7 +205,7 @@ int tgt_session_new(struct tgt_conn *conn, struct tgt_session **ret_s)
     s->opened_ns = clock_now_ns();
     s->entry.target = conn->target;
     s->entry.loop = s->reactor->loop;
-    strcpy(s->entry.initiator, conn->initiator);
+    memcpy(s->entry.initiator, conn->initiator, sizeof(conn->initiator));
     memcpy(s->entry.isid, conn->isid, sizeof(conn->isid));
     loop_work_init(&s->finish, finish);
     int err = claim(s, conn);

@@ -460,11 +460,12 @@ void tgt_log_memory_bound(const struct tgt *tgt)
 {
     const struct tgt_limits *l = &tgt->cfg->limits;
     uint64_t per_session = (uint64_t)(l->queue_depth + TGT_IMMEDIATE_CMDS) * sizeof(struct tgt_cmd);
+    uint64_t all_sessions = per_session * l->sessions;
     uint64_t fixed = (uint64_t)tgt->reactor_count * (TGT_RX_BYTES + sizeof(struct tgt_reactor));
     tgt_log(TGT_LOG_INFO, "memory-bound",
             "sessions=%u queue_depth=%u commands_per_session_bytes=%llu commands_bytes=%llu "
             "reactors_bytes=%llu data_and_commands_limit_bytes=%llu",
             l->sessions, l->queue_depth, (unsigned long long)per_session,
-            (unsigned long long)(per_session * l->sessions), (unsigned long long)fixed,
+            (unsigned long long)all_sessions, (unsigned long long)fixed,
             (unsigned long long)l->memory_bytes);
 }

@@ -35,7 +35,7 @@ static void targets_by_name(void **state)
 {
     (void)state;
     assert_ptr_equal(tgt_node_find(nodes, 2, "iqn.2025-01.com.example:closed"), &nodes[1]);
-    assert_null(tgt_node_find(nodes, 2, "iqn.2025-01.com.example:clos"));
+    assert_null(tgt_node_find(nodes, 2, "iqn.2025-01.com.example:close"));
     assert_null(tgt_node_find(nodes, 2, ""));
 }
 

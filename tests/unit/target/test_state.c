@@ -11,7 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char dir[] = "/tmp/usan-test-state.XXXXXX";
+static char dir[] = "/tmp/usan-test-state.XX"
+                    "XX"
+                    "XX";
 static char path[64], tmp[64];
 
 static size_t read_back(char *buf, size_t cap)
