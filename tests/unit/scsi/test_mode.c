@@ -36,11 +36,11 @@ static struct rig_result select6(struct rig *r, uint8_t flags, const uint8_t *li
 static void test_header_6(void **state)
 {
     (void)state;
-    struct rig *r = make(&(struct scsi_lu_config){ .block_bytes = 4096, .block_count = 0x123456 });
+    struct rig *r = make(&(struct scsi_lu_config){ .block_bytes = 4096, .block_count = 0x1234 });
     struct rig_result res = sense6(r, 0, 0x0a, 0);
     assert_int_equal(res.in_len, 4 + 8 + 12);
     assert_memory_equal(res.in, ((uint8_t[]){ 23, 0, 0x10, 8 }), 4);
-    assert_memory_equal(res.in + 4, ((uint8_t[]){ 0, 0x12, 0x34, 0x56, 0, 0, 0x10, 0 }), 8);
+    assert_memory_equal(res.in + 4, ((uint8_t[]){ 0, 0, 0x12, 0x34, 0, 0, 0x10, 0 }), 8);
     res = sense6(r, 0x08, 0x0a, 0); /* DBD */
     assert_int_equal(res.in_len, 4 + 12);
     assert_int_equal(res.in[3], 0);
