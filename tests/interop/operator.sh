@@ -52,7 +52,7 @@ check_output "with the reason" '[Aa]ddress already in use|in use'
 
 # A session that is open does not hold the end up.
 qemu-io -f raw -c 'write 0 4k' -c 'sleep 20000' "${URLS[0]}" >/dev/null 2>&1 &
-at_exit kill $! 2>/dev/null
+at_exit end_process $!
 sleep 0.5
 check "SIGTERM ends it within 5 s with a session open" target_stop 5
 check "the pid file is gone" test ! -e "$WORK/pid"

@@ -126,3 +126,8 @@ wait_for() { # SECONDS COMMAND...
         sleep 0.05
     done
 }
+
+# For at_exit: a process that may have ended already.
+end_process() { # PID
+    kill "$1" 2>/dev/null || true
+}
