@@ -10,13 +10,14 @@ static struct ttask *task_at(const struct iscsi_tsess *s, uint32_t slot)
     return (struct ttask *)(void *)(chunk + s->task_bytes * (slot % TSESS_CHUNK));
 }
 
-static bool pool_grow(struct iscsi_tsess *s)
+/* free_list stays empty when there is no more. */
+static void pool_grow(struct iscsi_tsess *s)
 {
     if (s->pool_count >= s->pool_max)
-        return false;
+        return;
     uint8_t *chunk = alloc_zero(s->a, s->task_bytes * TSESS_CHUNK);
     if (!chunk)
-        return false;
+        return;
     s->chunks[s->pool_count / TSESS_CHUNK] = chunk;
     s->pool_count += TSESS_CHUNK;
     for (uint32_t slot = s->pool_count; slot-- > s->pool_count - TSESS_CHUNK;) {
@@ -31,7 +32,6 @@ static bool pool_grow(struct iscsi_tsess *s)
         t->hash_next = s->free_list;
         s->free_list = t;
     }
-    return true;
 }
 
 struct iscsi_tsess *iscsi_tsess_new(const struct iscsi_tconn *conn, uint16_t tsih,
@@ -56,7 +56,8 @@ struct iscsi_tsess *iscsi_tsess_new(const struct iscsi_tconn *conn, uint16_t tsi
     s->hash_mask = buckets - 1;
     s->initiator_name = alloc_strdup(a, iscsi_login_initiator_name(conn->login));
     s->hash = alloc_zero(a, sizeof(struct ttask *) * buckets);
-    if (!s->initiator_name || !s->hash || !pool_grow(s)) {
+    pool_grow(s);
+    if (!s->initiator_name || !s->hash || !s->free_list) {
         iscsi_tsess_free(s);
         return NULL;
     }
@@ -228,9 +229,11 @@ struct ttask *tsess_find_ttt(struct iscsi_tsess *s, uint32_t ttt, struct tburst 
 
 struct ttask *tsess_task_get(struct iscsi_tsess *s, uint32_t itt, bool immediate)
 {
-    if (!s->free_list && !pool_grow(s))
-        return NULL;
+    if (!s->free_list)
+        pool_grow(s);
     struct ttask *t = s->free_list;
+    if (!t)
+        return NULL;
     s->free_list = t->hash_next;
 
     uint32_t b = bucket_of(s, itt);

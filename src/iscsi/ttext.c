@@ -35,7 +35,7 @@ static bool out_reserve(struct iscsi_tconn *conn, size_t more)
     char *p = alloc_get(conn->a, cap);
     if (!p)
         return false;
-    if (conn->text_out_len)
+    if (conn->text_out)
         memcpy(p, conn->text_out, conn->text_out_len);
     alloc_put(conn->a, conn->text_out);
     conn->text_out = p;
