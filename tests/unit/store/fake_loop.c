@@ -237,7 +237,7 @@ static void run_file(struct loop *loop, struct loop_file_req *r)
     r->done(r);
 }
 
-static bool step(struct loop *loop)
+bool fake_loop_step(struct loop *loop)
 {
     struct list *node = list_pop_front(&loop->works);
     if (node) {
@@ -264,7 +264,7 @@ static bool step(struct loop *loop)
 void loop_run(struct loop *loop)
 {
     while (!loop->stop) {
-        if (!step(loop)) {
+        if (!fake_loop_step(loop)) {
             fprintf(stderr, "the loop has nothing to wait for\n");
             abort();
         }

@@ -5,6 +5,8 @@
 
 #include "io/loop.h"
 
+/* Do the next thing there is to do; false: there is none. For tests with several loops. */
+bool fake_loop_step(struct loop *loop);
 void fake_loop_advance(struct loop *loop, uint64_t ns);
 /* The next `count` timers cannot be set. */
 void fake_loop_fail_timers(struct loop *loop, unsigned count);
