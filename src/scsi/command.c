@@ -87,7 +87,7 @@ struct scsi_index *scsi_index_new(const struct scsi_lu_config *cfg, const struct
             }
         }
     }
-    struct scsi_index *ix = alloc_zero(a, sizeof *ix + count * sizeof ix->cmd[0]);
+    struct scsi_index *ix = alloc_zero(a, sizeof *ix + count * sizeof(const struct scsi_command *));
     if (!ix)
         return NULL;
     for (unsigned i = 0; i < 256; i++) {

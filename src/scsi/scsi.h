@@ -20,7 +20,9 @@
  * task, I_T_L nexus and call belongs to one lane. Commands on different lanes do not synchronise,
  * except that a serialising command (reservations, MODE SELECT, COMPARE AND WRITE, reset, ...)
  * closes the LU's gate, waits until every lane has drained, runs alone and opens it again. See
- * lane.h. After any call the caller looks at scsi_lu_take_kicks().
+ * lane.h. After any call the caller looks at scsi_lu_take_kicks() of the unit; after a resume from
+ * I/O on another unit (io_lu, third-party copies), of that one as well, for the task may have left
+ * its section: somebody may have been waiting for just that.
  *
  * Background tasks. Work that goes on when its command has ended (SANITIZE and FORMAT UNIT) is done
  * by a task that the device server makes itself: scsi_lane_next() hands it out with nexus and user
@@ -146,8 +148,9 @@ struct scsi_lu *scsi_lu_new(const struct scsi_lu_config *cfg, const struct alloc
 /* All lanes are gone. lu may be NULL. */
 void scsi_lu_free(struct scsi_lu *lu);
 const struct scsi_lu_config *scsi_lu_config(const struct scsi_lu *lu);
-/* The store's size changed: unit attention CAPACITY DATA HAS CHANGED on every nexus. Returns
- * USAN_EAGAIN while commands run on other lanes: call again after they drained. */
+/* The store's size changed: unit attention CAPACITY DATA HAS CHANGED on every nexus. USAN_EAGAIN:
+ * commands are running; the new size takes effect when they have left, by itself. Call again, after
+ * each scsi_lane_poll() of this lane, to learn when (it returns 0 then). */
 USAN_MUST_CHECK
 int scsi_lu_set_block_count(struct scsi_lane *lane, uint64_t block_count);
 /* Space in use, for thresholds and LOG SENSE; bytes. */
@@ -176,7 +179,9 @@ enum scsi_alua_state {
 /* Add a relative target port to a group of this LU, making the group (active/optimized) if new. */
 USAN_MUST_CHECK
 int scsi_lu_add_port(struct scsi_lu *lu, uint16_t group_id, uint16_t rel_port_id);
-/* Unit attention ASYMMETRIC ACCESS STATE CHANGED on every nexus. Same EAGAIN as set_block_count. */
+/* Unit attention ASYMMETRIC ACCESS STATE CHANGED on every nexus. USAN_EAGAIN: commands are running;
+ * new ones wait from here on until the call has been repeated successfully: it has to be repeated
+ * after each scsi_lane_poll() of this lane. */
 USAN_MUST_CHECK
 int scsi_lu_set_alua(struct scsi_lane *lane, uint16_t group_id, enum scsi_alua_state state);
 
@@ -184,7 +189,8 @@ int scsi_lu_set_alua(struct scsi_lane *lane, uint16_t group_id, enum scsi_alua_s
 
 /* One per reactor that uses the LU; index < SCSI_MAX_LANES, unique. NULL when out of memory. */
 struct scsi_lane *scsi_lane_new(struct scsi_lu *lu, unsigned index);
-/* No I_T_L nexus is left on it. lane may be NULL. */
+/* No I_T_L nexus is left on it. May spin while commands of other lanes run, so those lanes have to
+ * be driven by other threads, or be quiet. lane may be NULL. */
 void scsi_lane_free(struct scsi_lane *lane);
 /* Bit i set: the reactor of lane i must call scsi_lane_poll() soon. Clears what it returns.
  * Cheap when nothing is set. */
@@ -195,7 +201,9 @@ void scsi_lane_poll(struct scsi_lane *lane);
  * NULL when there is none. Call until NULL after any other call on the lane. t->want says what is
  * to be done with it. A task with I/O or data transfer under way is handed out (ABORTED) only
  * after the owner resumed it, except in WANT_DATA and WANT_BUF, which are given up at once: what
- * the owner had begun for them is to be undone. */
+ * the owner had begun for them is to be undone. A third-party copy may come out of a lane of the
+ * other unit it works on (same reactor); a task management function that waits for other lanes is
+ * handed out when these have answered, even if its nexus was aborted meanwhile. */
 struct scsi_task *scsi_lane_next(struct scsi_lane *lane);
 
 /* ---- nexus ---- */

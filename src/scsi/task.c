@@ -179,6 +179,11 @@ static bool join(struct scsi_task *t)
 void scsi_task_end(struct scsi_task *t, enum scsi_want want)
 {
     t->want = want;
+    if (t->after) { /* aborted itself while it aborted others: those are told all the same */
+        t->after = NULL;
+        if (t->flags & SCSI_TF_GATE)
+            scsi_abort_finished(t);
+    }
     leave(t);
     if (!(t->flags & SCSI_TF_IN_SET))
         return;
