@@ -421,6 +421,30 @@ static void test_preempt(void **state)
     preempt(true, 3);
 }
 
+/* Its own nexus goes while another lane is at work for it: whose tasks were aborted is told. */
+static void test_preempt_is_aborted(void **state)
+{
+    (void)state;
+    struct rig *r = make(2, 2);
+    struct rig_task *victim = hold(r, 1, 1, SCSI_WANT_DATA), *self = hold(r, 0, 1, SCSI_WANT_DATA);
+    abort_whose = r->nexus[1]->itls[0];
+    went_on = 0;
+    self->t.step = abort_step;
+    self->t.flags |= SCSI_TF_EXCLUSIVE;
+    scsi_task_resume(&self->t, 0); /* the other lane is not polled yet */
+    assert_int_equal(self->t.want, SCSI_WANT_WAIT);
+    scsi_nexus_abort(r->nexus[0], UINT64_MAX);
+    assert_int_equal(self->t.want, SCSI_WANT_WAIT);
+    rig_pump(r);
+    assert_aborted(victim);
+    assert_aborted(self);
+    assert_int_equal(went_on, 0);
+    r->stop_at = 0;
+    assert_int_equal(rig_cmd(r, 1, TUR, NULL, 0, 0).kaq, SCSI_KAQ(6, 0x2f, 0x00));
+    assert_int_equal(rig_cmd(r, 0, TUR, NULL, 0, 0).status, SCSI_STATUS_GOOD);
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -441,6 +465,7 @@ int main(void)
         cmocka_unit_test(test_connection_lost),
         cmocka_unit_test(test_connection_lost_in_reset),
         cmocka_unit_test(test_preempt),
+        cmocka_unit_test(test_preempt_is_aborted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
