@@ -53,7 +53,8 @@ static void out_pair(struct iscsi_tconn *conn, const char *key, const char *valu
     char *p = conn->text_out + conn->text_out_len;
     memcpy(p, key, kl);
     p[kl] = '=';
-    memcpy(p + kl + 1, value, vl + 1);
+    memcpy(p + kl + 1, value, vl);
+    p[kl + 1 + vl] = '\0';
     conn->text_out_len += kl + vl + 2;
 }
 

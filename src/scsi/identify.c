@@ -3,6 +3,8 @@
  * for its users. */
 #include "scsi/spc.h"
 
+#include <assert.h>
+
 enum {
     TYPE_DEVICE = 0x00, /* peripheral device identifying information */
     TYPE_TEXT = 0x02,   /* peripheral device text identifying information: UTF-8, NUL at the end */
@@ -84,6 +86,7 @@ static void set(struct scsi_task *t, int err)
     struct scsi_lu *lu = scsi_task_lu(t);
     uint8_t bytes[LEN_MAX];
     int kind = kind_of(t);
+    assert(kind >= 0); /* checked before the data was asked for */
     uint16_t len = (uint16_t)scsi_out_copy(t, 0, bytes, be32_get(t->cdb + 6));
     if (types[kind] == TYPE_TEXT && len && memchr(bytes, 0, len) != bytes + len - 1) {
         scsi_check_param(t, len - 1u, 7); /* SPC-6 4.3.2: a null-terminated text */

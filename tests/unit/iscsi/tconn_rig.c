@@ -327,7 +327,7 @@ bool rig_next(struct rig *r, struct rig_pdu *pdu)
 
 struct rig_pdu rig_expect(struct rig *r, uint8_t opcode)
 {
-    struct rig_pdu pdu;
+    struct rig_pdu pdu = { .opcode = 0xff };
     assert_true(rig_next(r, &pdu));
     assert_int_equal(pdu.opcode, opcode);
     return pdu;
