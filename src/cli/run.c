@@ -46,17 +46,17 @@ static int serve(const struct cli_command *cmd, struct tgt *tgt, const struct cl
     tgt_log_memory_bound(tgt);
     tgt_print_urls(tgt, stdout);
     fflush(stdout);
-    int err = tgt_run(tgt);
+    int err = tgt_run(tgt, &e);
     if (how->pid_file)
         (void)unlink(how->pid_file);
     if (err == USAN_ETIMEOUT) {
         /* Commands hang in the storage; their memory can not be taken from them. */
         fflush(NULL);
-        _exit(cli_fail(cmd, CLI_FAILED, "stopped without finishing everything; see the log"));
+        _exit(cli_fail(cmd, CLI_FAILED, e.text));
     }
     tgt_free(tgt);
     if (err)
-        return cli_fail(cmd, CLI_FAILED, "not all data could be made durable; see the log");
+        return cli_fail(cmd, CLI_FAILED, e.text);
     return CLI_OK;
 }
 

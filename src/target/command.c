@@ -25,9 +25,16 @@ struct tgt_reactor *tgt_cmd_reactor(const struct tgt_cmd *cmd)
 struct tgt_cmd *tgt_cmd_get(struct tgt_session *s, struct iscsi_task *it)
 {
     struct tgt_cmd *cmd = s->free_cmds;
-    if (!cmd)
-        return NULL;
-    s->free_cmds = cmd->next_free;
+    if (cmd) {
+        s->free_cmds = cmd->next_free;
+    } else {
+        /* Never touched before: a session that only waits has no memory for them. */
+        if (s->cmds_made == s->cmd_count)
+            return NULL;
+        cmd = &s->cmds[s->cmds_made++];
+        cmd->session = s;
+        cmd->task.user = cmd;
+    }
     s->busy++;
     ref_of(it)->cmd = cmd;
 
@@ -263,8 +270,12 @@ static void io_done(struct bio *bio)
     struct tgt_cmd *cmd = list_entry(bio, struct tgt_cmd, task.bio);
     if (cmd->lent && !bio->lent) /* nothing was lent: the read failed, or read into a buffer */
         cmd->lent = false;
+    /* A third-party copy may leave the section of the other unit here. */
+    struct tgt_lane *other = cmd->task.io_lu == cmd->lane->lun->lu ? NULL : io_lane(cmd);
     scsi_task_resume(&cmd->task, bio->err);
     tgt_cmd_continue(cmd);
+    if (other)
+        tgt_lane_touch(other);
 }
 
 /* Returns false if the task was resumed with an error instead. */

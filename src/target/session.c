@@ -31,13 +31,6 @@ static int make_cmds(struct tgt_session *s)
     if (!s->cmds)
         return USAN_ENOMEM;
     s->cmd_count = n;
-    for (uint32_t i = n; i-- > 0;) {
-        struct tgt_cmd *cmd = &s->cmds[i];
-        cmd->session = s;
-        cmd->task.user = cmd;
-        cmd->next_free = s->free_cmds;
-        s->free_cmds = cmd;
-    }
     return 0;
 }
 

@@ -42,8 +42,8 @@ struct tgt_session {
     struct tgt_cmd *free_cmds;
     bool closing; /* no connection any more; freed when busy is 0 */
 
-    struct tgt_cmd *cmds; /* all contexts */
-    uint32_t cmd_count;
+    struct tgt_cmd *cmds; /* all contexts, zeroed; those from cmds_made on were never used */
+    uint32_t cmd_count, cmds_made;
     uint64_t memory_bytes; /* counted against the program's limit */
     struct iscsi_tsess *tsess;
     struct tgt_node *target; /* NULL: a discovery session */

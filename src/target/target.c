@@ -178,29 +178,6 @@ static int open_portals(struct tgt *tgt, struct err_text *e)
     return 0;
 }
 
-static void start_portals(struct tgt_reactor *r, void *arg)
-{
-    struct tgt *tgt = arg;
-    (void)r;
-    for (size_t i = 0; i < tgt->portal_count; i++) {
-        int err = tgt_portal_start(&tgt->portals[i]);
-        if (err)
-            tgt_log(TGT_LOG_ERROR, "portal-failed", "portal=%s why=%s", tgt->portals[i].text,
-                    tgt_log_quote(usan_strerror(err)).s);
-    }
-}
-
-static int start_reactors(struct tgt *tgt, struct err_text *e)
-{
-    for (unsigned i = 0; i < tgt->reactor_count; i++) {
-        int err = tgt_reactor_start(tgt->reactors[i], e);
-        if (err)
-            return err;
-    }
-    int err = tgt_reactor_call(tgt->reactors[0], start_portals, tgt);
-    return err ? err_set(e, err, "out of memory") : 0;
-}
-
 int tgt_new(const struct tgt_config *cfg, struct tgt **ret_tgt, struct err_text *e)
 {
     struct tgt *tgt = calloc(1, sizeof(*tgt));
@@ -219,8 +196,6 @@ int tgt_new(const struct tgt_config *cfg, struct tgt **ret_tgt, struct err_text 
         err = open_reactors(tgt, e);
     if (!err)
         err = open_portals(tgt, e);
-    if (!err)
-        err = start_reactors(tgt, e);
     if (err) {
         tgt_free(tgt);
         return err;
@@ -415,22 +390,48 @@ static void poll_space(struct loop_timer *t)
         tgt_log(TGT_LOG_ERROR, "space-not-watched", "why=\"out of memory\"");
 }
 
-int tgt_run(struct tgt *tgt)
+/* Reactor 0, which accepts, comes last: until then nothing can have happened. */
+static int start_reactors(struct tgt *tgt, struct err_text *e)
+{
+    int err = 0;
+    for (size_t i = 0; !err && i < tgt->portal_count; i++) {
+        err = tgt_portal_start(&tgt->portals[i]);
+        if (err)
+            err_set(e, err, "portal %s: %s", tgt->portals[i].text, usan_strerror(err));
+    }
+    for (unsigned i = tgt->reactor_count; !err && i-- > 0;)
+        err = tgt_reactor_start(tgt->reactors[i], e);
+    return err;
+}
+
+static int start_control(struct tgt *tgt, struct err_text *e)
 {
     loop_timer_init(&tgt->space_timer, poll_space);
     loop_timer_init(&tgt->give_up, gave_up);
     tgt->signals.events = LOOP_IN;
     tgt->signals.ready = on_signal;
     int err = loop_fd_add(tgt->control, &tgt->signals);
+    return err ? err_set(e, err, "signals: %s", usan_strerror(err)) : 0;
+}
+
+int tgt_run(struct tgt *tgt, struct err_text *e)
+{
+    int err = start_control(tgt, e);
+    if (!err)
+        err = start_reactors(tgt, e);
+    if (!err) {
+        poll_space(&tgt->space_timer);
+        loop_run(tgt->control);
+    }
+    loop_fd_del(&tgt->signals);
     if (err)
         return err;
-    poll_space(&tgt->space_timer);
-    loop_run(tgt->control);
-    loop_fd_del(&tgt->signals);
     if (tgt->timed_out)
-        return USAN_ETIMEOUT;
+        return err_set(e, USAN_ETIMEOUT, "stopped without finishing everything; see the log");
     tgt_log(TGT_LOG_INFO, "stopped", "flushed=%s", tgt->flush_failed ? "no" : "yes");
-    return tgt->flush_failed ? USAN_EIO : 0;
+    if (tgt->flush_failed)
+        return err_set(e, USAN_EIO, "not all data could be made durable; see the log");
+    return 0;
 }
 
 /* ---- what the operator is told ---- */

@@ -20,19 +20,22 @@ struct tgt_reactor;
 struct tgt_registry;
 
 /*
- * Open all stores, bind all portals and start the reactors. cfg has passed tgt_config_check(), is
- * borrowed and stays as it is. On failure nothing is left open and e says what is wrong and what
- * to do.
+ * Open all stores and bind all portals: connections wait from here on. cfg has passed
+ * tgt_config_check(), is borrowed and stays as it is. On failure nothing is left open and e says
+ * what is wrong and what to do.
  */
 USAN_MUST_CHECK
 int tgt_new(const struct tgt_config *cfg, struct tgt **ret_tgt, struct err_text *e);
 /*
- * Serve until SIGTERM or SIGINT, which the caller has blocked in all threads; SIGUSR1 writes the
- * status to the log. Then stop: no new connections, initiators are asked to log out, accepted
- * commands are finished, stores flushed. Returns USAN_ETIMEOUT if something hung for 5 s.
+ * Start the reactors and serve until SIGTERM or SIGINT, which the caller has blocked in all
+ * threads; SIGUSR1 writes the status to the log. Then stop: no new connections, initiators are
+ * asked to log out, accepted commands are finished, stores flushed. Once only. On failure e says
+ * why: USAN_ETIMEOUT  something hung for 5 s, or a second signal came: end the process, do not free
+ *   USAN_EIO       not all data could be made durable
+ *   others         the threads could not be started
  */
 USAN_MUST_CHECK
-int tgt_run(struct tgt *tgt);
+int tgt_run(struct tgt *tgt, struct err_text *e);
 /* After tgt_run(), or instead of it. tgt may be NULL. */
 void tgt_free(struct tgt *tgt);
 

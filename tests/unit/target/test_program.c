@@ -36,7 +36,7 @@ struct program {
 static void *run(void *arg)
 {
     struct program *p = arg;
-    p->result = tgt_run(p->tgt);
+    p->result = tgt_run(p->tgt, NULL);
     return NULL;
 }
 
