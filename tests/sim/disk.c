@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The store: a request takes effect at one time, block by block, and completes at a later one; both
+ * are drawn, so requests overtake each other. Memory is read and written when it takes effect. */
+#include "sim.h"
+
+#include "base/err.h"
+
+#include <stdlib.h>
+
+struct sim_io {
+    struct sim *sim;
+    struct bio *bio;
+    struct sim_event ev;
+    bool applied;
+    int err;
+    uint64_t err_off;
+    uint64_t done_ns;        /* from taking effect to completion */
+    uint8_t late[SIM_BLOCK]; /* SIM_LATE, SIM_REPEATS: what is written after completion */
+};
+
+static void copy(const struct bio *bio, uint64_t off, uint8_t *mem, size_t len, bool from_iov)
+{
+    for (int i = 0; i < bio->iovcnt && len; i++) {
+        if (off >= bio->iov[i].iov_len) {
+            off -= bio->iov[i].iov_len;
+            continue;
+        }
+        size_t k = bio->iov[i].iov_len - off;
+        if (k > len)
+            k = len;
+        uint8_t *p = (uint8_t *)bio->iov[i].iov_base + off;
+        if (from_iov)
+            memcpy(mem, p, k);
+        else
+            memcpy(p, mem, k);
+        mem += k;
+        len -= k;
+        off = 0;
+    }
+}
+
+/* Everything that ever reaches the medium comes by here. */
+static void put_block(struct sim *sim, uint32_t lba, const uint8_t *block)
+{
+    uint8_t *at = sim->disk.data + lba * SIM_BLOCK;
+    uint32_t version = sim_block_version(sim, lba, block);
+    if (version >= SIM_VERSIONS || (version && sim->ended[version]))
+        sim_violation(sim,
+                      "block %u: version %u takes effect after its initiator saw its end "
+                      "(version %u was there)",
+                      lba, version, be32_get(at));
+    else if (version && sim->writer[version] == sim->fenced)
+        sim_violation(sim, "block %u: version %u of a preempted initiator takes effect", lba,
+                      version);
+    memcpy(at, block, SIM_BLOCK);
+}
+
+static void apply_write(struct sim_io *io, uint64_t skip)
+{
+    struct sim *sim = io->sim;
+    const struct bio *bio = io->bio;
+    uint32_t lba = (uint32_t)(bio->off / SIM_BLOCK), n = (uint32_t)((bio->len - skip) / SIM_BLOCK);
+    if (bio->op == BIO_COMPARE_AND_WRITE)
+        n = (uint32_t)(skip / SIM_BLOCK);
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t block[SIM_BLOCK];
+        /* What fails may have written some of its blocks, never the one it blames. */
+        if (io->err && (bio->off + i * SIM_BLOCK == io->err_off || sim_rand(sim, 2)))
+            continue;
+        copy(bio, skip + i * SIM_BLOCK, block, SIM_BLOCK, true);
+        if (sim->disk.sabotage == SIM_LOSES && sim_chance(sim, 200))
+            continue;
+        if (sim->disk.sabotage == SIM_TEARS && sim_chance(sim, 200)) {
+            memcpy(sim->disk.data + (lba + i) * SIM_BLOCK, block, SIM_BLOCK / 2);
+            continue;
+        }
+        if (i == 0)
+            memcpy(io->late, block, SIM_BLOCK);
+        put_block(sim, lba + i, block);
+    }
+}
+
+static void apply(struct sim_io *io)
+{
+    struct sim *sim = io->sim;
+    struct bio *bio = io->bio;
+    uint8_t *at = sim->disk.data + bio->off;
+    switch (bio->op) {
+    case BIO_READ:
+        if (!io->err)
+            copy(bio, 0, at, bio->len, false);
+        break;
+    case BIO_WRITE:
+        apply_write(io, 0);
+        break;
+    case BIO_COMPARE_AND_WRITE: {
+        uint8_t expect[SIM_BLOCK];
+        for (uint64_t i = 0; i < bio->len && !io->err; i += SIM_BLOCK) {
+            copy(bio, i, expect, SIM_BLOCK, true);
+            for (uint64_t k = 0; k < SIM_BLOCK && !io->err; k++) {
+                if (expect[k] != at[i + k]) {
+                    io->err = USAN_EMISCOMPARE;
+                    io->err_off = bio->off + i + k;
+                }
+            }
+        }
+        if (!io->err)
+            apply_write(io, bio->len);
+        break;
+    }
+    case BIO_FLUSH:
+        break;
+    case BIO_UNMAP:
+    case BIO_WRITE_ZEROES:
+    case BIO_MAP_STATUS:
+    case BIO_OP_COUNT:
+        io->err = USAN_ENOTSUP;
+        break;
+    }
+}
+
+static void fire(struct sim_event *ev)
+{
+    struct sim_io *io = list_entry(ev, struct sim_io, ev);
+    struct sim *sim = io->sim;
+    struct bio *bio = io->bio;
+    if (!io->applied) {
+        io->applied = true;
+        apply(io);
+        sim_event_in(sim, &io->ev, io->done_ns);
+        return;
+    }
+    if (bio) {
+        bool again = bio->op == BIO_WRITE && !io->err &&
+                     (sim->disk.sabotage == SIM_LATE || sim->disk.sabotage == SIM_REPEATS);
+        uint32_t lba = (uint32_t)(bio->off / SIM_BLOCK);
+        bio->err = io->err;
+        bio->err_off = io->err_off;
+        if (again && sim_chance(sim, 300)) {
+            io->bio = NULL;
+            io->err_off = lba;
+            sim_event_in(sim, &io->ev, 3 * sim->opt.disk_ns);
+            bio->done(bio);
+            return;
+        }
+        sim->disk.busy--;
+        free(io);
+        bio->done(bio);
+        return;
+    }
+    /* sabotage: once more, long after; LATE goes behind the disk's own check */
+    if (sim->disk.sabotage == SIM_LATE)
+        memcpy(sim->disk.data + io->err_off * SIM_BLOCK, io->late, SIM_BLOCK);
+    else
+        put_block(sim, (uint32_t)io->err_off, io->late);
+    sim->disk.busy--;
+    free(io);
+}
+
+static void choose_error(struct sim_io *io)
+{
+    struct sim *sim = io->sim;
+    struct sim_disk *d = &sim->disk;
+    const struct bio *bio = io->bio;
+    uint64_t bad = (uint64_t)d->fail_block * SIM_BLOCK;
+    if (d->fail_next && bio->op == d->fail_op && bio->off <= bad && bad < bio->off + bio->len) {
+        d->fail_next = false;
+        io->err = d->fail_err;
+        io->err_off = bad;
+    } else if (sim_chance(sim, sim->opt.error_permille)) {
+        bool writes = bio->op == BIO_WRITE || bio->op == BIO_COMPARE_AND_WRITE;
+        io->err = writes && sim_rand(sim, 3) == 0 ? USAN_ENOSPC : USAN_EIO;
+        io->err_off = bio->off + (bio->len ? sim_rand64(sim, bio->len) / SIM_BLOCK * SIM_BLOCK : 0);
+    }
+    d->errors += io->err != 0;
+}
+
+void sim_disk_submit(struct sim *sim, struct bio *bio)
+{
+    struct sim_io *io = calloc(1, sizeof(*io));
+    if (!io)
+        abort();
+    io->sim = sim;
+    io->bio = bio;
+    sim_event_init(&io->ev, fire);
+    if (bio->off + bio->len > sizeof(sim->disk.data) || bio->off % SIM_BLOCK ||
+        bio->len % SIM_BLOCK)
+        sim_violation(sim, "a request outside the disk: %llu+%llu", (unsigned long long)bio->off,
+                      (unsigned long long)bio->len);
+    choose_error(io);
+    sim->disk.busy++;
+    if (bio->op == BIO_READ)
+        sim->disk.reads++;
+    else
+        sim->disk.writes++;
+    sim_trace(sim, "disk op %d off %llu len %llu err %d", (int)bio->op,
+              (unsigned long long)bio->off, (unsigned long long)bio->len, io->err);
+    io->done_ns = sim_rand64(sim, sim->opt.disk_ns);
+    sim_event_in(sim, &io->ev, sim_rand64(sim, sim->opt.disk_ns));
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "sim.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- randomness: splitmix64 ---- */
+
+static uint64_t next64(uint64_t *s)
+{
+    uint64_t z = *s += 0x9e3779b97f4a7c15ull;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    return z ^ z >> 31;
+}
+
+uint64_t sim_rand64(struct sim *sim, uint64_t below)
+{
+    return below ? next64(&sim->rng) % below : 0;
+}
+
+uint32_t sim_rand(struct sim *sim, uint32_t below)
+{
+    return (uint32_t)sim_rand64(sim, below);
+}
+
+bool sim_chance(struct sim *sim, uint32_t permille)
+{
+    return permille && sim_rand(sim, 1000) < permille;
+}
+
+struct sim_options sim_options_plain(uint64_t seed)
+{
+    return (struct sim_options){
+        .seed = seed,
+        .piece_bytes = 65536,
+        .pipe_bytes = 65536,
+        .net_ns = 50 * NS_PER_US,
+        .disk_ns = 200 * NS_PER_US,
+        .immediate_data = true,
+        .ini_segment = 8192,
+        .tgt_segment = 8192,
+        .max_burst = 16384,
+        .first_burst = 8192,
+        .r2ts = 1,
+    };
+}
+
+struct sim_options sim_options_draw(uint64_t seed)
+{
+    static const uint32_t pieces[] = { 5, 64, 300, 1500, 9000, 65536 };
+    static const uint32_t sizes[] = { 512, 1024, 2048, 4096, 8192 };
+    uint64_t s = seed * 2 + 1;
+    struct sim_options o = sim_options_plain(seed);
+#define PICK(array) array[next64(&s) % (sizeof(array) / sizeof((array)[0]))]
+#define DRAW(n)     (uint32_t)(next64(&s) % (n))
+    o.piece_bytes = PICK(pieces);
+    o.pipe_bytes = 48 + DRAW(4) * DRAW(20000);
+    o.net_ns = 1 + DRAW(200000);
+    o.stall_permille = DRAW(3) ? 0 : DRAW(20);
+    o.disk_ns = 1 + DRAW(5000000);
+    o.error_permille = DRAW(3) ? 0 : DRAW(60);
+    o.no_buffer_permille = DRAW(3) ? 0 : DRAW(40);
+    o.native_caw = DRAW(2);
+    o.wce = DRAW(2);
+    o.header_digest = DRAW(3) == 0;
+    o.data_digest = DRAW(3) == 0;
+    o.initial_r2t = DRAW(2);
+    o.immediate_data = DRAW(2);
+    o.ini_segment = PICK(sizes);
+    o.tgt_segment = PICK(sizes);
+    o.max_burst = PICK(sizes);
+    o.first_burst = PICK(sizes);
+    if (o.first_burst > o.max_burst)
+        o.first_burst = o.max_burst;
+    o.r2ts = 1 + DRAW(4);
+    o.nop_ns = DRAW(2) ? 0 : 1 + DRAW(20000000);
+    o.ops = 60 + DRAW(200);
+    o.tmf_permille = DRAW(2) ? 0 : DRAW(100);
+    o.cut_permille = DRAW(2) ? 0 : DRAW(25);
+    o.pr_permille = DRAW(3) ? 0 : DRAW(40);
+    o.alloc_permille = DRAW(6) ? 0 : DRAW(15);
+    return o;
+}
+
+/* ---- the clock ---- */
+
+void sim_event_init(struct sim_event *ev, void (*fire)(struct sim_event *ev))
+{
+    list_init(&ev->node);
+    ev->fire = fire;
+}
+
+bool sim_event_set(const struct sim_event *ev)
+{
+    return !list_empty(&ev->node);
+}
+
+void sim_event_cancel(struct sim_event *ev)
+{
+    list_del(&ev->node);
+}
+
+void sim_event_in(struct sim *sim, struct sim_event *ev, uint64_t delay_ns)
+{
+    list_del(&ev->node);
+    ev->at_ns = sim->now_ns + delay_ns;
+    struct list *pos = sim->events.prev;
+    while (pos != &sim->events && list_entry(pos, struct sim_event, node)->at_ns > ev->at_ns)
+        pos = pos->prev;
+    list_insert_between(&ev->node, pos, pos->next);
+}
+
+bool sim_step(struct sim *sim)
+{
+    if (sim->bad[0])
+        return false;
+    struct list *node = list_pop_front(&sim->events);
+    if (!node)
+        return false;
+    struct sim_event *ev = list_entry(node, struct sim_event, node);
+    sim->now_ns = ev->at_ns;
+    sim->fired++;
+    ev->fire(ev);
+    sim_lanes_run(sim);
+    return !sim->bad[0];
+}
+
+bool sim_run(struct sim *sim, uint64_t ns)
+{
+    uint64_t until = sim->now_ns + ns;
+    while (!list_empty(&sim->events) &&
+           list_entry(sim->events.next, struct sim_event, node)->at_ns <= until) {
+        if (!sim_step(sim))
+            return false;
+    }
+    sim->now_ns = until;
+    return !sim->bad[0];
+}
+
+/* ---- what is told ---- */
+
+void sim_trace(struct sim *sim, const char *fmt, ...)
+{
+    char line[256];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    uint64_t h = sim->trace_hash ^ sim->now_ns;
+    for (int i = 0; i < n && i < (int)sizeof(line) - 1; i++)
+        h = (h ^ (uint8_t)line[i]) * 0x100000001b3ull;
+    sim->trace_hash = h;
+    sim->trace_lines++;
+    if (sim->opt.verbose)
+        printf("# %9llu.%03llu us %s\n", (unsigned long long)(sim->now_ns / NS_PER_US),
+               (unsigned long long)(sim->now_ns % NS_PER_US), line);
+}
+
+void sim_violation(struct sim *sim, const char *fmt, ...)
+{
+    if (sim->bad[0])
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(sim->bad, sizeof(sim->bad), fmt, ap);
+    va_end(ap);
+    sim_trace(sim, "VIOLATION %s", sim->bad);
+}
+
+/* ---- memory of the cores ---- */
+
+static void *counted_get(void *ctx, size_t bytes)
+{
+    struct sim_alloc *a = ctx;
+    a->calls++;
+    if (a->fail_at && (a->calls == a->fail_at || (a->for_ever && a->calls > a->fail_at))) {
+        a->failed++;
+        return NULL;
+    }
+    void *p = malloc(bytes ? bytes : 1);
+    if (!p)
+        abort();
+    memset(p, 0xa5, bytes);
+    a->live++;
+    return p;
+}
+
+static void counted_put(void *ctx, void *ptr)
+{
+    struct sim_alloc *a = ctx;
+    if (ptr)
+        a->live--;
+    free(ptr);
+}
+
+/* ---- life ---- */
+
+struct sim *sim_new(const struct sim_options *opt)
+{
+    struct sim *sim = calloc(1, sizeof(*sim));
+    if (!sim)
+        abort();
+    sim->opt = *opt;
+    sim->rng = opt->seed;
+    sim->now_ns = NS_PER_SEC;
+    sim->fenced = -1;
+    sim->alloc.a = (struct alloc){ counted_get, counted_put, &sim->alloc };
+    list_init(&sim->events);
+    list_init(&sim->conns);
+    list_init(&sim->sessions);
+    list_init(&sim->links);
+    for (uint32_t i = 0; i < SIM_BLOCKS; i++)
+        sim_fill(sim->disk.data + i * SIM_BLOCK, i, 0);
+    if (!sim_target_init(sim))
+        sim_violation(sim, "no logical unit");
+    for (unsigned i = 0; i < SIM_INIS; i++)
+        sim->inis[i] = sim_ini_new(sim, i);
+    return sim;
+}
+
+static void close_all(struct sim *sim)
+{
+    sim->alloc.fail_at = 0;
+    list_for_each (&sim->links, pos)
+        sim_link_cut(list_entry(pos, struct sim_link, node));
+    while (!list_empty(&sim->sessions) || !list_empty(&sim->conns) || sim->disk.busy) {
+        if (!sim_step(sim)) {
+            sim_violation(sim, "teardown stands still: %u requests in the disk", sim->disk.busy);
+            return;
+        }
+    }
+    sim_target_fini(sim);
+    if (sim->alloc.live)
+        sim_violation(sim, "%llu allocations left at the end", (unsigned long long)sim->alloc.live);
+}
+
+bool sim_end(struct sim *sim, char *bad)
+{
+    if (!sim->bad[0])
+        close_all(sim);
+    bool good = !sim->bad[0];
+    if (bad)
+        memcpy(bad, sim->bad, sizeof(sim->bad));
+    for (unsigned i = 0; i < SIM_INIS; i++)
+        sim_ini_free(sim->inis[i]);
+    list_for_each_safe (&sim->links, pos)
+        sim_link_free(list_entry(pos, struct sim_link, node));
+    for (uint32_t i = 0; i < SIM_BLOCKS; i++)
+        free(sim->blocks[i].w);
+    free(sim);
+    return good;
+}
