@@ -135,10 +135,17 @@ static struct scsi_task *find_task(const struct scsi_itl *itl, uint64_t tag)
 {
     list_for_each (&itl->tasks, pos) {
         struct scsi_task *t = list_entry(pos, struct scsi_task, node);
-        if (t->tag == tag && !(t->flags & SCSI_TF_MARKED))
+        if (t->tag == tag)
             return t;
     }
     return NULL;
+}
+
+/* One that is being aborted, but has I/O under way, is no more as far as questions go. */
+static bool is_there(const struct scsi_itl *itl, uint64_t tag)
+{
+    const struct scsi_task *t = find_task(itl, tag);
+    return t && !(t->flags & SCSI_TF_MARKED);
 }
 
 /* What t waits for has come about. */
@@ -183,6 +190,8 @@ static void start_abort_task(struct scsi_task *t)
         respond(t, SCSI_TMF_RSP_NO_TASK);
         return;
     }
+    /* If it is being aborted already, the answer still has to wait for its I/O: "no such task"
+     * would tell the initiator that it can no longer write (SAM-6 7.2). */
     scsi_task_abort(victim, false);
     respond_when_finished(t);
 }
@@ -248,7 +257,7 @@ static void start(struct scsi_task *t)
         start_lu_reset(t);
         return;
     case SCSI_TMF_QUERY_TASK:
-        respond(t, find_task(t->itl, t->ref_tag) ? SCSI_TMF_RSP_SUCCEEDED : SCSI_TMF_RSP_COMPLETE);
+        respond(t, is_there(t->itl, t->ref_tag) ? SCSI_TMF_RSP_SUCCEEDED : SCSI_TMF_RSP_COMPLETE);
         return;
     case SCSI_TMF_QUERY_TASK_SET:
         respond(t, set_size(t->itl) ? SCSI_TMF_RSP_SUCCEEDED : SCSI_TMF_RSP_COMPLETE);

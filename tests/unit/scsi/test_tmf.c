@@ -77,6 +77,22 @@ static void test_abort_task_in_io(void **state)
     rig_free(r);
 }
 
+/* Asked once more, the answer is no earlier: "no such task" would say that it can write no more. */
+static void test_abort_task_twice(void **state)
+{
+    (void)state;
+    struct rig *r = make(1, 1);
+    struct rig_task *io = hold(r, 0, 7, SCSI_WANT_IO);
+    struct rig_task *set = rig_start_tmf(r, 0, SCSI_TMF_ABORT_TASK_SET, 0);
+    struct rig_task *again = rig_start_tmf(r, 0, SCSI_TMF_ABORT_TASK, 7);
+    assert_int_equal(again->t.want, SCSI_WANT_WAIT);
+    rig_go(io);
+    assert_aborted(io);
+    assert_int_equal(rig_end(set).tmf_rsp, SCSI_TMF_RSP_COMPLETE);
+    assert_int_equal(rig_end(again).tmf_rsp, SCSI_TMF_RSP_COMPLETE);
+    rig_free(r);
+}
+
 static void test_abort_dormant(void **state)
 {
     (void)state;
@@ -450,6 +466,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_abort_task_at_once),
         cmocka_unit_test(test_abort_task_in_io),
+        cmocka_unit_test(test_abort_task_twice),
         cmocka_unit_test(test_abort_dormant),
         cmocka_unit_test(test_abort_waiting_for_gate),
         cmocka_unit_test(test_abort_task_set),
