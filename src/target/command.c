@@ -41,7 +41,7 @@ struct tgt_cmd *tgt_cmd_get(struct tgt_session *s, struct iscsi_task *it)
     cmd->state = TGT_CMD_RUNNING;
     cmd->lent = cmd->granted = cmd->no_memory = false;
     cmd->it = it;
-    cmd->data = NULL;
+    cmd->in.buf = cmd->out.buf = NULL;
     cmd->iscsi_tmf = 0;
 
     struct scsi_task *t = &cmd->task;
@@ -65,10 +65,8 @@ static void put_data(struct tgt_cmd *cmd)
         store_lend_end(cmd->lend_ch, &cmd->task.bio);
         cmd->lent = false;
     }
-    if (cmd->data) {
-        tgt_buffers_put(&r->buffers, cmd->data, cmd->data_cap);
-        cmd->data = NULL;
-    }
+    tgt_buffers_put(&r->buffers, cmd->in.buf, cmd->in.cap);
+    tgt_buffers_put(&r->buffers, cmd->out.buf, cmd->out.cap);
 }
 
 /* Give back memory the payload of a write was to be built in, unwritten. */
@@ -110,18 +108,17 @@ static uint8_t full_status(const struct tgt_cmd *cmd)
     return scsi_nexus_tasks(cmd->session->nexus) > 1 ? SCSI_STATUS_TASK_SET_FULL : SCSI_STATUS_BUSY;
 }
 
-/* Memory for len bytes of data in cmd->one. */
-static bool get_data(struct tgt_cmd *cmd, uint64_t len)
+/* Memory for len bytes, described by d->iov; what d had is used again if it suffices. */
+static bool get_data(struct tgt_reactor *r, struct tgt_data *d, uint64_t len)
 {
-    struct tgt_reactor *r = tgt_cmd_reactor(cmd);
-    if (!cmd->data || cmd->data_cap < len) {
-        tgt_buffers_put(&r->buffers, cmd->data, cmd->data_cap);
-        cmd->data = tgt_buffers_get(&r->buffers, len, &cmd->data_cap);
-        if (!cmd->data)
+    if (!d->buf || d->cap < len) {
+        tgt_buffers_put(&r->buffers, d->buf, d->cap);
+        d->buf = tgt_buffers_get(&r->buffers, len, &d->cap);
+        if (!d->buf)
             return false;
         tgt_reactor_watch_memory(r);
     }
-    cmd->one = (struct iovec){ .iov_base = cmd->data, .iov_len = len };
+    d->iov = (struct iovec){ .iov_base = d->buf, .iov_len = len };
     return true;
 }
 
@@ -181,11 +178,11 @@ static bool want_data(struct tgt_cmd *cmd)
     struct scsi_task *t = &cmd->task;
     bool medium = t->out_off != UINT64_MAX;
     if (!(medium && cmd->lane->lun->can_grant && get_grant(cmd))) {
-        if (!get_data(cmd, t->want_len)) {
+        if (!get_data(tgt_cmd_reactor(cmd), &cmd->out, t->want_len)) {
             scsi_task_fail(t, full_status(cmd), 0);
             return false;
         }
-        t->out = &cmd->one;
+        t->out = &cmd->out.iov;
         t->out_cnt = 1;
     }
     iscsi_task_want_data(cmd->it, t->out, t->out_cnt, t->want_len);
@@ -233,9 +230,9 @@ static bool attach_read(struct tgt_cmd *cmd, struct tgt_lane *lane)
         cmd->lend_ch = lane->ch;
         return true;
     }
-    if (!get_data(cmd, bio->len))
+    if (!get_data(tgt_cmd_reactor(cmd), &cmd->in, bio->len))
         return false;
-    bio->iov = &cmd->one;
+    bio->iov = &cmd->in.iov;
     bio->iovcnt = 1;
     return true;
 }
@@ -353,6 +350,7 @@ void tgt_cmd_continue(struct tgt_cmd *cmd)
             go_on = !submit(cmd);
             break;
         case SCSI_WANT_SAVE:
+            tgt_lane_touch(lane);
             tgt_lun_state_save(lane, t);
             return;
             break;

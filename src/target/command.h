@@ -34,6 +34,13 @@ enum tgt_cmd_state {
     TGT_CMD_SENDING, /* the response is queued; its memory is still needed */
 };
 
+/* A buffer and the iovec that describes what of it is used. */
+struct tgt_data {
+    void *buf; /* NULL = none */
+    size_t cap;
+    struct iovec iov;
+};
+
 struct tgt_cmd {
     enum tgt_cmd_state state;
     bool lent;      /* task.bio holds memory of lend_ch */
@@ -48,10 +55,8 @@ struct tgt_cmd {
     struct store_channel *lend_ch;
     void *grant_lent;
     uint64_t grant_len;
-    void *data; /* buffer for medium data and parameter lists */
-    size_t data_cap;
-    size_t buf_cap; /* of task.buf */
-    struct iovec one;
+    struct tgt_data in, out; /* data-in of a READ; data-out */
+    size_t buf_cap;          /* of task.buf */
     struct scsi_task task;
 };
 

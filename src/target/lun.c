@@ -8,6 +8,7 @@
 #include "target/buffers.h"
 #include "target/command.h"
 #include "target/reactor.h"
+#include "target/target.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -276,8 +277,10 @@ static void post_kicks(struct tgt_lane *self, uint64_t kicks)
             continue;
         }
         /* One message at a time per lane: what it asks for is level, not edge. */
-        if (!atomic_exchange_explicit(&lane->kicked, true, memory_order_acq_rel))
+        if (!atomic_exchange_explicit(&lane->kicked, true, memory_order_acq_rel)) {
+            tgt_count_kick(lane->reactor->tgt);
             loop_post(lane->reactor->loop, &lane->kick);
+        }
     }
 }
 

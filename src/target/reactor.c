@@ -76,11 +76,17 @@ int tgt_reactor_start(struct tgt_reactor *r, struct err_text *e)
     return thread_start_loop(&r->thread, name, r->loop, e);
 }
 
+static void stop_loop(struct loop_msg *m)
+{
+    loop_stop(list_entry(m, struct tgt_reactor, stop_msg)->loop);
+}
+
 void tgt_reactor_stop(struct tgt_reactor *r)
 {
     if (!r->thread.started)
         return;
-    loop_stop(r->loop);
+    r->stop_msg.deliver = stop_loop;
+    loop_post(r->loop, &r->stop_msg);
     thread_join(&r->thread);
 }
 

@@ -42,6 +42,7 @@ struct tgt_reactor {
 
     struct list dirty; /* tgt_lane.dirty_node */
     struct loop_work lanes_work;
+    struct loop_msg stop_msg;
 
     struct list conns;    /* tgt_conn.node */
     struct list sessions; /* tgt_session.node */
@@ -60,7 +61,7 @@ int tgt_reactor_new(struct tgt *tgt, unsigned index, struct tgt_reactor **ret_r,
 void tgt_reactor_free(struct tgt_reactor *r);
 USAN_MUST_CHECK
 int tgt_reactor_start(struct tgt_reactor *r, struct err_text *e);
-/* Ask its loop to end, and wait for that. */
+/* Ask its loop to end after all messages it has by now, and wait for that. */
 void tgt_reactor_stop(struct tgt_reactor *r);
 
 /* After buffers were got or put: open or narrow the command windows of the sessions here. */

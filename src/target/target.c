@@ -45,6 +45,8 @@ struct tgt {
     struct loop_timer space_timer, give_up;
     bool stopping, timed_out, flush_failed;
     unsigned waiting_for; /* reactors, in this phase of the stop */
+    _Atomic uint64_t kicks;
+    uint64_t kicks_seen; /* at the last look, while settling */
     struct loop_msg flushed_msg;
 };
 
@@ -68,6 +70,11 @@ struct tgt_registry *tgt_registry(struct tgt *tgt)
 struct loop *tgt_control_loop(struct tgt *tgt)
 {
     return tgt->control;
+}
+
+void tgt_count_kick(struct tgt *tgt)
+{
+    atomic_fetch_add(&tgt->kicks, 1);
 }
 
 unsigned tgt_reactor_count(const struct tgt *tgt)
@@ -233,7 +240,8 @@ void tgt_free(struct tgt *tgt)
     free(tgt);
 }
 
-/* ---- stop: drain, flush, close; each phase on all reactors, counted by the control thread ---- */
+/* ---- stop: drain, settle, flush, close; each phase on all reactors, counted by the control thread
+ * ---- */
 
 static void end_control(struct tgt *tgt)
 {
@@ -296,11 +304,45 @@ static void flush_stores(struct tgt_reactor *r, void *arg)
     tgt_flush_stores(r, flush_done);
 }
 
+static void reactor_settled(struct loop_msg *m);
+
+static void settle(struct tgt_reactor *r, void *arg)
+{
+    struct tgt *tgt = arg;
+    r->drain.done_msg.deliver = reactor_settled;
+    loop_post(tgt->control, &r->drain.done_msg);
+}
+
+/*
+ * The ends of sessions make reactors ask each other to look at their lanes. Every reactor has
+ * answered one more message: what was asked before that has been done, and if nothing was asked
+ * since, nothing is on its way.
+ */
+static void all_settled(struct tgt *tgt)
+{
+    uint64_t kicks = atomic_load(&tgt->kicks);
+    if (kicks != tgt->kicks_seen) {
+        tgt->kicks_seen = kicks;
+        on_all(tgt, settle);
+    } else if (tgt_reactor_call(tgt->reactors[0], flush_stores, NULL)) {
+        give_up_now(tgt, "out of memory");
+    }
+}
+
+static void reactor_settled(struct loop_msg *m)
+{
+    struct tgt *tgt = list_entry(m, struct tgt_reactor, drain.done_msg)->tgt;
+    if (--tgt->waiting_for == 0)
+        all_settled(tgt);
+}
+
 static void reactor_drained(struct loop_msg *m)
 {
     struct tgt *tgt = list_entry(m, struct tgt_reactor, drain.done_msg)->tgt;
-    if (--tgt->waiting_for == 0 && tgt_reactor_call(tgt->reactors[0], flush_stores, NULL))
-        give_up_now(tgt, "out of memory");
+    if (--tgt->waiting_for == 0) {
+        tgt->kicks_seen = atomic_load(&tgt->kicks);
+        on_all(tgt, settle);
+    }
 }
 
 static void drained(struct tgt_reactor *r)
@@ -379,14 +421,17 @@ static bool on_signal(struct loop_fd *lfd, uint32_t events)
 static void poll_space(struct loop_timer *t)
 {
     struct tgt *tgt = list_entry(t, struct tgt, space_timer);
+    bool any = false;
     for (size_t i = 0; i < tgt->node_count; i++) {
         for (size_t j = 0; j < tgt->nodes[i].lun_count; j++) {
             struct tgt_lun *lun = tgt->nodes[i].luns[j];
-            if (lun->cfg->thin)
+            if (lun->cfg->thin) {
                 tgt_lun_report_space(lun);
+                any = true;
+            }
         }
     }
-    if (loop_timer_set(tgt->control, t, loop_now(tgt->control) + SPACE_INTERVAL_NS))
+    if (any && loop_timer_set(tgt->control, t, loop_now(tgt->control) + SPACE_INTERVAL_NS))
         tgt_log(TGT_LOG_ERROR, "space-not-watched", "why=\"out of memory\"");
 }
 

@@ -51,6 +51,8 @@ const struct tgt_config *tgt_cfg(const struct tgt *tgt);
 struct tgt_memory *tgt_memory(struct tgt *tgt);
 struct tgt_registry *tgt_registry(struct tgt *tgt);
 struct loop *tgt_control_loop(struct tgt *tgt);
+/* A reactor is about to ask another one to look at a lane. */
+void tgt_count_kick(struct tgt *tgt);
 unsigned tgt_reactor_count(const struct tgt *tgt);
 struct tgt_reactor *tgt_reactor_at(const struct tgt *tgt, unsigned i);
 struct tgt_node *tgt_nodes(const struct tgt *tgt, size_t *ret_count);
