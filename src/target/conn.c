@@ -52,7 +52,7 @@ static void on_event(struct tgt_conn *conn, const struct iscsi_event *ev)
         tgt_conn_login_event(conn, ev);
         break;
     case ISCSI_EV_LOGGED_IN:
-        tgt_session_report(conn->session, "session-opened");
+        tgt_session_report(conn->session, TGT_LOG_INFO, "session-opened");
         break;
     case ISCSI_EV_LOGOUT_OTHER:
         break; /* sessions have one connection: there is no other */

@@ -12,10 +12,8 @@
 static enum tgt_log_level max_level = TGT_LOG_WARN;
 
 static const char *const level_names[] = {
-    [TGT_LOG_ERROR] = "error",
-    [TGT_LOG_WARN] = "warn",
-    [TGT_LOG_INFO] = "info",
-    [TGT_LOG_DEBUG] = "debug",
+    [TGT_LOG_STATUS] = "info", [TGT_LOG_ERROR] = "error", [TGT_LOG_WARN] = "warn",
+    [TGT_LOG_INFO] = "info",   [TGT_LOG_DEBUG] = "debug",
 };
 
 void tgt_log_set_level(enum tgt_log_level level)

@@ -7,7 +7,13 @@
 #ifndef USAN_TARGET_LOG_H
 #define USAN_TARGET_LOG_H
 
-enum tgt_log_level { TGT_LOG_ERROR, TGT_LOG_WARN, TGT_LOG_INFO, TGT_LOG_DEBUG };
+enum tgt_log_level {
+    TGT_LOG_STATUS, /* asked for by the operator: never dropped; shown as info */
+    TGT_LOG_ERROR,
+    TGT_LOG_WARN,
+    TGT_LOG_INFO,
+    TGT_LOG_DEBUG,
+};
 
 /* Lines above this level are dropped; TGT_LOG_WARN at start. Set before threads exist. */
 void tgt_log_set_level(enum tgt_log_level level);

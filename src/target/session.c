@@ -142,7 +142,7 @@ static void finish(struct loop_work *w)
 {
     struct tgt_session *s = list_entry(w, struct tgt_session, finish);
     assert(s->closing && s->busy == 0);
-    tgt_session_report(s, "session-closed");
+    tgt_session_report(s, TGT_LOG_INFO, "session-closed");
     list_del(&s->node);
     tgt_conn_free(s->conn); /* before the session whose tasks it may still hold */
     free_parts(s);
@@ -249,9 +249,9 @@ void tgt_session_set_window(struct tgt_session *s, uint32_t n)
         iscsi_tsess_set_window(s->tsess, n);
 }
 
-void tgt_session_report(const struct tgt_session *s, const char *event)
+void tgt_session_report(const struct tgt_session *s, enum tgt_log_level level, const char *event)
 {
-    tgt_log(TGT_LOG_INFO, event,
+    tgt_log(level, event,
             "tsih=%u initiator=%s target=%s peer=%s reactor=%u state=%s age_s=%llu commands=%llu "
             "busy=%u reads=%llu read_bytes=%llu writes=%llu write_bytes=%llu why=%s",
             s->entry.tsih, tgt_log_quote(s->entry.initiator).s,

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "io/loop.h"
+#include "target/log.h"
 #include "target/registry.h"
 
 #include <stdbool.h>
@@ -69,7 +70,7 @@ void tgt_session_lost(struct tgt_session *s, const char *why);
 void tgt_session_cmd_done(struct tgt_session *s);
 void tgt_session_set_window(struct tgt_session *s, uint32_t n);
 /* One line of the log with names and counts. */
-void tgt_session_report(const struct tgt_session *s, const char *event);
+void tgt_session_report(const struct tgt_session *s, enum tgt_log_level level, const char *event);
 /* Close all sessions of a target on every reactor, soon. */
 void tgt_session_close_target(struct tgt *tgt, const struct tgt_node *target, const char *why);
 

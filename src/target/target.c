@@ -385,8 +385,8 @@ static void report(struct tgt_reactor *r, void *arg)
 {
     (void)arg;
     list_for_each (&r->sessions, pos)
-        tgt_session_report(list_entry(pos, struct tgt_session, node), "session");
-    tgt_log(TGT_LOG_INFO, "reactor",
+        tgt_session_report(list_entry(pos, struct tgt_session, node), TGT_LOG_STATUS, "session");
+    tgt_log(TGT_LOG_STATUS, "reactor",
             "reactor=%u engine=%s connections=%u buffers_used=%llu buffers_kept=%llu", r->index,
             loop_engine_name(r->loop), atomic_load(&r->conn_count),
             (unsigned long long)r->buffers.used_bytes, (unsigned long long)r->buffers.cached_bytes);
@@ -394,7 +394,7 @@ static void report(struct tgt_reactor *r, void *arg)
 
 static void report_all(struct tgt *tgt)
 {
-    tgt_log(TGT_LOG_INFO, "status", "sessions=%u memory_taken=%llu memory_limit=%llu",
+    tgt_log(TGT_LOG_STATUS, "status", "sessions=%u memory_taken=%llu memory_limit=%llu",
             tgt_registry_count(&tgt->registry),
             (unsigned long long)atomic_load(&tgt->memory.taken_bytes),
             (unsigned long long)tgt->memory.max_bytes);

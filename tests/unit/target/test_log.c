@@ -69,6 +69,8 @@ static void one_line_with_its_fields(void **state)
     assert_string_equal(strstr(line, " level="), " level=error event=some-event key=value\n");
     assert_int_equal(strlen(line), n);
     assert_int_equal(capture(line, sizeof(line), TGT_LOG_INFO, "value"), 0);
+    assert_int_not_equal(capture(line, sizeof(line), TGT_LOG_STATUS, "value"), 0);
+    assert_non_null(strstr(line, " level=info "));
     tgt_log_set_level(TGT_LOG_INFO);
     assert_int_not_equal(capture(line, sizeof(line), TGT_LOG_INFO, "value"), 0);
 }
