@@ -346,6 +346,17 @@ static void command_ended(struct sim_op *op)
         sim_read_check(sim, op->lba, op->n, op->in, op->start_step);
 }
 
+/* Another function of ours is under way, which may have ended commands already. */
+static bool aborting(const struct sim_ini *ini)
+{
+    list_for_each (&ini->ops, pos) {
+        const struct sim_op *op = list_entry(pos, struct sim_op, node);
+        if (!op->done && op->kind == SIM_OP_TMF)
+            return true;
+    }
+    return false;
+}
+
 /* The function is complete: what it aborted has no answer, and no effect from now on. */
 static void tmf_ended(struct sim_op *tmf)
 {
@@ -354,7 +365,8 @@ static void tmf_ended(struct sim_op *tmf)
     settle(tmf, SIM_DONE);
     if (tmf->function == TMF_ABORT_TASK && tmf->response <= 1) {
         struct sim_op *op = tmf->ref;
-        if (!op->done && tmf->response == 1 && op->start_step > sim->vanish_step && !sim->vanishing)
+        if (!op->done && tmf->response == 1 && op->start_step > sim->vanish_step &&
+            !sim->vanishing && !aborting(tmf->ini))
             sim_violation(sim, "ABORT TASK: itt %x is unknown, and had no answer", op->itt);
         if (!op->done) {
             op_lost(op);
