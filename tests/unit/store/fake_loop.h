@@ -13,7 +13,8 @@ void fake_loop_fail_timers(struct loop *loop, unsigned count);
 /* One of the next file operations of this kind, in the order of the calls of this function, ends
  * with res < 0 without being done, or after res > 0 bytes. */
 void fake_loop_file_result(struct loop *loop, enum loop_file_op op, int64_t res);
-/* Operations done since the last call of this function, as letters: r w s f. */
+/* Operations done since the last call of this function, as letters: r w s f, and W for a write with
+ * RWF_DSYNC. */
 const char *fake_loop_file_trace(struct loop *loop);
 
 #endif

@@ -142,8 +142,10 @@ uint64_t rig_stat(struct rig *r, const char *key)
 void pattern(void *data, size_t len, uint64_t off, uint64_t version)
 {
     uint8_t *p = data;
-    for (size_t i = 0; i < len; i++)
-        p[i] = (uint8_t)((off + i) / 512 * 31 + version * 101 + (off + i) * 7 + 1);
+    for (size_t i = 0; i < len; i++) {
+        uint64_t block = (off + i) / 512 * 0x9e3779b97f4a7c15u + version * 0xbf58476d1ce4e5b9u;
+        p[i] = (uint8_t)((block >> 32) + (off + i) * 7);
+    }
 }
 
 uint64_t next_random(uint64_t *state)

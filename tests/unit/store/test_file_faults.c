@@ -13,7 +13,7 @@
 
 static uint8_t buf[M], want[M];
 
-static int setup(void **state)
+static int setup_with(void **state, const char *opts)
 {
     struct rig *r = test_calloc(1, sizeof *r);
     char path[] = "/tmp/usan-fault-XXXXXX", spec[64];
@@ -21,11 +21,21 @@ static int setup(void **state)
     assert_true(fd >= 0);
     assert_int_equal(ftruncate(fd, M), 0);
     assert_int_equal(close(fd), 0);
-    (void)snprintf(spec, sizeof spec, "file:%s", path);
+    (void)snprintf(spec, sizeof spec, "file:%s%s", path, opts);
     rig_open(r, spec, LOOP_ENGINE_AUTO);
     assert_int_equal(unlink(path), 0); /* open, that is enough */
     *state = r;
     return 0;
+}
+
+static int setup(void **state)
+{
+    return setup_with(state, "");
+}
+
+static int setup_direct(void **state)
+{
+    return setup_with(state, "?direct=1");
 }
 
 static int teardown(void **state)
@@ -71,6 +81,54 @@ static void short_transfers(void **state)
     assert_int_equal(rig_do(r, &io), 0);
     assert_memory_equal(buf, want, 64 * K);
     assert_string_equal(fake_loop_file_trace(r->loop), "wwwwwwrrrrrr");
+}
+
+/* A direct transfer that stops within a block goes on at the start of that block, whether the
+ * memory suits it or not. */
+static void short_direct_transfers(void **state)
+{
+    struct rig *r = *state;
+    uint64_t block = r->store->info.block_bytes;
+    uint8_t *mem = NULL;
+    assert_int_equal(posix_memalign((void **)&mem, 4096, 128 * K), 0);
+    for (size_t shift = 0; shift < 2; shift++) {
+        struct io io = { .bio = { .op = BIO_WRITE, .off = 64 * K, .len = 64 * K, .iovcnt = 1 },
+                         .iov = { .iov_base = mem + shift, .iov_len = 64 * K } };
+        io.bio.iov = &io.iov;
+        pattern(mem + shift, 64 * K, 64 * K, 1 + shift);
+        memcpy(want, mem + shift, 64 * K);
+        fake_loop_file_result(r->loop, LOOP_FILE_WRITEV, (int64_t)(3 * block + 100));
+        fake_loop_file_result(r->loop, LOOP_FILE_WRITEV, (int64_t)(2 * block - 1));
+        assert_int_equal(rig_do(r, &io), 0);
+        memset(mem, 0, 128 * K);
+        io.bio.op = BIO_READ;
+        fake_loop_file_result(r->loop, LOOP_FILE_READV, (int64_t)(5 * block + 1));
+        assert_int_equal(rig_do(r, &io), 0);
+        assert_memory_equal(mem + shift, want, 64 * K);
+        assert_string_equal(fake_loop_file_trace(r->loop), "wwwrr");
+    }
+    /* less than a block is no progress: the medium does not give more */
+    struct io io = { .bio = { .op = BIO_READ, .off = 64 * K, .len = 64 * K, .iovcnt = 1 },
+                     .iov = { .iov_base = mem, .iov_len = 64 * K } };
+    io.bio.iov = &io.iov;
+    fake_loop_file_result(r->loop, LOOP_FILE_READV, (int64_t)(block + 1));
+    fake_loop_file_result(r->loop, LOOP_FILE_READV, (int64_t)(block - 1));
+    assert_int_equal(rig_do(r, &io), USAN_EIO);
+    assert_int_equal(io.bio.err_off, 64 * K + block);
+    free(mem);
+}
+
+/* FUA of a write is a flag of the write, in every part of it; of the others a flush behind it. */
+static void durable(void **state)
+{
+    struct rig *r = *state;
+    fake_loop_file_result(r->loop, LOOP_FILE_WRITEV, 4096);
+    assert_int_equal(rig_write(r, 0, buf, 64 * K, BIO_F_FUA), 0);
+    assert_int_equal(rig_write(r, 0, buf, 64 * K, 0), 0);
+    assert_int_equal(rig_op(r, BIO_UNMAP, 0, 4 * K, BIO_F_FUA), 0);
+    assert_int_equal(rig_op(r, BIO_UNMAP, 0, 4 * K, 0), 0);
+    assert_int_equal(rig_op(r, BIO_FLUSH, 0, 0, 0), 0);
+    assert_string_equal(fake_loop_file_trace(r->loop), "WWwfsfs");
 }
 
 static void medium_errors(void **state)
@@ -179,6 +237,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(interrupted),
         T(short_transfers),
+        cmocka_unit_test_setup_teardown(short_direct_transfers, setup_direct, teardown),
+        T(durable),
         T(medium_errors),
         T(place_of_error),
         T(failed_flush_stays_failed),

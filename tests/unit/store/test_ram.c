@@ -555,6 +555,83 @@ static void threads(void **state)
     store_close(s);
 }
 
+/*
+ * Two threads and two pages, as fast as they can: the requests of a batch are carried out one
+ * right after the other. Each thread has every second block for its own; whatever the other one
+ * does to the page (in place, by a copy because it is lent, or by a copy into a hole), mine stays.
+ */
+#define BATCH   64
+#define BATCHES 3000
+
+struct racer {
+    struct rig rig;
+    pthread_t thread;
+    unsigned id, bad;
+    struct io io[BATCH];
+    uint8_t block[BATCH][512];
+};
+
+static void race_batch(struct racer *w, unsigned n)
+{
+    struct io lent = { .bio = { .op = BIO_READ, .flags = BIO_F_LEND, .len = 8 * K } };
+    rig_submit(&w->rig, &lent);
+    for (size_t i = 0; i < BATCH; i++) {
+        size_t slot = (i * 2 + w->id) % 16; /* of my blocks; the later ones overwrite */
+        memset(w->block[i], (int)(n + i), sizeof w->block[i]);
+        w->io[i].iov = (struct iovec){ .iov_base = w->block[i], .iov_len = 512 };
+        w->io[i].bio = (struct bio){
+            .op = BIO_WRITE, .off = slot * 512, .len = 512, .iov = &w->io[i].iov, .iovcnt = 1
+        };
+        rig_submit(&w->rig, &w->io[i]);
+    }
+    loop_run(w->rig.loop);
+    w->bad += lent.bio.err != 0;
+    store_lend_end(w->rig.ch, &lent.bio);
+}
+
+static void *race(void *arg)
+{
+    struct racer *w = arg;
+    for (unsigned n = 0; n < BATCHES; n++) {
+        race_batch(w, n);
+        for (size_t i = 0; i < 8; i++) { /* the last write to each of my blocks */
+            size_t last = BATCH - 8 + i;
+            w->io[i].iov = (struct iovec){ .iov_base = w->block[0], .iov_len = 512 };
+            w->io[i].bio = (struct bio){ .op = BIO_READ,
+                                         .off = (last * 2 + w->id) % 16 * 512,
+                                         .len = 512,
+                                         .iov = &w->io[i].iov,
+                                         .iovcnt = 1 };
+            rig_submit(&w->rig, &w->io[i]);
+            loop_run(w->rig.loop);
+            for (size_t k = 0; k < 512; k++)
+                w->bad += w->block[0][k] != (uint8_t)(n + last);
+        }
+    }
+    return NULL;
+}
+
+static void threads_on_one_page(void **state)
+{
+    static struct racer w[2];
+    struct store *s = NULL;
+    (void)state;
+    assert_int_equal(store_open_spec("ram:1M", false, &s, NULL), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        w[i].id = i;
+        rig_open_on(&w[i].rig, s, LOOP_ENGINE_AUTO);
+    }
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&w[i].thread, NULL, race, &w[i]), 0);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(pthread_join(w[i].thread, NULL), 0);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(w[i].bad, 0);
+    store_channel_close(w[1].rig.ch);
+    loop_free(w[1].rig.loop);
+    rig_close(&w[0].rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -572,6 +649,7 @@ int main(void)
         cmocka_unit_test(resized),
         cmocka_unit_test(emptied_memory_is_returned),
         cmocka_unit_test(threads),
+        cmocka_unit_test(threads_on_one_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
