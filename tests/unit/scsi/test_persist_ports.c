@@ -60,7 +60,7 @@ static void malformed_transport_ids(void **state)
     assert_int_equal(scsi_tid_parse(wire, len, tid, &tid_len), 0);
     wire[0] = 0x85;
     assert_int_equal(scsi_tid_parse(wire, len, tid, &tid_len), 0);
-    len = pr_tid(wire, NODE, "1");
+    (void)pr_tid(wire, NODE, "1");
     be16_put(wire + 2, (uint16_t)(be16_get(wire + 2) + 2)); /* no multiple of four */
     assert_int_equal(scsi_tid_parse(wire, sizeof(wire), tid, &tid_len), 0);
     memset(wire, 'x', sizeof(wire)); /* no end */
