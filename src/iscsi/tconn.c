@@ -323,10 +323,10 @@ static bool on_data(struct iscsi_tconn *c, struct iscsi_event *ev)
         tctl_reject(c, ISCSI_REJECT_DATA_DIGEST, c->rx_bhs); /* 7.8 */
     else
         event = other_request(c, c->rx_bhs, c->rx.data_len, ev);
-    if (!event) { /* a SEND_TARGETS event points into the text, which is a copy */
-        alloc_put(c->a, c->rx_buf);
-        c->rx_buf = NULL;
-    }
+    /* Always: a buffer that stayed would be taken for the data of a later PDU. A SEND_TARGETS event
+     * points into a copy of the text. */
+    alloc_put(c->a, c->rx_buf);
+    c->rx_buf = NULL;
     return event;
 }
 

@@ -177,6 +177,28 @@ static void test_send_targets(void **state)
     rig_free(r);
 }
 
+/* What came with SendTargets is not taken for the data segment of a PDU that should have none. */
+static void test_data_after_send_targets(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(14);
+    uint8_t bhs[ISCSI_BHS_LEN];
+    static const uint8_t junk[4096] = { 1 };
+    struct rig_pdu p;
+
+    rig_login(r, KEYS(""));
+    request(r, bhs, ISCSI_OP_TEXT_REQUEST, true);
+    rig_send(r, bhs, NULL, 0, KEYS("SendTargets="));
+    (void)rig_expect(r, ISCSI_OP_TEXT_RESPONSE);
+    request(r, bhs, ISCSI_OP_TMF_REQUEST, true);
+    bhs[1] = 0x82;
+    rig_send(r, bhs, NULL, 0, junk, sizeof junk);
+    (void)rig_expect(r, ISCSI_OP_TMF_RESPONSE);
+    assert_false(rig_next(r, &p));
+    assert_false(r->closed);
+    rig_free(r);
+}
+
 static void test_text_negotiation(void **state)
 {
     (void)state;
@@ -407,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_nop_out_echo),
         cmocka_unit_test(test_nop_in_and_timeout),
         cmocka_unit_test(test_send_targets),
+        cmocka_unit_test(test_data_after_send_targets),
         cmocka_unit_test(test_text_negotiation),
         cmocka_unit_test(test_logout),
         cmocka_unit_test(test_unknown_opcodes_and_snack),
