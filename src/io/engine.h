@@ -62,6 +62,9 @@ extern const struct engine_ops engine_epoll;
 
 /* Call lfd->ready. Returns what it returned. lfd may be gone afterwards. */
 bool loop_dispatch_fd(struct loop *loop, struct loop_fd *lfd, uint32_t events);
+/* After a wait that may have slept, before anybody is called: what loop_now() says is true again.
+ */
+void loop_time_refresh(struct loop *loop);
 /* Set the result and call req->done. req may be gone afterwards. */
 void loop_file_complete(struct loop_file_req *req, int64_t res);
 

@@ -259,6 +259,8 @@ static unsigned epoll_poll(struct engine *eng, uint64_t timeout_ns, bool spinnin
     if (!list_empty(&ee->done))
         timeout_ns = 0;
     int n = fetch(ee, timeout_ns);
+    if (timeout_ns)
+        loop_time_refresh(eng->loop);
     ee->next = 0;
     ee->fetched = n > 0 ? n : 0; /* negative: a signal */
     unsigned did = dispatch(ee);

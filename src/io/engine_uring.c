@@ -481,6 +481,8 @@ static unsigned uring_poll(struct engine *eng, uint64_t timeout_ns, bool spinnin
     if (!list_empty(&u->done))
         timeout_ns = 0;
     enter(u, timeout_ns);
+    if (timeout_ns)
+        loop_time_refresh(u->eng.loop);
     return reap(u) + deliver_done(u);
 }
 

@@ -110,6 +110,11 @@ const char *loop_engine_name(const struct loop *loop)
     return loop->eng->ops->name;
 }
 
+void loop_time_refresh(struct loop *loop)
+{
+    loop->now_ns = clock_now_ns();
+}
+
 uint64_t loop_now(const struct loop *loop)
 {
     return loop->now_ns;

@@ -116,7 +116,7 @@ static int receive(struct tgt_conn *conn)
     else
         /* Not loop_now(): a callback may see the time before the loop slept, and then a login
          * would time out as it begins. */
-        iscsi_tconn_rx(conn->tconn, (size_t)got, clock_now_ns());
+        iscsi_tconn_rx(conn->tconn, (size_t)got, loop_now(r->loop));
     tgt_conn_pump(conn);
     /* A short read has emptied the socket: asking again would only return EAGAIN. */
     return got > 0 && (size_t)got == room && !conn->closed;
