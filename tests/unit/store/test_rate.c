@@ -104,7 +104,7 @@ int main(void)
              600 * NS_PER_MS, LOOP_ENGINE_URING),
         RATE("requests, epoll", "ratelimit(iops=2000,burst=50ms)+ram:4M", 4096, 1301,
              600 * NS_PER_MS, LOOP_ENGINE_EPOLL),
-        RATE("many requests", "ratelimit(iops=200000,burst=50ms)+ram:4M", 512, 130001,
+        RATE("many requests", "ratelimit(iops=50000,burst=50ms)+ram:4M", 512, 32501,
              600 * NS_PER_MS, LOOP_ENGINE_AUTO),
         RATE("bytes", "ratelimit(bps=64M,burst=50ms)+ram:4M", 65536, 666, 600 * NS_PER_MS,
              LOOP_ENGINE_AUTO),
