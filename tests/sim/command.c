@@ -6,8 +6,6 @@
 #include "base/err.h"
 #include "scsi/sense.h"
 
-#include <stdlib.h>
-
 struct sim_cmd {
     struct sim_session *s;
     struct iscsi_task *it;
@@ -27,7 +25,7 @@ static void give_back(uint8_t *p, size_t len)
 {
     if (p)
         memset(p, 0xdd, len);
-    free(p);
+    sim_put(p);
 }
 
 static void release(struct sim_cmd *cmd)
@@ -37,7 +35,7 @@ static void release(struct sim_cmd *cmd)
     give_back(cmd->task.buf, cmd->task.buf ? cmd->task.buf_len : 0);
     sim_event_cancel(&cmd->saved);
     memset(cmd, 0xdd, sizeof(*cmd));
-    free(cmd);
+    sim_put(cmd);
     sim_session_cmd_done(s);
 }
 
@@ -49,10 +47,7 @@ static bool get_data(struct sim_cmd *cmd, uint64_t len)
         return false;
     give_back(cmd->data, cmd->data_len);
     cmd->data_len = len;
-    cmd->data = malloc(len ? len : 1);
-    if (!cmd->data)
-        abort();
-    memset(cmd->data, 0xcc, len);
+    cmd->data = sim_get(sim, len);
     size_t first = sim_rand(sim, (uint32_t)len);
     cmd->iov[0] = (struct iovec){ cmd->data, first };
     cmd->iov[1] = (struct iovec){ cmd->data + first, len - first };
@@ -68,10 +63,7 @@ static bool give_buf(struct sim_cmd *cmd)
     t->buf_len = 0;
     if (sim_chance(sim, sim->opt.no_buffer_permille))
         return false;
-    t->buf = malloc(t->want_len);
-    if (!t->buf)
-        abort();
-    memset(t->buf, 0xcc, t->want_len);
+    t->buf = sim_get(sim, t->want_len);
     t->buf_len = t->want_len;
     return true;
 }
@@ -222,9 +214,7 @@ static void start(struct sim_conn *conn, struct iscsi_task *it)
         iscsi_task_respond_tmf(it, 5);
         return;
     }
-    struct sim_cmd *cmd = calloc(1, sizeof(*cmd));
-    if (!cmd)
-        abort();
+    struct sim_cmd *cmd = sim_get_zero(conn->sim, sizeof(*cmd));
     *ref_of(it) = cmd;
     cmd->s = conn->session;
     cmd->s->busy++;

@@ -5,8 +5,6 @@
 
 #include "base/err.h"
 
-#include <stdlib.h>
-
 struct sim_io {
     struct sim *sim;
     struct bio *bio;
@@ -144,7 +142,7 @@ static void fire(struct sim_event *ev)
             return;
         }
         sim->disk.busy--;
-        free(io);
+        sim_put(io);
         bio->done(bio);
         return;
     }
@@ -154,7 +152,7 @@ static void fire(struct sim_event *ev)
     else
         put_block(sim, (uint32_t)io->err_off, io->late);
     sim->disk.busy--;
-    free(io);
+    sim_put(io);
 }
 
 static void choose_error(struct sim_io *io)
@@ -177,9 +175,7 @@ static void choose_error(struct sim_io *io)
 
 void sim_disk_submit(struct sim *sim, struct bio *bio)
 {
-    struct sim_io *io = calloc(1, sizeof(*io));
-    if (!io)
-        abort();
+    struct sim_io *io = sim_get_zero(sim, sizeof(*io));
     io->sim = sim;
     io->bio = bio;
     sim_event_init(&io->ev, fire);

@@ -156,6 +156,8 @@ static void work(struct sim_event *ev)
                 random_tmf(ini);
             else if (sim_chance(sim, o->pr_permille))
                 random_pr(ini);
+            else if (sim_chance(sim, o->logout_permille))
+                (void)sim_logout(ini);
             else
                 random_op(ini);
         }
@@ -220,8 +222,31 @@ static void make_peace(struct sim *sim)
     sim_violation(sim, "the reservations can not be cleared");
 }
 
+/* TAS of the Control mode page (SPC-6 7.5.10). */
+static void set_tas(struct sim *sim)
+{
+    static const uint8_t sense[16] = { 0x1a, 0x08, 0x0a, 0, 16 };
+    static const uint8_t select[16] = { 0x15, 0x10, 0, 0, 16 };
+    struct sim_ini *ini = sim->inis[0];
+    if (!sim_ini_up(ini) || !sim_clear_ua(ini))
+        return;
+    struct sim_op *op = sim_cdb(ini, sense, NULL, 0, 16);
+    if (!sim_wait(sim, op) || op->status != SCSI_STATUS_GOOD || op->in_got != 16)
+        return;
+    uint8_t list[16];
+    memcpy(list, op->in, 16);
+    memset(list, 0, 4);
+    list[4] &= 0x3f;
+    list[4 + 5] |= 0x40;
+    op = sim_cdb(ini, select, list, sizeof(list), 0);
+    if (sim_wait(sim, op) && op->status != SCSI_STATUS_GOOD && !sim->opt.no_buffer_permille)
+        sim_violation(sim, "TAS can not be set: sense %06x", sim_op_kaq(op));
+}
+
 void sim_load(struct sim *sim)
 {
+    if (sim->opt.tas)
+        set_tas(sim);
     for (unsigned i = 0; i < SIM_INIS; i++) {
         struct sim_ini *ini = sim->inis[i];
         ini->reject_ok = sim->opt.alloc_permille != 0;

@@ -3,7 +3,9 @@
  * What a read may return. Every write is a version of its blocks with an interval: from the step at
  * which the initiator sent it to the one at which its end was known. A version v may be read at
  * [start, now] unless another write began after v had ended and was in force before the read began.
- * A version that was read is in force from then on.
+ * A version that was read is in force from then on. Of two writes of one initiator, of which one is
+ * ORDERED and none HEAD OF QUEUE, the earlier may not be read once the later is in force (SAM-6
+ * 8.6.3).
  */
 #include "sim.h"
 
@@ -55,7 +57,7 @@ static void add(struct sim_block *b, const struct sim_write *w)
     b->w[b->count++] = *w;
 }
 
-uint32_t sim_write_begin(struct sim *sim, unsigned writer, uint32_t lba, uint32_t n)
+uint32_t sim_write_begin(struct sim *sim, unsigned writer, uint8_t attr, uint32_t lba, uint32_t n)
 {
     uint32_t version = ++sim->versions;
     if (version >= SIM_VERSIONS) {
@@ -67,9 +69,14 @@ uint32_t sim_write_begin(struct sim *sim, unsigned writer, uint32_t lba, uint32_
     for (uint32_t i = lba; i < lba + n; i++) {
         if (sim->blocks[i].count == 0)
             add(&sim->blocks[i], &(struct sim_write){ 0 }); /* what was there first */
-        add(&sim->blocks[i],
-            &(struct sim_write){
-                .version = version, .start = sim->steps, .end = UINT64_MAX, .eff = UINT64_MAX });
+        add(&sim->blocks[i], &(struct sim_write){
+
+                                 .version = version,
+                                 .attr = attr,
+                                 .writer = (uint8_t)writer,
+                                 .start = sim->steps,
+                                 .end = UINT64_MAX,
+                                 .eff = UINT64_MAX });
     }
     return version;
 }
@@ -94,6 +101,16 @@ void sim_write_end(struct sim *sim, uint32_t lba, uint32_t n, uint32_t version, 
     }
 }
 
+/* Must v have taken effect before w could? */
+static bool before(const struct sim_write *v, const struct sim_write *w)
+{
+    if (w->start > v->end)
+        return true;
+    return v->attr && w->attr && v->writer == w->writer && v->version < w->version &&
+           v->attr != SCSI_ATTR_HEAD_OF_QUEUE && w->attr != SCSI_ATTR_HEAD_OF_QUEUE &&
+           (v->attr == SCSI_ATTR_ORDERED || w->attr == SCSI_ATTR_ORDERED);
+}
+
 static void check_block(struct sim *sim, uint32_t lba, uint32_t version, uint64_t start)
 {
     struct sim_block *b = &sim->blocks[lba];
@@ -110,7 +127,7 @@ static void check_block(struct sim *sim, uint32_t lba, uint32_t version, uint64_
     }
     for (size_t i = 0; i < b->count; i++) {
         const struct sim_write *w = &b->w[i];
-        if (w->start > v->end && w->eff < start) {
+        if (before(v, w) && w->eff < start) {
             sim_violation(sim,
                           "block %u: reads version %u, which ended at %llu; version %u began at "
                           "%llu and was in force at %llu, before the read began at %llu",

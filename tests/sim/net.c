@@ -21,7 +21,8 @@ void sim_pipe_write(struct sim_pipe *p, const void *bytes, size_t len)
     if (p->link->cut || p->end)
         return;
     if (p->head + p->len + len > p->cap) {
-        memmove(p->buf, p->buf + p->head, p->len);
+        if (p->len)
+            memmove(p->buf, p->buf + p->head, p->len);
         p->head = 0;
         if (p->len + len > p->cap) {
             p->cap = 2 * (p->len + len);
@@ -139,7 +140,7 @@ struct sim_link *sim_link_new(struct sim *sim, struct sim_ini *ini)
     sim_event_init(&link->tgt_eof, tgt_eof);
     sim_event_init(&link->ini_eof, ini_eof);
     list_push_back(&sim->links, &link->node);
-    link->conn = sim_conn_new(sim, link, ini->index % SIM_LANES);
+    link->conn = sim_conn_new(sim, link, sim->opt.one_lane ? 0 : ini->index % SIM_LANES);
     if (!link->conn)
         sim_link_cut(link);
     return link;

@@ -64,6 +64,9 @@ static struct sim_op *op_new(struct sim_ini *ini, enum sim_op_kind kind)
     op->kind = kind;
     op->itt = ++ini->itt;
     op->cmd_sn = ini->cmd_sn;
+    op->attr = SCSI_ATTR_SIMPLE;
+    if (sim_chance(ini->sim, ini->sim->opt.attr_permille))
+        op->attr = sim_rand(ini->sim, 3) ? SCSI_ATTR_ORDERED : SCSI_ATTR_HEAD_OF_QUEUE;
     sim_event_init(&op->tx, tx);
     list_push_back(&ini->ops, &op->node);
     ini->open++;
@@ -87,7 +90,7 @@ static void send_command(struct sim_op *op)
         unsol -= imm;
     }
     bhs[1] = (uint8_t)((unsol ? 0 : 0x80) | (op->out_len ? 0x20 : 0) | (op->in_len ? 0x40 : 0) |
-                       SCSI_ATTR_SIMPLE);
+                       op->attr);
     be32_put(bhs + 16, op->itt);
     be32_put(bhs + 20, op->out_len ? op->out_len : op->in_len);
     be32_put(bhs + 24, ini->cmd_sn++);
@@ -137,7 +140,7 @@ struct sim_op *sim_write(struct sim_ini *ini, uint32_t lba, uint32_t n)
         return NULL;
     struct sim_op *op = op_new(ini, SIM_OP_WRITE);
     put_rw(op, 0x2a, lba, n);
-    op->version = sim_write_begin(ini->sim, ini->index, lba, n);
+    op->version = sim_write_begin(ini->sim, ini->index, op->attr, lba, n);
     if (sim_rand(ini->sim, 4) == 0)
         op->cdb[1] = 0x08; /* FUA */
     make_out(op, n * SIM_BLOCK);
@@ -152,7 +155,7 @@ struct sim_op *sim_caw(struct sim_ini *ini, uint32_t lba, uint32_t expect)
     if (!sim_ini_ready(ini))
         return NULL;
     struct sim_op *op = op_new(ini, SIM_OP_CAW);
-    op->version = sim_write_begin(ini->sim, ini->index, lba, 1);
+    op->version = sim_write_begin(ini->sim, ini->index, op->attr, lba, 1);
     op->expect = expect;
     op->lba = lba;
     op->n = 1;

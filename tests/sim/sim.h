@@ -57,6 +57,7 @@ struct sim_event {
 
 struct sim_alloc {
     struct alloc a;
+    struct sim *sim;
     uint64_t live, calls;
     uint64_t fail_at; /* this call fails, 0 = none */
     bool for_ever;    /* and all after it */
@@ -83,6 +84,9 @@ struct sim_options {
     uint64_t nop_ns;
     /* load */
     uint32_t ops, tmf_permille, cut_permille, pr_permille, alloc_permille;
+    uint32_t attr_permille, logout_permille; /* ORDERED or HEAD OF QUEUE; logout amid work */
+    bool tas;                                /* TASK ABORTED status instead of silence */
+    bool one_lane;                           /* both initiators on the same reactor */
 };
 
 /* One planted fault of the disk, to see that the checks see it. */
@@ -106,7 +110,8 @@ struct sim_write {
     uint64_t start, end; /* end UINT64_MAX: may still take effect */
     uint64_t eff;        /* has taken effect at the latest; UINT64_MAX: nobody knows */
     bool never;          /* the target said it did not happen */
-    bool replaced;       /* a COMPARE AND WRITE found it and wrote another */
+    uint8_t attr, writer;
+    bool replaced; /* a COMPARE AND WRITE found it and wrote another */
 };
 
 struct sim_block {
@@ -126,6 +131,7 @@ struct sim {
     struct list events;
     uint64_t fired;
     struct sim_alloc alloc;
+    struct list memory; /* all blocks of sim_get(), for worlds that end with a violation */
     uint64_t trace_hash, trace_lines;
     char bad[512]; /* the first violation; "" = none */
 
@@ -173,6 +179,11 @@ void sim_event_in(struct sim *sim, struct sim_event *ev, uint64_t delay_ns);
 void sim_event_cancel(struct sim_event *ev);
 bool sim_event_set(const struct sim_event *ev);
 
+/* Memory of the world, filled with junk; never NULL. */
+void *sim_get(struct sim *sim, size_t bytes);
+void *sim_get_zero(struct sim *sim, size_t bytes);
+void sim_put(void *p);
+
 /* One event; false when there is none, or after a violation. */
 bool sim_step(struct sim *sim);
 /* Until the time; true if all was well. */
@@ -189,8 +200,8 @@ void sim_disk_submit(struct sim *sim, struct bio *bio);
 void sim_fill(uint8_t *block, uint32_t lba, uint32_t version);
 
 enum sim_fate { SIM_DONE, SIM_MAYBE, SIM_NEVER };
-/* A new version, written to n blocks from lba on. */
-uint32_t sim_write_begin(struct sim *sim, unsigned writer, uint32_t lba, uint32_t n);
+/* A new version, written to n blocks from lba on; attr is enum scsi_attr. */
+uint32_t sim_write_begin(struct sim *sim, unsigned writer, uint8_t attr, uint32_t lba, uint32_t n);
 void sim_write_end(struct sim *sim, uint32_t lba, uint32_t n, uint32_t version, enum sim_fate fate);
 /* A read that was started at step `start` gave these bytes. */
 void sim_read_check(struct sim *sim, uint32_t lba, uint32_t n, const uint8_t *data, uint64_t start);
@@ -322,6 +333,7 @@ struct sim_op {
     uint8_t *out, *in;
     uint32_t out_len, in_len, in_got, data_sn, r2t_sn;
     uint64_t start_step, start_ns;
+    uint8_t attr;
     uint8_t function; /* TMF */
     uint32_t expect;  /* COMPARE AND WRITE */
     bool vanishes;    /* it may abort commands of others */

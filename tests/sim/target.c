@@ -6,7 +6,6 @@
 #include "iscsi/names.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 static const char target_name[] = "iqn.2026-01.test:disk";
 
@@ -76,7 +75,7 @@ static void session_free(struct sim_session *s)
     iscsi_tsess_free(s->tsess);
     s->sim->dirty[s->lane] = true;
     list_del(&s->node);
-    free(s);
+    sim_put(s);
 }
 
 static void conn_free(struct sim_conn *conn)
@@ -88,7 +87,7 @@ static void conn_free(struct sim_conn *conn)
         conn->link->conn = NULL;
     iscsi_tconn_free(conn->tconn);
     list_del(&conn->node);
-    free(conn);
+    sim_put(conn);
 }
 
 static void bind(struct sim_conn *conn);
@@ -142,9 +141,7 @@ static bool make_nexus(struct sim_session *s)
 static struct sim_session *session_new(struct sim_conn *conn)
 {
     struct sim *sim = conn->sim;
-    struct sim_session *s = calloc(1, sizeof(*s));
-    if (!s)
-        abort();
+    struct sim_session *s = sim_get_zero(sim, sizeof(*s));
     s->sim = sim;
     s->conn = conn;
     s->lane = conn->lane;
@@ -261,9 +258,8 @@ void sim_conn_rx(struct sim_conn *conn, const uint8_t *bytes, size_t len)
     while (len && !conn->closed) {
         struct iovec iov[ISCSI_RX_IOV_MAX];
         size_t cap = 1 + sim_rand(sim, 4096), got = 0;
-        uint8_t *buf = malloc(cap); /* a new one each time: nothing may be left in an old one */
-        if (!buf)
-            abort();
+        uint8_t *buf =
+            sim_get(sim, cap); /* a new one each time: nothing may be left in an old one */
         int n = iscsi_tconn_rx_space(conn->tconn, buf, cap, iov);
         if (n == 0)
             len = 0;
@@ -276,7 +272,7 @@ void sim_conn_rx(struct sim_conn *conn, const uint8_t *bytes, size_t len)
         }
         iscsi_tconn_rx(conn->tconn, got, sim->now_ns);
         sim_conn_pump(conn);
-        free(buf);
+        sim_put(buf);
     }
 }
 
@@ -384,9 +380,7 @@ struct sim_conn *sim_conn_new(struct sim *sim, struct sim_link *link, unsigned l
     struct iscsi_tconn *tconn = iscsi_tconn_new(&tc, &sim->alloc.a, sim->now_ns);
     if (!tconn)
         return NULL;
-    struct sim_conn *conn = calloc(1, sizeof(*conn));
-    if (!conn)
-        abort();
+    struct sim_conn *conn = sim_get_zero(sim, sizeof(*conn));
     conn->sim = sim;
     conn->link = link;
     conn->lane = lane;

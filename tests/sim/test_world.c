@@ -82,7 +82,7 @@ static void test_model(void **state)
     struct sim_options opt = sim_options_plain(1);
     struct sim *sim = sim_new(&opt);
     uint8_t block[SIM_BLOCK];
-    uint32_t a = sim_write_begin(sim, 0, 5, 1), b = sim_write_begin(sim, 1, 5, 1);
+    uint32_t a = sim_write_begin(sim, 0, 1, 5, 1), b = sim_write_begin(sim, 1, 1, 5, 1);
     uint64_t start = sim->steps;
     sim_fill(block, 5, 0);
     sim_read_check(sim, 5, 1, block, start); /* both may be still to come */
@@ -97,11 +97,22 @@ static void test_model(void **state)
     sim_read_check(sim, 5, 1, block, sim->steps);
     assert_non_null(strstr(sim->bad, "was in force"));
     sim->bad[0] = '\0';
-    uint32_t c = sim_write_begin(sim, 0, 6, 1);
+    uint32_t c = sim_write_begin(sim, 0, 1, 6, 1);
     sim_write_end(sim, 6, 1, c, SIM_NEVER);
     sim_fill(block, 6, c);
     sim_read_check(sim, 6, 1, block, sim->steps);
     assert_non_null(strstr(sim->bad, "refused"));
+    sim->bad[0] = '\0';
+    uint32_t d = sim_write_begin(sim, 0, SCSI_ATTR_SIMPLE, 7, 1);
+    uint32_t e = sim_write_begin(sim, 0, SCSI_ATTR_ORDERED, 7, 1);
+    sim_fill(block, 7, d);
+    sim_read_check(sim, 7, 1, block, sim->steps);
+    sim_fill(block, 7, e);
+    sim_read_check(sim, 7, 1, block, sim->steps);
+    assert_string_equal(sim->bad, "");
+    sim_fill(block, 7, d);
+    sim_read_check(sim, 7, 1, block, sim->steps + 1);
+    assert_non_null(strstr(sim->bad, "was in force"));
     sim->bad[0] = '\0';
     assert_true(sim_end(sim, NULL));
 }

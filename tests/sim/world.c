@@ -81,6 +81,10 @@ struct sim_options sim_options_draw(uint64_t seed)
     o.cut_permille = DRAW(2) ? 0 : DRAW(25);
     o.pr_permille = DRAW(3) ? 0 : DRAW(40);
     o.alloc_permille = DRAW(6) ? 0 : DRAW(15);
+    o.attr_permille = DRAW(2) ? 0 : DRAW(300);
+    o.logout_permille = DRAW(4) ? 0 : DRAW(10);
+    o.tas = DRAW(3) == 0;
+    o.one_lane = DRAW(4) == 0;
     return o;
 }
 
@@ -169,7 +173,36 @@ void sim_violation(struct sim *sim, const char *fmt, ...)
     sim_trace(sim, "VIOLATION %s", sim->bad);
 }
 
-/* ---- memory of the cores ---- */
+/* ---- memory ---- */
+
+struct block {
+    struct list node;
+    uint64_t bytes[];
+};
+
+void *sim_get(struct sim *sim, size_t bytes)
+{
+    struct block *b = malloc(sizeof(*b) + (bytes ? bytes : 1));
+    if (!b)
+        abort();
+    memset(b->bytes, 0xa5, bytes);
+    list_push_back(&sim->memory, &b->node);
+    return b->bytes;
+}
+
+void *sim_get_zero(struct sim *sim, size_t bytes)
+{
+    return memset(sim_get(sim, bytes), 0, bytes);
+}
+
+void sim_put(void *p)
+{
+    if (!p)
+        return;
+    struct block *b = (struct block *)(void *)((char *)p - offsetof(struct block, bytes));
+    list_del(&b->node);
+    free(b);
+}
 
 static void *counted_get(void *ctx, size_t bytes)
 {
@@ -179,12 +212,8 @@ static void *counted_get(void *ctx, size_t bytes)
         a->failed++;
         return NULL;
     }
-    void *p = malloc(bytes ? bytes : 1);
-    if (!p)
-        abort();
-    memset(p, 0xa5, bytes);
     a->live++;
-    return p;
+    return sim_get(a->sim, bytes);
 }
 
 static void counted_put(void *ctx, void *ptr)
@@ -192,7 +221,7 @@ static void counted_put(void *ctx, void *ptr)
     struct sim_alloc *a = ctx;
     if (ptr)
         a->live--;
-    free(ptr);
+    sim_put(ptr);
 }
 
 /* ---- life ---- */
@@ -207,6 +236,8 @@ struct sim *sim_new(const struct sim_options *opt)
     sim->now_ns = NS_PER_SEC;
     sim->fenced = -1;
     sim->alloc.a = (struct alloc){ counted_get, counted_put, &sim->alloc };
+    sim->alloc.sim = sim;
+    list_init(&sim->memory);
     list_init(&sim->events);
     list_init(&sim->conns);
     list_init(&sim->sessions);
@@ -243,12 +274,16 @@ bool sim_end(struct sim *sim, char *bad)
     bool good = !sim->bad[0];
     if (bad)
         memcpy(bad, sim->bad, sizeof(sim->bad));
+    while (list_pop_front(&sim->events))
+        ;
     for (unsigned i = 0; i < SIM_INIS; i++)
         sim_ini_free(sim->inis[i]);
     list_for_each_safe (&sim->links, pos)
         sim_link_free(list_entry(pos, struct sim_link, node));
     for (uint32_t i = 0; i < SIM_BLOCKS; i++)
         free(sim->blocks[i].w);
+    while (!list_empty(&sim->memory))
+        sim_put(list_entry(sim->memory.next, struct block, node)->bytes);
     free(sim);
     return good;
 }
