@@ -34,7 +34,7 @@ enum {
     ISCSI_AHS_MAX = 1020,      /* TotalAHSLength is one byte of words */
     ISCSI_CDB_MAX = 260,
     ISCSI_QUEUE_DEPTH_MAX = 1024,
-    ISCSI_OUT_IOV_MAX = 64, /* iovecs one write buffer may consist of */
+    ISCSI_OUT_IOV_MAX = 256, /* iovecs one write buffer may consist of */
     ISCSI_SENSE_MAX = 252,
 };
 
