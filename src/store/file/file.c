@@ -64,18 +64,16 @@ static int open_file(const struct store_open *how, struct opened *ret, struct er
     return ret->fd < 0 ? no_open(path, errno, direct, e) : 0;
 }
 
-/* The system's device manager looks into a device under a short lock of its own, now and then. */
-#define DEVICE_LOCK_TRIES    20
-#define DEVICE_LOCK_PAUSE_US 50000u
+/* Locks that are about to go: of the device manager, which looks into a device now and then, and
+ * of a process that was killed, whose last requests the kernel's ring still holds for a moment. */
+#define LOCK_TRIES    20
+#define LOCK_PAUSE_US 50000u
 
 static bool try_lock(int fd, int how)
 {
-    struct stat st;
-    int tries = !fstat(fd, &st) && S_ISBLK(st.st_mode) ? DEVICE_LOCK_TRIES : 1;
-    while (flock(fd, how | LOCK_NB)) {
+    for (int tries = LOCK_TRIES; flock(fd, how | LOCK_NB); (void)usleep(LOCK_PAUSE_US)) {
         if (errno != EWOULDBLOCK || --tries == 0)
             return false;
-        (void)usleep(DEVICE_LOCK_PAUSE_US);
     }
     return true;
 }
