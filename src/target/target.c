@@ -25,6 +25,8 @@
 #include <unistd.h>
 
 #define SPACE_INTERVAL_NS (5 * NS_PER_SEC)
+/* timeout(1) and terminals signal a process and its group: so close together, it is one wish. */
+#define STOP_REPEAT_NS (500 * NS_PER_MS)
 
 struct tgt {
     const struct tgt_config *cfg;
@@ -44,6 +46,7 @@ struct tgt {
     struct loop_fd signals;
     struct loop_timer space_timer, give_up;
     bool stopping, timed_out, flush_failed;
+    uint64_t stopping_ns; /* since when */
     unsigned waiting_for; /* reactors, in this phase of the stop */
     _Atomic uint64_t kicks;
     uint64_t kicks_seen; /* at the last look, while settling */
@@ -111,6 +114,7 @@ static int open_control(struct tgt *tgt, struct err_text *e)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGUSR1);
     tgt->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (tgt->signals.fd < 0)
@@ -366,14 +370,17 @@ static void gave_up(struct loop_timer *t)
 
 static void begin_stop(struct tgt *tgt)
 {
+    uint64_t now = clock_now_ns();
     if (tgt->stopping) {
-        give_up_now(tgt, "told to stop a second time");
+        if (now - tgt->stopping_ns >= STOP_REPEAT_NS)
+            give_up_now(tgt, "told to stop a second time");
         return;
     }
     tgt->stopping = true;
+    tgt->stopping_ns = now;
     tgt_log(TGT_LOG_INFO, "stopping", "sessions=%u", tgt_registry_count(&tgt->registry));
     loop_timer_cancel(tgt->control, &tgt->space_timer);
-    if (loop_timer_set(tgt->control, &tgt->give_up, clock_now_ns() + TGT_DRAIN_GIVE_UP_NS))
+    if (loop_timer_set(tgt->control, &tgt->give_up, now + TGT_DRAIN_GIVE_UP_NS))
         give_up_now(tgt, "out of memory");
     else
         on_all(tgt, drain);
@@ -413,6 +420,8 @@ static bool on_signal(struct loop_fd *lfd, uint32_t events)
         return false;
     if (si.ssi_signo == SIGUSR1)
         report_all(tgt);
+    else if (si.ssi_signo == SIGHUP)
+        tgt_log(TGT_LOG_WARN, "hangup-ignored", "why=\"a changed configuration needs a restart\"");
     else
         begin_stop(tgt);
     return true;

@@ -28,9 +28,11 @@ USAN_MUST_CHECK
 int tgt_new(const struct tgt_config *cfg, struct tgt **ret_tgt, struct err_text *e);
 /*
  * Start the reactors and serve until SIGTERM or SIGINT, which the caller has blocked in all
- * threads; SIGUSR1 writes the status to the log. Then stop: no new connections, initiators are
- * asked to log out, accepted commands are finished, stores flushed. Once only. On failure e says
- * why: USAN_ETIMEOUT  something hung for 5 s, or a second signal came: end the process, do not free
+ * threads; SIGUSR1 writes the status to the log, and SIGHUP a line that it does nothing (both
+ * blocked too). Then stop: no new connections, initiators are asked to log out, accepted commands
+ * are finished, stores flushed. Once only. On failure e says why:
+ *   USAN_ETIMEOUT  something hung for 5 s, or a second signal came, at least half a second after
+ *                  the first: end the process, do not free
  *   USAN_EIO       not all data could be made durable
  *   others         the threads could not be started
  */

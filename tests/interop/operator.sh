@@ -62,6 +62,15 @@ check "the port can be used again at once" iscsi-inq "${URLS[0]}"
 kill -INT "$TARGET_PID"
 check "SIGINT ends it too" wait_for 5 process_ended "$TARGET_PID"
 
+# SIGHUP; and timeout(1), which signals its child and then the group the child is in.
+target_start "$WORK/disk"
+kill -HUP "$TARGET_PID"
+check "SIGHUP does not end it" wait_for 5 grep -q 'event=hangup-ignored' "$TARGET_LOG"
+check "it serves on" iscsi-inq "${URLS[0]}"
+check "SIGTERM does, within 5 s" target_stop 5
+check "a second SIGTERM right behind the first changes nothing" timeout --preserve-status 1 \
+    "$USAN" serve --address 127.0.0.1 --port 0 "$WORK/disk"
+
 # Without --address: IPv4 and IPv6, port 3260 unless told otherwise.
 if target_launch 1 serve --port 0 "$WORK/disk"; then
     port=$(url_port "${URLS[0]}")

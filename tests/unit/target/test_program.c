@@ -464,6 +464,8 @@ static void stop_finishes_commands(void **state)
     client_ready(&c, 0);
     uint64_t t0 = now_ms();
     kill(getpid(), SIGTERM);
+    usleep(50 * 1000);       /* else the two would be one */
+    kill(getpid(), SIGTERM); /* as timeout(1) does; not an order to give up */
     assert_int_equal(client_finish(&c, w, in, sizeof(in)), 0);
     client_expect_close(&c);
     pthread_join(p->thread, NULL);
@@ -573,6 +575,7 @@ static void block_signals(void)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGUSR1);
     sigprocmask(SIG_BLOCK, &set, NULL);
 }
