@@ -133,6 +133,8 @@ static void look_for_stuck(struct sim_ini *ini)
 static void random_cut(struct sim_ini *ini)
 {
     struct sim_link *link = ini->link;
+    if (link->cut_to_tgt != UINT64_MAX || link->cut_to_ini != UINT64_MAX)
+        return; /* it is on its way */
     uint32_t more = sim_rand(ini->sim, 1 + sim_rand(ini->sim, 3000));
     ini->sim->stats.cuts++;
     if (sim_rand(ini->sim, 2))
@@ -149,6 +151,8 @@ static void work(struct sim_event *ev)
     look_for_stuck(ini);
     if (ini->state == SIM_INI_DOWN && ini->to_do) {
         sim_ini_login(ini);
+        if (sim_chance(sim, 5 * o->cut_permille))
+            random_cut(ini); /* in the middle of it, or while the old session is ended */
     } else if (ini->state == SIM_INI_UP && ini->to_do) {
         for (uint32_t i = sim_rand(sim, 6); i > 0 && ini->to_do && sim_ini_ready(ini); i--) {
             ini->to_do--;
@@ -209,6 +213,11 @@ static void make_peace(struct sim *sim)
     struct sim_ini *ini = sim->inis[0];
     sim->opt.error_permille = sim->opt.no_buffer_permille = sim->opt.stall_permille = 0;
     sim->alloc.fail_at = 0;
+    for (unsigned i = 0; i < SIM_INIS; i++) {
+        if (sim->inis[i]->link)
+            sim->inis[i]->link->cut_to_tgt = sim->inis[i]->link->cut_to_ini = UINT64_MAX;
+    }
+    (void)sim_run(sim, 50 * NS_PER_MS); /* breaks that nobody has noticed */
     for (int tries = 0; tries < 50 && !sim->bad[0]; tries++) {
         if (!sim_ini_up(ini) || !sim_clear_ua(ini))
             continue;
