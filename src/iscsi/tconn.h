@@ -193,6 +193,7 @@ struct iscsi_tconn {
     bool closed;  /* EV_CLOSE was reported */
     int close_err;
     const char *close_why;
+    uint16_t close_status; /* of the login that was refused */
 
     /* time */
     uint64_t now_ns, started_ns, last_rx_ns, nop_sent_ns, idle_since_ns;
@@ -211,11 +212,12 @@ struct iscsi_tsess {
     unsigned conn_count;
 
     uint32_t exp_cmd_sn, max_cmd_sn;
-    uint32_t depth;       /* of the task pool, without the immediate ones */
-    uint32_t window;      /* commands let in; <= depth */
-    uint32_t outstanding; /* tasks that count against the window */
-    struct list held;     /* ttask.node, by CmdSN: they wait for earlier ones */
-    struct list tasks;    /* ttask.node: with the owner, or being answered */
+    uint32_t depth;           /* of the task pool, without the immediate ones */
+    uint32_t window;          /* commands let in; <= depth */
+    uint32_t outstanding;     /* tasks that count against the window */
+    uint32_t immediate_count; /* tasks of immediate requests, and places kept by tsess_pass_turn */
+    struct list held;         /* ttask.node, by CmdSN: they wait for earlier ones */
+    struct list tasks;        /* ttask.node: with the owner, or being answered */
     unsigned task_count;
 
     /* The pool grows to what the initiator really uses, so that a session that only waits is

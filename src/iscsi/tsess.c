@@ -229,6 +229,9 @@ struct ttask *tsess_find_ttt(struct iscsi_tsess *s, uint32_t ttt, struct tburst 
 
 struct ttask *tsess_task_get(struct iscsi_tsess *s, uint32_t itt, bool immediate)
 {
+    /* Their share is theirs alone: a command within the window it was shown finds a task. */
+    if (immediate && s->immediate_count >= TSESS_IMMEDIATE_TASKS)
+        return NULL;
     if (!s->free_list)
         pool_grow(s);
     struct ttask *t = s->free_list;
@@ -256,6 +259,8 @@ struct ttask *tsess_task_get(struct iscsi_tsess *s, uint32_t itt, bool immediate
     t->counted = !immediate;
     if (t->counted)
         s->outstanding++;
+    else
+        s->immediate_count++;
     list_push_back(&s->tasks, &t->node);
     s->task_count++;
     return t;
@@ -294,6 +299,8 @@ void tsess_task_put(struct ttask *t)
         p = &(*p)->hash_next;
     *p = t->hash_next;
     tsess_uncount(t);
+    if (t->pub.immediate)
+        s->immediate_count--;
     list_del(&t->node);
     list_del(&t->event);
     txjob_cancel(&t->job);

@@ -507,6 +507,37 @@ static void test_extended_cdb_and_bidi_ahs(void **state)
     rig_free(r);
 }
 
+/* Immediate requests beyond their share are rejected, and take nothing from the window: MaxCmdSN
+ * is a promise (RFC 7143 4.2.2.1). */
+static void test_immediate_ones_leave_the_window(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(31);
+    uint8_t bhs[ISCSI_BHS_LEN];
+    struct rig_pdu p;
+
+    rig_login(r, KEYS(""));
+    r->hold_commands = true;
+    for (unsigned i = 0; i < 20; i++) {
+        rig_rw(r, bhs, false, true, 0, 1);
+        bhs[0] |= 0x40;
+        r->cmd_sn--;
+        rig_send(r, bhs, NULL, 0, NULL, 0);
+    }
+    assert_int_equal(r->held_count, 16);
+    for (unsigned i = 16; i < 20; i++) {
+        p = rig_expect(r, ISCSI_OP_REJECT);
+        assert_int_equal(p.bhs[2], ISCSI_REJECT_TOO_MANY_IMMEDIATE);
+    }
+    for (unsigned i = 0; i < r->cfg.queue_depth; i++) {
+        rig_rw(r, bhs, false, true, 0, 1);
+        rig_send(r, bhs, NULL, 0, NULL, 0);
+    }
+    assert_false(rig_next(r, &p));
+    assert_int_equal(r->held_count, 16 + r->cfg.queue_depth);
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -523,6 +554,7 @@ int main(void)
         cmocka_unit_test(test_late_decision_keeps_unsolicited_data),
         cmocka_unit_test(test_drop_in_every_phase),
         cmocka_unit_test(test_immediate_data_rules),
+        cmocka_unit_test(test_immediate_ones_leave_the_window),
         cmocka_unit_test(test_extended_cdb_and_bidi_ahs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
