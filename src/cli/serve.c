@@ -331,6 +331,18 @@ static int set_program(struct tgt_config *cfg, const struct serve_args *a)
     return err ? err : tgt_config_parse_poll(a->poll, &cfg->poll);
 }
 
+/* Discovery with the same credentials or with none: tools that have some use them there too, and
+ * those that have none may still ask. */
+static int set_discovery(struct tgt_config *cfg, const struct serve_args *a)
+{
+    if (!a->chap_user)
+        return 0;
+    cfg->discovery_optional = true;
+    if (a->mutual_user && !(cfg->discovery_mutual_user = strdup(a->mutual_user)))
+        return USAN_ENOMEM;
+    return tgt_config_add_string(&cfg->discovery_users, &cfg->discovery_user_count, a->chap_user);
+}
+
 static int make_config(struct tgt_config *cfg, const struct serve_args *a, char **words, int count,
                        struct err_text *e)
 {
@@ -342,6 +354,8 @@ static int make_config(struct tgt_config *cfg, const struct serve_args *a, char 
     err = set_program(cfg, a);
     if (!err)
         err = add_portals(cfg, a);
+    if (!err)
+        err = set_discovery(cfg, a);
     if (!err)
         err = add_targets(cfg, a, words, count);
     return err ? err_set(e, err, "%s", usan_strerror(err)) : 0;

@@ -315,6 +315,7 @@ enum iscsi_login_want iscsi_login_accept(struct iscsi_login *login, const struct
 {
     assert(login->step == STEP_TARGET);
     login->auth.required = auth && auth->required;
+    login->auth.optional = auth && auth->optional;
     /* RFC 7143 6.3: an initiator that starts in the operational stage offers no authentication. */
     if (login->auth.required && login->stage != STAGE_SECURITY)
         return login_fail(login, ISCSI_LOGIN_AUTH_FAILED);

@@ -31,18 +31,24 @@ static enum iscsi_login_status put_binary(struct iscsi_login *login, const char 
 }
 
 /*
- * The initiator lists methods in its order of preference, and there is one we accept: CHAP where
- * the owner requires it, else None, as it has no secrets to check against then.
+ * The initiator lists methods in its order of preference, and the first that is allowed is taken
+ * (RFC 7143 6.2.1): CHAP where the owner has secrets to check against, None where it does not
+ * require them.
  */
 static enum iscsi_login_status take_method(struct iscsi_login *login, const char *list)
 {
-    const char *ours = login->auth.required ? "CHAP" : "None", *item;
+    struct login_auth *auth = &login->auth;
+    const char *item;
     size_t len;
     while (iscsi_text_item(&list, &item, &len)) {
-        if (!iscsi_item_is(item, len, ours))
-            continue;
-        login->auth.state = login->auth.required ? AUTH_CHAP_A : AUTH_DONE;
-        return login_put(login, "AuthMethod", ours);
+        if ((auth->required || auth->optional) && iscsi_item_is(item, len, "CHAP")) {
+            auth->state = AUTH_CHAP_A;
+            return login_put(login, "AuthMethod", "CHAP");
+        }
+        if (!auth->required && iscsi_item_is(item, len, "None")) {
+            auth->state = AUTH_DONE;
+            return login_put(login, "AuthMethod", "None");
+        }
     }
     return ISCSI_LOGIN_AUTH_FAILED;
 }

@@ -17,7 +17,7 @@ enum login_step { STEP_REQUEST, STEP_TARGET, STEP_USER, STEP_BIND, STEP_RESPONSE
 enum login_auth_state { AUTH_METHOD, AUTH_CHAP_A, AUTH_CHAP_R, AUTH_DONE };
 
 struct login_auth {
-    bool required;
+    bool required, optional;
     enum login_auth_state state;
     enum login_auth_state before; /* state when the request at hand came */
     enum iscsi_chap_alg alg;

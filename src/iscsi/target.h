@@ -72,6 +72,7 @@ struct iscsi_tconn_config {
 /* CHAP credentials the owner answers with; all borrowed until the next event. */
 struct iscsi_auth {
     bool required;
+    bool optional; /* not required, but an initiator that asks for CHAP before None gets it */
     /* Secret of the user that logs in: set after looking up ev->user; NULL = unknown user. */
     const char *user, *secret;
     /* For mutual CHAP; NULL = the target does not authenticate itself. */
@@ -161,6 +162,7 @@ struct iscsi_event {
     const char *send_targets;
     int err;
     const char *why; /* CLOSE: for the log; static string */
+    uint16_t status; /* CLOSE: of the login that was refused, class << 8 | detail; else 0 */
 };
 
 /* ---- connections ---- */

@@ -358,6 +358,7 @@ static bool closing_event(struct iscsi_tconn *c, struct iscsi_event *ev)
     ev->type = ISCSI_EV_CLOSE;
     ev->err = c->close_err;
     ev->why = c->close_why;
+    ev->status = c->close_status;
     c->close_why = NULL; /* reported once */
     return true;
 }

@@ -46,6 +46,7 @@ static void send_response(struct iscsi_tconn *conn)
         memcpy(ctl->data, r.text, r.text_len);
     if (r.status >> 8) {
         ctl->closes = true;
+        conn->close_status = r.status >> 8 == 1 ? 0 : r.status;
         conn->close_err = r.status >> 8 == 1 ? 0 : USAN_EAUTH;
         conn->close_why = r.status >> 8 == 1 ? "login redirected" : "login refused";
         ctl->takes_stat_sn = false; /* 11.13.4: StatSN is not valid then */

@@ -75,7 +75,10 @@ void tgt_access_auth(const struct tgt_config *cfg, const struct tgt_node *node, 
     size_t count = node ? node->cfg->user_count : cfg->discovery_user_count;
     const char *mutual = node ? node->cfg->mutual_user : cfg->discovery_mutual_user;
 
-    struct iscsi_auth auth = { .required = count > 0, .user = user };
+    bool optional = !node && cfg->discovery_optional;
+    struct iscsi_auth auth = { .required = count > 0 && !optional,
+                               .optional = count > 0 && optional,
+                               .user = user };
     for (size_t i = 0; user && i < count; i++) {
         if (strcmp(users[i], user) == 0)
             auth.secret = tgt_config_find_user(cfg, user)->secret;

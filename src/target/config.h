@@ -80,6 +80,7 @@ struct tgt_config {
     char **discovery_users;
     size_t discovery_user_count;
     char *discovery_mutual_user;
+    bool discovery_optional; /* the users may authenticate there, and nobody has to */
 
     struct tgt_limits limits;
     uint32_t cores; /* reactors; 0 = one per online processor */

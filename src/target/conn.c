@@ -26,6 +26,8 @@ enum { RX_ROUNDS = 8 };
 static void on_close(struct tgt_conn *conn, const struct iscsi_event *ev)
 {
     conn->close_flushed = true;
+    if (ev->status)
+        tgt_conn_login_refused(conn, ev->status);
     if (!conn->why)
         conn->why = ev->why ? ev->why : usan_strerror(ev->err);
 }
@@ -340,6 +342,7 @@ void tgt_conn_free(struct tgt_conn *conn)
     loop_work_cancel(&conn->reap);
     list_del(&conn->node);
     iscsi_tconn_free(conn->tconn);
+    free(conn->user);
     free(conn);
 }
 

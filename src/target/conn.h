@@ -30,6 +30,8 @@ struct tgt_conn {
     bool close_flushed; /* to be closed when everything was sent */
     bool waiting;       /* conn->waiter is out */
     bool deaf;          /* the program ends: nothing more is taken in */
+    bool refused;       /* its login was, and the log says so */
+    bool unknown_user;  /* it named one that may not log in here */
     const char *why;    /* it ends; static */
 
     struct list node;        /* in the reactor's list */
@@ -38,6 +40,7 @@ struct tgt_conn {
     bool discovery;
     uint8_t isid[6];
     char initiator[ISCSI_NAME_MAX + 1];
+    char *user; /* CHAP name it gave; NULL: none */
     struct tgt_waiter waiter;
     char peer[SOCK_ADDR_TEXT_BYTES];  /* "ip:port", for logs */
     char local[SOCK_ADDR_TEXT_BYTES]; /* likewise; what discovery tells the initiator */
@@ -63,6 +66,8 @@ void tgt_conn_deaf(struct tgt_conn *conn);
 /* ---- conn_login.c ---- */
 /* Answer one of the login and discovery events. */
 void tgt_conn_login_event(struct tgt_conn *conn, const struct iscsi_event *ev);
+/* The core has refused the login with this status: say so in the log, once. */
+void tgt_conn_login_refused(struct tgt_conn *conn, uint16_t status);
 /* The session in the way is gone. */
 void tgt_conn_retry_bind(struct tgt_conn *conn);
 

@@ -13,12 +13,44 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void log_refused(struct tgt_conn *conn, uint16_t status, const char *why)
+{
+    tgt_log(TGT_LOG_WARN, "login-refused",
+            "peer=%s initiator=%s target=%s user=%s status=%04x why=%s", conn->peer,
+            tgt_log_quote(conn->initiator).s, conn->target ? conn->target->cfg->name : "-",
+            tgt_log_quote(conn->user).s, status, tgt_log_quote(why).s);
+    conn->refused = true;
+    conn->why = why;
+}
+
+/* Why the core refuses, as far as an operator can do something about it. */
+static const char *refusal(const struct tgt_conn *conn, uint16_t status)
+{
+    struct iscsi_auth auth;
+    if (status >> 8 == 3)
+        return "it failed here; out of memory or of random numbers";
+    if (status != TGT_LOGIN_AUTH_FAILED)
+        return "the initiator broke the rules of the login";
+    if (conn->unknown_user)
+        return "no such user for this target";
+    if (conn->user)
+        return "wrong secret, or a failure of mutual authentication";
+    tgt_access_auth(tgt_cfg(conn->reactor->tgt), conn->target, NULL, &auth);
+    if (auth.required)
+        return "the initiator gave no user and secret (CHAP)";
+    return auth.optional ? "the initiator did not finish authentication (CHAP)"
+                         : "the initiator insists on authentication, for which there are no users";
+}
+
+void tgt_conn_login_refused(struct tgt_conn *conn, uint16_t status)
+{
+    if (!conn->refused)
+        log_refused(conn, status, refusal(conn, status));
+}
+
 static void reject(struct tgt_conn *conn, uint16_t status, const char *why)
 {
-    tgt_log(TGT_LOG_WARN, "login-refused", "peer=%s initiator=%s target=%s status=%04x why=%s",
-            conn->peer, tgt_log_quote(conn->initiator).s,
-            conn->target ? conn->target->cfg->name : "-", status, tgt_log_quote(why).s);
-    conn->why = why;
+    log_refused(conn, status, why);
     iscsi_tconn_login_reject(conn->tconn, status);
 }
 
@@ -64,9 +96,9 @@ static void on_user(struct tgt_conn *conn, const struct iscsi_event *ev)
 {
     struct iscsi_auth auth;
     tgt_access_auth(tgt_cfg(conn->reactor->tgt), conn->target, ev->user, &auth);
-    if (!auth.secret)
-        tgt_log(TGT_LOG_WARN, "login-unknown-user", "peer=%s initiator=%s user=%s", conn->peer,
-                tgt_log_quote(conn->initiator).s, tgt_log_quote(ev->user).s);
+    conn->unknown_user = !auth.secret;
+    free(conn->user);
+    conn->user = ev->user ? strdup(ev->user) : NULL; /* for the log only */
     iscsi_tconn_login_secret(conn->tconn, &auth);
 }
 

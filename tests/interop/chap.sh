@@ -22,6 +22,20 @@ check_fails "no credentials" iscsi-inq -i "$INITIATOR" "$url"
 check_fails "a secret cut short" iscsi-inq -i "$INITIATOR" "$(url_as alice ${secret%?} "$url")"
 check "the right one still works after that" \
     iscsi-inq -i "$INITIATOR" "$(url_as alice $secret "$url")"
+logged() { # PATTERN
+    wait_for 5 grep -qE "level=warn event=login-refused .*$1" "$TARGET_LOG"
+}
+check "the log tells of the wrong secret" logged 'user=alice .*wrong secret'
+check "of the wrong user" logged 'user=mallory .*no such user'
+check "of no credentials" logged 'user=- .*no user and secret'
+check "and of who it was" logged "initiator=$INITIATOR target=iqn"
+
+portal=iscsi://$(url_portal "$url")
+check "discovery without credentials" iscsi-ls -i "$INITIATOR" "$portal"
+check "discovery with the right ones" iscsi-ls -i "$INITIATOR" "$(url_as alice $secret "$portal")"
+check_output "shows the target" 'Target:iqn'
+check_fails "discovery with wrong ones" \
+    iscsi-ls -i "$INITIATOR" "$(url_as alice wrong-secret-here "$portal")"
 check "the secret is not in the log" test "$(grep -c "$secret" "$TARGET_LOG")" = 0
 check "nor among the arguments of the process" \
     test "$(tr '\0' '\n' <"/proc/$TARGET_PID/cmdline" | grep -c "$secret")" = 0

@@ -320,6 +320,66 @@ static void discovery(void **st)
     rig_fini(&r);
 }
 
+/* Where authentication is optional the initiator's order decides: the first method it lists. */
+static void optional(void **st)
+{
+    (void)st;
+    static const struct {
+        const char *offer, *answer;
+    } cases[] = {
+        { "CHAP", "CHAP" },
+        { "CHAP,None", "CHAP" },
+        { "None,CHAP", "None" },
+        { "None", "None" },
+        { "KRB5,CHAP", "CHAP" },
+        { "KRB5,None,CHAP", "None" },
+        { "X-com.example,None", "None" },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct rig r;
+        char text[256], want[128];
+        bool chap = strcmp(cases[i].answer, "CHAP") == 0;
+        chap_rig(&r);
+        r.auth.required = false;
+        r.auth.optional = true;
+        (void)snprintf(text, sizeof(text), NAMES "AuthMethod=%s|", cases[i].offer);
+        (void)snprintf(want, sizeof(want), TPGT "AuthMethod=%s|", cases[i].answer);
+        rig_step(&r, "0>1", text, chap ? "0" : "0>1", want);
+        if (chap) {
+            rig_step(&r, "0", "CHAP_A=5|", "0", "CHAP_A=5|CHAP_I=142|CHAP_C=0x" CHALLENGE_16 "|");
+            rig_step(&r, "0>1", "CHAP_N=joe|CHAP_R=0x9b5eac9fabd18346bd67b1c12cbad739|", "0>1", "");
+        }
+        rig_step(&r, "1>3", "", "1>3", MRDSL);
+        assert_true(iscsi_login_finished(r.login));
+        rig_fini(&r);
+    }
+}
+
+/* Once CHAP is begun it has to be ended well, optional or not. */
+static void optional_but_wrong(void **st)
+{
+    (void)st;
+    static const char *const ends[] = {
+        "CHAP_N=joe|CHAP_R=0xf29cf7cb0e68d3e788d19322e2492eb5|", /* of another secret */
+        "",                                                      /* leaves without an answer */
+    };
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        struct rig r;
+        chap_rig(&r);
+        r.auth.required = false;
+        r.auth.optional = true;
+        rig_step(&r, "0>1", NAMES "AuthMethod=CHAP|", "0", TPGT "AuthMethod=CHAP|");
+        rig_step(&r, "0", "CHAP_A=5|", "0", "CHAP_A=5|CHAP_I=142|CHAP_C=0x" CHALLENGE_16 "|");
+        rig_step(&r, "0>1", ends[i], "0 0201", "");
+        rig_fini(&r);
+    }
+    struct rig r; /* neither required nor optional: there is nothing to check against */
+    chap_rig(&r);
+    r.auth.required = false;
+    rig_step(&r, "0>1", NAMES "AuthMethod=CHAP|", "0 0201", "");
+    rig_fini(&r);
+}
+
 /* A base64 challenge across request PDUs, for the split of texts meets CHAP too. */
 static void split_answer(void **st)
 {
@@ -366,6 +426,8 @@ int main(void)
         cmocka_unit_test(steps_out_of_order),
         cmocka_unit_test(hash_preference),
         cmocka_unit_test(discovery),
+        cmocka_unit_test(optional),
+        cmocka_unit_test(optional_but_wrong),
         cmocka_unit_test(split_answer),
         cmocka_unit_test(challenge_depends_on_seed),
     };

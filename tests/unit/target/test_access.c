@@ -93,6 +93,24 @@ static void discovery_has_users_of_its_own(void **state)
     assert_null(a.target_secret);
 }
 
+/* Credentials are checked if there are any, and nobody is asked for them. */
+static void discovery_may_be_optional(void **state)
+{
+    (void)state;
+    struct iscsi_auth a;
+    struct tgt_config may = cfg;
+    may.discovery_optional = true;
+    tgt_access_auth(&may, NULL, "alice", &a);
+    assert_false(a.required);
+    assert_true(a.optional);
+    assert_string_equal(a.secret, "alices-secret");
+    tgt_access_auth(&may, NULL, "bob", &a);
+    assert_null(a.secret);
+    tgt_access_auth(&may, &nodes[1], "alice", &a);
+    assert_true(a.required); /* targets are as strict as before */
+    assert_false(a.optional);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -101,6 +119,7 @@ int main(void)
         cmocka_unit_test(open_target_asks_for_nothing),
         cmocka_unit_test(closed_target_knows_its_users_only),
         cmocka_unit_test(discovery_has_users_of_its_own),
+        cmocka_unit_test(discovery_may_be_optional),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
