@@ -8,13 +8,14 @@
 
 static const char usage[] =
     "usage: blockcheck load [OPTIONS] -m MODEL URL      a random load, checked while it runs\n"
-    "       blockcheck verify [-a] -m MODEL URL         the whole disk against the model\n"
+    "       blockcheck verify [-a] [-g] -m MODEL URL         the whole disk against the model\n"
     "  -m FILE     what the disk may hold; made by the first load (on a disk of zeroes)\n"
     "  -t SECS     how long (5)            -q DEPTH    requests in flight (32)\n"
     "  -w PERCENT  of writes (60)          -f PERCENT  of writes with FUA (0)\n"
     "  -s SECS     between two SYNCHRONIZE CACHE (0: none)\n"
-    "  -k          the target may go away, that is no error\n"
-    "  -a          acknowledged writes count as durable\n";
+    "  -k          the target may go away or fail, that is no error\n"
+    "  -a          acknowledged writes count as durable\n"
+    "  -g          what was not durable may be damaged\n";
 
 __attribute__((noreturn)) static void wrong_use(void)
 {
@@ -35,9 +36,9 @@ int main(int argc, char **argv)
 {
     struct load_config cfg = { .depth = 32, .write_percent = 60, .seconds = 5 };
     const char *path = NULL;
-    bool acked = false;
+    struct verify_config verify = { 0 };
     int c;
-    while ((c = getopt(argc, argv, "m:t:q:w:f:s:ka")) != -1) {
+    while ((c = getopt(argc, argv, "m:t:q:w:f:s:kag")) != -1) {
         switch (c) {
         case 'm':
             path = optarg;
@@ -61,7 +62,10 @@ int main(int argc, char **argv)
             cfg.may_die = true;
             break;
         case 'a':
-            acked = true;
+            verify.acked = true;
+            break;
+        case 'g':
+            verify.garbage = true;
             break;
         default:
             wrong_use();
@@ -77,7 +81,7 @@ int main(int argc, char **argv)
     struct disk *d = disk_open(cfg.url);
     struct model m;
     model_load(&m, path, disk_cells(d));
-    int rc = load ? disk_load(d, &m, &cfg) : disk_verify(d, &m, acked);
+    int rc = load ? disk_load(d, &m, &cfg) : disk_verify(d, &m, &verify);
     model_save(&m, path);
     free(m.cells);
     disk_close(d);

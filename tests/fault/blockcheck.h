@@ -57,7 +57,7 @@ struct load_config {
     uint32_t write_percent, fua_percent;
     double sync_seconds; /* a SYNCHRONIZE CACHE that often; 0 = never */
     double seconds;
-    bool may_die; /* the target may go away: not an error */
+    bool may_die; /* the target may go away or fail: that ends the load, without an error */
 };
 
 struct disk;
@@ -70,12 +70,16 @@ uint32_t disk_cells(const struct disk *d);
 
 /* Keep a random load on the disk. Returns the exit code of the program. */
 int disk_load(struct disk *d, struct model *m, const struct load_config *cfg);
+struct verify_config {
+    bool acked;   /* acknowledged writes count as durable: only the program died */
+    bool garbage; /* what was not durable yet may be damaged: the disk lost its power */
+};
+
 /*
- * Read the whole disk and hold it against the model; `acked`: every acknowledged write counts as
- * durable (the machine did not crash, only the program). What was uncertain is certain after it:
- * a cell with sectors of several versions is written anew. Returns the exit code.
+ * Read the whole disk and hold it against the model. What was uncertain is certain after it: a
+ * cell with sectors of several versions is written anew. Returns the exit code.
  */
-int disk_verify(struct disk *d, struct model *m, bool acked);
+int disk_verify(struct disk *d, struct model *m, const struct verify_config *cfg);
 
 __attribute__((noreturn, format(printf, 1, 2))) void stop(const char *fmt, ...);
 

@@ -159,7 +159,7 @@ static void on_done(struct iscsi_context *ctx, int status, void *data, void *pri
             finish_write(l, s);
         else
             finish_read(l, s);
-    } else if (status == SCSI_STATUS_CANCELLED || status == SCSI_STATUS_ERROR) {
+    } else if (status == SCSI_STATUS_CANCELLED || status == SCSI_STATUS_ERROR || l->cfg->may_die) {
         l->gone = true;
     } else {
         fprintf(stderr, "cell %u, %s of %u: status %#x, %s\n", s->first,
@@ -332,11 +332,14 @@ int disk_load(struct disk *d, struct model *m, const struct load_config *cfg)
 
 /* ---- the check ---- */
 
-static bool check_cell(struct disk *d, struct model *m, uint32_t i, const uint8_t *buf, bool acked)
+static bool check_cell(struct disk *d, struct model *m, uint32_t i, const uint8_t *buf,
+                       const struct verify_config *cfg)
 {
     struct cell *c = &m->cells[i];
-    uint32_t version;
-    if (!cell_check(m, i, buf, acked ? c->acked : c->durable, c->written, &version))
+    uint32_t oldest = cfg->acked ? c->acked : c->durable;
+    uint32_t version = UINT32_MAX;
+    bool open = cfg->garbage && oldest < c->written;
+    if (!open && !cell_check(m, i, buf, oldest, c->written, &version))
         return false;
     if (version == UINT32_MAX) {
         uint8_t fresh[CELL_BYTES];
@@ -354,7 +357,7 @@ static bool check_cell(struct disk *d, struct model *m, uint32_t i, const uint8_
     return true;
 }
 
-int disk_verify(struct disk *d, struct model *m, bool acked)
+int disk_verify(struct disk *d, struct model *m, const struct verify_config *cfg)
 {
     uint32_t bad = 0, per_cell = CELL_BYTES / d->block_bytes;
     for (uint32_t i = 0; i < m->count && bad < REPORTED_MAX; i += RUN_MAX) {
@@ -364,7 +367,7 @@ int disk_verify(struct disk *d, struct model *m, bool acked)
         if (!t || t->status != SCSI_STATUS_GOOD || (uint32_t)t->datain.size != n * CELL_BYTES)
             stop("read: %s", iscsi_get_error(d->ctx));
         for (uint32_t k = 0; k < n; k++)
-            bad += !check_cell(d, m, i + k, t->datain.data + k * CELL_BYTES, acked);
+            bad += !check_cell(d, m, i + k, t->datain.data + k * CELL_BYTES, cfg);
         scsi_free_scsi_task(t);
     }
     printf("%u cells checked, %u wrong\n", m->count, bad);

@@ -61,7 +61,7 @@ restart_when_asked() {
     kill -KILL "$old"
     sleep 1
     "$USAN" target run -c "$WORK/usan.yaml" >"$WORK/second.out" 2>"$WORK/second.log" </dev/null &
-    echo $! >"$WORK/second.pid"
+    echo $! | tee "$WORK/second.pid" >>"$WORK/target.pids"
     wait
 }
 : >"$WORK/out"

@@ -20,7 +20,7 @@ target_launch() { # COUNT ARGUMENT...
     URLS=()
     ${LAUNCH_WITH:-} "$USAN" "$@" >"$TARGET_OUT" 2>"$TARGET_LOG" </dev/null &
     TARGET_PID=$!
-    at_exit target_end "$TARGET_PID"
+    echo "$TARGET_PID" >>"$WORK/target.pids"
     local i
     for ((i = 0; i < 400; i++)); do
         mapfile -t URLS < <(grep '^iscsi://' "$TARGET_OUT")
@@ -76,13 +76,18 @@ process_ended() { # PID
     ! grep -qE '^State:[[:space:]]+[^ZX]' "/proc/$1/status" 2>/dev/null
 }
 
-# At the end of the test: no process stays behind.
-target_end() { # PID
-    kill -TERM "$1" 2>/dev/null || return 0
-    wait_for 5 process_ended "$1" || kill -KILL "$1"
-    wait "$1" 2>/dev/null
-    return 0
+# At the end of the test: no process stays behind, not even those that subshells started.
+target_end_all() {
+    local pid
+    [ -f "$WORK/target.pids" ] || return 0
+    while read -r pid; do
+        [ "$(readlink "/proc/$pid/exe")" = "$(readlink -f "$USAN")" ] || continue
+        kill -TERM "$pid" 2>/dev/null
+        wait_for 5 process_ended "$pid" || kill -KILL "$pid"
+    done <"$WORK/target.pids"
+    wait
 }
+at_exit target_end_all
 
 # Parts of iscsi://HOST:PORT/IQN/LUN
 url_portal() { # URL
