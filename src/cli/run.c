@@ -61,14 +61,15 @@ static int serve(const struct cli_command *cmd, struct tgt *tgt, const struct cl
     return CLI_OK;
 }
 
-int cli_run_target(const struct cli_command *cmd, struct tgt_config *cfg, const struct cli_run *how)
+int cli_run_target(const struct cli_command *cmd, const struct tgt_config *cfg,
+                   const struct cli_run *how)
 {
     struct err_text e = { "" };
     struct tgt *tgt;
     if (how->verbose)
         tgt_log_set_level(TGT_LOG_DEBUG);
     block_signals();
-    if (tgt_config_check(cfg, &e) || tgt_new(cfg, &tgt, &e))
+    if (tgt_new(cfg, &tgt, &e))
         return cli_fail(cmd, CLI_FAILED, e.text);
     return serve(cmd, tgt, how);
 }

@@ -11,9 +11,9 @@ struct cli_run {
     bool verbose;
 };
 
-/* Check cfg, serve until told to stop, print URLs when ready. Returns an exit code; errors have
- * been printed. */
-int cli_run_target(const struct cli_command *cmd, struct tgt_config *cfg,
+/* Serve until told to stop, print URLs when ready. cfg was checked (tgt_config_check). Returns an
+ * exit code; errors have been printed. */
+int cli_run_target(const struct cli_command *cmd, const struct tgt_config *cfg,
                    const struct cli_run *how);
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* usan serve: disks from the command line. */
 #include "cli/command.h"
+#include "cli/name.h"
 #include "cli/run.h"
 #include "iscsi/target.h"
 #include "target/config.h"
 #include "target/lun.h"
 
-#include <ctype.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,42 +91,6 @@ const struct cli_opt cli_serve_opts[] = {
 
 /* ---- names ---- */
 
-/* What is left of a specification when everything but the last path component is taken away:
- * "stats+file:/a/disk.img?direct=1" gives "disk.img". */
-static void short_name(const char *spec, char *buf, size_t cap)
-{
-    const char *start = spec;
-    if (*spec != '/' && *spec != '.') {
-        const char *colon = strchr(spec, ':');
-        const char *last = NULL;
-        for (const char *p = spec; *p && (!colon || p < colon); p++)
-            last = *p == '+' ? p : last;
-        start = last ? last + 1 : spec;
-        /* ram:1G and null:1T have no path: the kind is all there is to say. */
-        if (colon && colon[1] != '/' && colon[1] != '.') {
-            snprintf(buf, cap, "%.*s", (int)(colon - start), start);
-            return;
-        }
-    }
-    size_t len = strcspn(start, "?");
-    const char *base = start;
-    for (const char *p = start; p < start + len; p++)
-        base = *p == '/' && p + 1 < start + len ? p + 1 : base;
-    snprintf(buf, cap, "%.*s", (int)(start + len - base), base);
-}
-
-/* RFC 3722 leaves lower-case letters, digits, '-', '.' and ':'. */
-static void clean_name(char *s)
-{
-    char *to = s;
-    for (; *s; s++) {
-        char c = (char)tolower((unsigned char)*s);
-        bool good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
-        *to++ = good ? c : '-';
-    }
-    *to = 0;
-}
-
 static bool name_taken(const struct tgt_config *cfg, const char *name)
 {
     for (size_t i = 0; i < cfg->target_count; i++) {
@@ -141,8 +105,7 @@ static char *make_name(const struct tgt_config *cfg, const struct serve_args *a,
                        bool several)
 {
     char base[128], name[512];
-    short_name(spec, base, sizeof(base));
-    clean_name(base);
+    cli_short_name(spec, base, sizeof(base));
     const char *prefix = a->name ? a->name : "iqn.2025-01.io.usan";
     if (a->name && !several)
         snprintf(name, sizeof(name), "%s", a->name);
@@ -152,36 +115,6 @@ static char *make_name(const struct tgt_config *cfg, const struct serve_args *a,
     for (unsigned n = 2; name_taken(cfg, name) && len < sizeof(name) - 16; n++)
         snprintf(name + len, sizeof(name) - len, "-%u", n);
     return strdup(name);
-}
-
-/*
- * A file may be named without "./" in front, and may have characters in its name that mean
- * something in a specification: a word that names a file is that file.
- */
-static char *make_spec(const char *word)
-{
-    bool exists = access(word, F_OK) == 0;
-    if (!exists && (*word == '/' || *word == '.' || strpbrk(word, ":+")))
-        return strdup(word);
-    char *spec = malloc(3 * strlen(word) + 3);
-    if (!spec)
-        return NULL;
-    char *to = spec;
-    if (*word != '/' && *word != '.') {
-        *to++ = '.';
-        *to++ = '/';
-    }
-    for (; *word; word++) {
-        if (*word == '%' || *word == '?') {
-            const char *code = *word == '%' ? "%25" : "%3f";
-            memcpy(to, code, 3);
-            to += 3;
-        } else {
-            *to++ = *word;
-        }
-    }
-    *to = 0;
-    return spec;
 }
 
 /* ---- identity ---- */
@@ -230,7 +163,7 @@ static int add_lun(struct tgt_config_target *t, const struct serve_args *a, cons
     if (!l)
         return USAN_ENOMEM;
     l->lun = number;
-    l->store = make_spec(word);
+    l->store = cli_make_spec(word);
     l->block_bytes = (uint32_t)a->block_size;
     l->phys_block_bytes = (uint32_t)a->phys_block;
     l->read_only = a->read_only;
@@ -285,9 +218,6 @@ static int add_targets(struct tgt_config *cfg, const struct serve_args *a, char 
 static int add_user(struct tgt_config *cfg, const char *name, const char *file, const char *which,
                     struct err_text *e)
 {
-    if (!name != !file)
-        return err_set(e, USAN_EINVAL, "--%s-user and --%s-secret-file belong together", which,
-                       which);
     if (!name)
         return 0;
     struct tgt_config_user *u = tgt_config_add_user(cfg);
@@ -361,20 +291,50 @@ static int make_config(struct tgt_config *cfg, const struct serve_args *a, char 
     return err ? err_set(e, err, "%s", usan_strerror(err)) : 0;
 }
 
+/* Reading only, two disks may share a file; the store locks it accordingly. */
+static int check_twice(char **words, int count, struct err_text *e)
+{
+    for (int i = 0; i < count; i++) {
+        for (int j = 0; j < i; j++) {
+            if (!cli_same_file(words[i], words[j]))
+                continue;
+            if (strcmp(words[i], words[j]) == 0)
+                return err_set(e, USAN_EINVAL, "%s is given twice; a file can be one disk only",
+                               words[i]);
+            return err_set(e, USAN_EINVAL, "%s and %s are the same file; it can be one disk only",
+                           words[j], words[i]);
+        }
+    }
+    return 0;
+}
+
+/* What the option table cannot say about the command line. */
+static int check_args(const struct serve_args *a, char **words, int count, struct err_text *e)
+{
+    if (count == 0)
+        return err_set(e, USAN_EINVAL, "nothing to serve; name a file, a block device or ram:SIZE");
+    if (!a->chap_user != !a->chap_secret_file)
+        return err_set(e, USAN_EINVAL, "--chap-user and --chap-secret-file belong together");
+    if (!a->mutual_user != !a->mutual_secret_file)
+        return err_set(e, USAN_EINVAL, "--mutual-user and --mutual-secret-file belong together");
+    return a->read_only ? 0 : check_twice(words, count, e);
+}
+
 int cli_serve(const struct cli_command *cmd, int argc, char **argv)
 {
     struct serve_args a = { 0 };
     int words, code;
     if (!cli_begin(cmd, &a, argc, argv, &words, &code))
         return code;
-    if (words == 0)
-        return cli_fail(cmd, CLI_USAGE,
-                        "nothing to serve; name a file, a block device or ram:SIZE");
     struct tgt_config cfg;
     struct err_text e = { "" };
+    if (check_args(&a, argv, words, &e))
+        return cli_fail(cmd, CLI_USAGE, e.text);
     tgt_config_init(&cfg);
     if (make_config(&cfg, &a, argv, words, &e))
         code = cli_fail(cmd, CLI_FAILED, e.text);
+    else if (tgt_config_check(&cfg, &e)) /* it has only what the command line said */
+        code = cli_fail(cmd, CLI_USAGE, e.text);
     else
         code = cli_run_target(cmd, &cfg,
                               &(struct cli_run){ .pid_file = a.pid_file, .verbose = a.verbose });

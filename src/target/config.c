@@ -3,12 +3,14 @@
 
 #include "iscsi/names.h"
 #include "scsi/scsi.h"
+#include "target/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 _Static_assert((int)TGT_LUNS_MAX <= (int)SCSI_MAX_LUNS, "LUNs of a target fit on a nexus");
@@ -278,6 +280,16 @@ static int check_user(const struct tgt_config *cfg, size_t at, struct err_text *
     return 0;
 }
 
+/* "1.2.3.4:3260", "host:3260" or "[::1]:3260": the port of an address, else NULL. */
+static const char *port_in_address(const char *a)
+{
+    const char *colon = strrchr(a, ':');
+    bool one = colon && colon == strchr(a, ':'); /* IPv6 has two or more */
+    bool bracket = colon && colon > a && a[0] == '[' && colon[-1] == ']';
+    return (one || bracket) && colon[1] && !colon[1 + strspn(colon + 1, "0123456789")] ? colon + 1
+                                                                                       : NULL;
+}
+
 static int check_portals(struct tgt_config *cfg, struct err_text *e)
 {
     if (cfg->portal_count == 0) {
@@ -297,6 +309,12 @@ static int check_portals(struct tgt_config *cfg, struct err_text *e)
                            "portal %zu has no address; use one of this machine's, "
                            "0.0.0.0 or ::",
                            i + 1);
+        const char *port = port_in_address(a);
+        if (port)
+            return err_set(e, USAN_EINVAL,
+                           "address '%s' has a port in it; use --port %s, or the key port: in a "
+                           "configuration file",
+                           a, port);
     }
     return 0;
 }
@@ -350,6 +368,11 @@ int tgt_config_read_secret(const char *path, char **ret_secret, struct err_text 
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return err_set(e, usan_err_from_errno(errno), "%s: %s", path, strerror(errno));
+    struct stat st;
+    if (fstat(fd, &st) == 0 && (st.st_mode & S_IROTH))
+        tgt_log(TGT_LOG_WARN, "secret-file-open", "file=%s mode=%04o why=%s", tgt_log_quote(path).s,
+                (unsigned)(st.st_mode & 07777),
+                "\"every user of this machine can read it; chmod 600\"");
     char buf[TGT_SECRET_MAX + 3]; /* CR, LF and one more to see that it is too long */
     ssize_t n = read(fd, buf, sizeof(buf));
     int saved = errno;

@@ -41,6 +41,33 @@ check_output "is named" '192\.0\.2\.1'
 check_fails "an unknown back end" serve --port 0 'nosuchstore:x'
 check_output "is named" 'nosuchstore'
 
+# What is wrong with the command line alone ends with 2, and before anything is opened.
+usage_error() { # ARGUMENT...
+    local rc=0
+    serve --port 0 "$@" || rc=$?
+    [ $rc = 2 ] || note "exit code $rc"
+    [ $rc = 2 ]
+}
+check "exit code 2: a block size that disks do not have" usage_error -b 1024 "$WORK/disk"
+check "exit code 2: a name that is none" usage_error -n disk1 "$WORK/disk"
+check "exit code 2: an initiator that is none" usage_error -i host1 "$WORK/disk"
+check "exit code 2: a CHAP user without a secret" usage_error --chap-user joe "$WORK/disk"
+check "exit code 2: one file as two disks" usage_error "$WORK/disk" "$WORK/../${WORK##*/}/disk"
+check_output "is told so" 'same file'
+check "exit code 2: one path twice" usage_error "$WORK/disk" "$WORK/disk"
+check_output "is told so" "$WORK/disk is given twice"
+check "exit code 2: a port in the address" usage_error -a 127.0.0.1:3261 "$WORK/disk"
+check_output "is told where it goes" 'use --port 3261'
+
+printf 'a-secret-of-20-bytes\n' >"$WORK/secret"
+chmod 644 "$WORK/secret"
+target_start --chap-user joe --chap-secret-file "$WORK/secret" "file:$WORK/new.img?create=16M"
+check "the target is called after the file" \
+    grep -q '^iscsi://.*/iqn.2025-01.io.usan:new.img/0$' "$TARGET_OUT"
+check "a secret that everybody can read is warned of" \
+    grep -q 'level=warn event=secret-file-open .*mode=0644' "$TARGET_LOG"
+check "it ends within 5 s" target_stop 5
+
 target_start --pid-file "$WORK/pid" "$WORK/disk"
 check_equal "the pid file holds the process id" "$(cat "$WORK/pid")" "$TARGET_PID"
 port=$(url_port "${URLS[0]}")

@@ -75,6 +75,26 @@ static void portal_in_brackets(void **state)
     tgt_config_fini(&c);
 }
 
+static void address_with_port(struct tgt_config *c)
+{
+    tgt_config_add_portal(c)->address = copy_of("127.0.0.1:3261");
+}
+
+static void brackets_with_port(struct tgt_config *c)
+{
+    tgt_config_add_portal(c)->address = copy_of("[::1]:3262");
+}
+
+static void plain_ipv6(void **state)
+{
+    (void)state;
+    struct tgt_config c;
+    make_good(&c);
+    tgt_config_add_portal(&c)->address = copy_of("fe80::1:3260"); /* an address to its end */
+    assert_int_equal(tgt_config_check(&c, NULL), 0);
+    tgt_config_fini(&c);
+}
+
 static void no_target(struct tgt_config *c)
 {
     tgt_config_fini(c);
@@ -159,6 +179,10 @@ static void bad_ones_are_refused(void **state)
 {
     (void)state;
     check_fails(no_target, "nothing to serve; name at least one target");
+    check_fails(address_with_port, "address '127.0.0.1:3261' has a port in it; use --port 3261, or "
+                                   "the key port: in a configuration file");
+    check_fails(brackets_with_port, "address '[::1]:3262' has a port in it; use --port 3262, or "
+                                    "the key port: in a configuration file");
     check_fails(bad_name, "target disk 1: target name 'disk 1' is not an iSCSI name; use one like "
                           "iqn.2025-01.com.example:disk");
     check_fails(same_name, "target iqn.2025-01.com.example:one: target "
@@ -250,8 +274,11 @@ static int remove_secret_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_one_is_filled_in),  cmocka_unit_test(portal_in_brackets),
-        cmocka_unit_test(bad_ones_are_refused),   cmocka_unit_test(secret_is_the_first_line),
+        cmocka_unit_test(good_one_is_filled_in),
+        cmocka_unit_test(portal_in_brackets),
+        cmocka_unit_test(plain_ipv6),
+        cmocka_unit_test(bad_ones_are_refused),
+        cmocka_unit_test(secret_is_the_first_line),
         cmocka_unit_test(secret_of_wrong_length),
     };
     return cmocka_run_group_tests(tests, make_secret_file, remove_secret_file);
