@@ -29,11 +29,27 @@ static const struct cli_command *find(int argc, char **argv, int *ret_words)
     return NULL;
 }
 
-static void print_commands(FILE *out)
+/* Is it the first word of commands of two? */
+static bool is_group(const char *word)
 {
-    fputs("usage: usan COMMAND [OPTION...] [ARGUMENT...]\n\ncommands:\n", out);
-    for (const struct cli_command *c = cli_commands; c->name; c++)
-        fprintf(out, "  %-12s %s\n", c->name, c->summary);
+    size_t len = strlen(word);
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
+        if (strncmp(c->name, word, len) == 0 && c->name[len] == ' ')
+            return true;
+    }
+    return false;
+}
+
+/* All commands, or those of a group. */
+static void print_commands(const char *group, FILE *out)
+{
+    size_t len = group ? strlen(group) : 0;
+    fprintf(out, "usage: usan %s%s [OPTION...] [ARGUMENT...]\n\ncommands:\n", group ? group : "",
+            group ? " COMMAND" : "COMMAND");
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
+        if (!group || (strncmp(c->name, group, len) == 0 && c->name[len] == ' '))
+            fprintf(out, "  %-12s %s\n", c->name, c->summary);
+    }
     fputs("\n`usan COMMAND --help` shows a command's options.\n", out);
 }
 
@@ -81,8 +97,8 @@ int cli_help(const struct cli_command *cmd, int argc, char **argv)
     int words, code, used;
     if (!cli_begin(cmd, NULL, argc, argv, &words, &code))
         return code;
-    if (words == 0) {
-        print_commands(stdout);
+    if (words == 0 || (words == 1 && is_group(argv[0]))) {
+        print_commands(words ? argv[0] : NULL, stdout);
         return CLI_OK;
     }
     const struct cli_command *of = find(words, argv, &used);
@@ -94,24 +110,33 @@ int cli_help(const struct cli_command *cmd, int argc, char **argv)
     return CLI_OK;
 }
 
+static bool asks_for_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 int cli_main(int argc, char **argv)
 {
-    if (argc < 2) {
-        print_commands(stderr);
+    /* `usan` and `usan target` say what may follow. */
+    const char *group = argc >= 2 && is_group(argv[1]) ? argv[1] : NULL;
+    int named = group ? 2 : 1;
+    if (argc <= named) {
+        print_commands(group, stderr);
         return CLI_USAGE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        print_commands(stdout);
+    if (asks_for_help(argv[named])) {
+        print_commands(group, stdout);
         return CLI_OK;
     }
-    if (strcmp(argv[1], "--version") == 0) {
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
         puts("usan " USAN_VERSION);
         return CLI_OK;
     }
     int words;
     const struct cli_command *c = find(argc - 1, argv + 1, &words);
     if (!c) {
-        fprintf(stderr, "usan: there is no command '%s'; see usan help\n", argv[1]);
+        fprintf(stderr, "usan: there is no command '%s%s%s'; see usan help%s%s\n", argv[1],
+                group ? " " : "", group ? argv[2] : "", group ? " " : "", group ? group : "");
         return CLI_USAGE;
     }
     return c->run(c, argc - 1 - words, argv + 1 + words);

@@ -12,8 +12,18 @@ serve() { # a start that is expected to fail
 
 check "help" "$USAN" --help
 check_output "names the command" 'serve'
-check "version" "$USAN" --version
-check_output "is a number" '[0-9]+\.[0-9]+\.[0-9]+'
+for ask in --version -V version; do
+    check "usan $ask" "$USAN" $ask
+    check_output "is a number" '[0-9]+\.[0-9]+\.[0-9]+'
+done
+check "help on the commands that begin with target" "$USAN" help target
+check_output "has target run" '^  target run '
+check "usan target --help" "$USAN" target --help
+check_output "has target run" '^  target run '
+check_fails "usan target alone" "$USAN" target
+check_output "has target run" '^  target run '
+check_fails "usan target with another word" "$USAN" target walk
+check_output "is told so" "no command 'target walk'"
 check_fails "an unknown command" "$USAN" no-such-command
 check_fails "an unknown option" serve --no-such-option "$WORK/disk"
 check_output "is named" 'no-such-option'
