@@ -11,6 +11,7 @@
  * with that hexadecimal value, so that a path may hold "?" (%3f) and "%" (%25). The filter that is
  * named first is the outermost one.
  */
+#include "store/opt.h"
 #include "store/store.h"
 
 #include <stdlib.h>
@@ -244,7 +245,8 @@ static int open_parts(const struct spec *spec, bool read_only, struct store **re
     return 0;
 }
 
-int store_open_spec(const char *text, bool read_only, struct store **ret_store, struct err_text *e)
+/* Parse text; *ret_spec is on the heap. */
+static int new_spec(const char *text, struct spec **ret_spec, struct err_text *e)
 {
     size_t len = strlen(text);
     if (len >= SPEC_BYTES_MAX)
@@ -256,8 +258,33 @@ int store_open_spec(const char *text, bool read_only, struct store **ret_store, 
     memcpy(spec->text, text, len + 1);
     spec->count = 0;
     int err = parse(spec, e);
-    if (!err)
-        err = open_parts(spec, read_only, ret_store, e);
+    if (err) {
+        free(spec);
+        return err;
+    }
+    *ret_spec = spec;
+    return 0;
+}
+
+int store_open_spec(const char *text, bool read_only, struct store **ret_store, struct err_text *e)
+{
+    struct spec *spec;
+    int err = new_spec(text, &spec, e);
+    if (err)
+        return err;
+    err = open_parts(spec, read_only, ret_store, e);
+    free(spec);
+    return err;
+}
+
+int store_check_spec(const char *text, struct err_text *e)
+{
+    struct spec *spec;
+    int err = new_spec(text, &spec, e);
+    if (err)
+        return err;
+    for (size_t i = 0; !err && i < spec->count; i++)
+        err = opt_check(spec->parts[i].ops, spec->parts[i].opts, spec->parts[i].opt_count, e);
     free(spec);
     return err;
 }

@@ -147,6 +147,10 @@ const struct store_ops *store_find_ops(const char *name);
  */
 USAN_MUST_CHECK
 int store_open_spec(const char *spec, bool read_only, struct store **ret_store, struct err_text *e);
+/* The same mistakes found without opening anything: names, syntax, options and their values; not
+ * what a back end makes of its target. */
+USAN_MUST_CHECK
+int store_check_spec(const char *spec, struct err_text *e);
 /* Open one back end or filter; its options are checked against its table first. */
 USAN_MUST_CHECK
 int store_open_one(const struct store_ops *ops, const struct store_open *how,

@@ -18,8 +18,13 @@ int tgt_node_open(struct tgt_node *node, const struct tgt_config *cfg,
     for (size_t i = 0; i < target->lun_count; i++) {
         int err = tgt_lun_open(&target->luns[i], target->name, rel_port, cfg->state_dir,
                                &node->luns[i], e);
-        if (err)
+        if (err) {
+            /* On the command line there is no file, and the store's own words name its path. */
+            if (cfg->source)
+                err_prefix(e, "target %s: LUN %u", target->name, target->luns[i].lun);
+            tgt_config_place(cfg, target->luns[i].line, e);
             return err;
+        }
         node->lun_count++;
     }
     return 0;

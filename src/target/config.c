@@ -3,6 +3,7 @@
 
 #include "iscsi/names.h"
 #include "scsi/scsi.h"
+#include "store/store.h"
 #include "target/log.h"
 
 #include <errno.h>
@@ -74,6 +75,7 @@ void tgt_config_fini(struct tgt_config *cfg)
     strings_free(cfg->discovery_users, cfg->discovery_user_count);
     free(cfg->discovery_mutual_user);
     free(cfg->state_dir);
+    free(cfg->source);
     tgt_config_init(cfg);
 }
 
@@ -207,6 +209,8 @@ static int check_lun(const struct tgt_config_target *t, size_t at, struct err_te
     if (l->thin_threshold_pct > 100)
         return err_set(e, USAN_EINVAL, "LUN %u: threshold above 100 percent", l->lun);
     int err = l->naa ? check_hex(l->naa, e) : 0;
+    if (!err)
+        err = store_check_spec(l->store, e);
     if (err)
         err_prefix(e, "LUN %u", l->lun);
     return err;
@@ -237,11 +241,27 @@ static int check_users(const struct tgt_config *cfg, char *const *names, size_t 
     return 0;
 }
 
+void tgt_config_place(const struct tgt_config *cfg, uint32_t line, struct err_text *e)
+{
+    if (cfg->source && line)
+        err_prefix(e, "%s:%u", cfg->source, line);
+    else if (cfg->source)
+        err_prefix(e, "%s", cfg->source);
+}
+
+static int no_name(const struct tgt_config *cfg, size_t at, struct err_text *e)
+{
+    int err = err_set(e, USAN_EINVAL, "target %zu has no name", at + 1);
+    tgt_config_place(cfg, cfg->targets[at].line, e);
+    return err;
+}
+
 static int check_target(struct tgt_config *cfg, size_t at, struct err_text *e)
 {
     struct tgt_config_target *t = &cfg->targets[at];
     if (!t->name)
-        return err_set(e, USAN_EINVAL, "target %zu has no name", at + 1);
+        return no_name(cfg, at, e);
+    uint32_t line = t->line;
     int err = normalise_name(&t->name, "target", e);
     for (size_t i = 0; !err && i < at; i++) {
         if (strcmp(cfg->targets[i].name, t->name) == 0)
@@ -253,12 +273,17 @@ static int check_target(struct tgt_config *cfg, size_t at, struct err_text *e)
         err = err_set(e, USAN_EINVAL, "more than %d LUNs", TGT_LUNS_MAX);
     if (!err && t->lun_count == 0 && !t->redirect)
         err = err_set(e, USAN_EINVAL, "no LUN; give it at least one, or a redirect");
-    for (size_t i = 0; !err && i < t->lun_count; i++)
+    for (size_t i = 0; !err && i < t->lun_count; i++) {
         err = check_lun(t, i, e);
+        if (err)
+            line = t->luns[i].line;
+    }
     if (!err)
         err = check_users(cfg, t->users, t->user_count, t->mutual_user, e);
-    if (err)
+    if (err) {
         err_prefix(e, "target %s", t->name);
+        tgt_config_place(cfg, line, e);
+    }
     return err;
 }
 
@@ -341,7 +366,8 @@ static int check_limits(const struct tgt_config *cfg, struct err_text *e)
     return 0;
 }
 
-int tgt_config_check(struct tgt_config *cfg, struct err_text *e)
+/* All that is not in a target. */
+static int check_program(struct tgt_config *cfg, struct err_text *e)
 {
     int err = check_limits(cfg, e);
     if (!err)
@@ -352,14 +378,24 @@ int tgt_config_check(struct tgt_config *cfg, struct err_text *e)
         err = err_set(e, USAN_EINVAL, "nothing to serve; name at least one target");
     if (!err && cfg->target_count > TGT_TARGETS_MAX)
         err = err_set(e, USAN_EINVAL, "more than %d targets", TGT_TARGETS_MAX);
-    for (size_t i = 0; !err && i < cfg->target_count; i++)
-        err = check_target(cfg, i, e);
     if (!err) {
         err = check_users(cfg, cfg->discovery_users, cfg->discovery_user_count,
                           cfg->discovery_mutual_user, e);
         if (err)
             err_prefix(e, "discovery");
     }
+    return err;
+}
+
+int tgt_config_check(struct tgt_config *cfg, struct err_text *e)
+{
+    int err = check_program(cfg, e);
+    if (err) {
+        tgt_config_place(cfg, 0, e);
+        return err;
+    }
+    for (size_t i = 0; !err && i < cfg->target_count; i++)
+        err = check_target(cfg, i, e);
     return err;
 }
 

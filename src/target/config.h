@@ -36,6 +36,7 @@ struct tgt_config_user {
 
 struct tgt_config_lun {
     uint32_t lun;
+    uint32_t line;             /* of the file it comes from; 0 = of none */
     char *store;               /* a specification of store_open_spec() */
     uint32_t block_bytes;      /* 512 or 4096; 0 = as the store likes it: 512 unless it can not */
     uint32_t phys_block_bytes; /* 0 = the store's */
@@ -47,8 +48,9 @@ struct tgt_config_lun {
 };
 
 struct tgt_config_target {
-    char *name;  /* iqn., eui. or naa. name, normalised */
-    char *alias; /* NULL = none */
+    char *name;    /* iqn., eui. or naa. name, normalised */
+    char *alias;   /* NULL = none */
+    uint32_t line; /* as that of a LUN */
     struct tgt_config_lun *luns;
     size_t lun_count;
     /* Who may log in: names of users; none = no authentication. */
@@ -70,6 +72,7 @@ struct tgt_limits {
 };
 
 struct tgt_config {
+    char *source; /* the file it comes from, for errors; NULL = none */
     struct tgt_config_portal *portals;
     size_t portal_count;
     struct tgt_config_user *users;
@@ -118,6 +121,9 @@ int tgt_config_check(struct tgt_config *cfg, struct err_text *e);
 /* The secret in the first line of a file, without the line's end. *ret_secret is on the heap. */
 USAN_MUST_CHECK
 int tgt_config_read_secret(const char *path, char **ret_secret, struct err_text *e);
+
+/* Put "FILE:LINE: " in front of an error, as far as they are known. */
+void tgt_config_place(const struct tgt_config *cfg, uint32_t line, struct err_text *e);
 
 /* ---- words of the configuration, shared by the command line and YAML ---- */
 USAN_MUST_CHECK

@@ -35,6 +35,7 @@ struct key {
     uint64_t min, max;
     const struct key *sub;
     void *(*add)(void *parent);
+    size_t line_at; /* uint32_t in the struct that add makes; 0 = none */
 };
 
 static void *add_portal(void *cfg)
@@ -104,7 +105,11 @@ static const struct key target_keys[] = {
       .count_at = offsetof(struct tgt_config_target, user_count) },
     { .name = "mutual-user", .kind = K_TEXT, TARGET(mutual_user) },
     { .name = "redirect", .kind = K_TEXT, TARGET(redirect) },
-    { .name = "luns", .kind = K_LIST, .sub = lun_keys, .add = add_lun },
+    { .name = "luns",
+      .kind = K_LIST,
+      .sub = lun_keys,
+      .add = add_lun,
+      .line_at = offsetof(struct tgt_config_lun, line) },
     { 0 },
 };
 
@@ -138,7 +143,11 @@ static const struct key top_keys[] = {
     { .name = "portals", .kind = K_LIST, .sub = portal_keys, .add = add_portal },
     { .name = "users", .kind = K_LIST, .sub = user_keys, .add = add_user },
     { .name = "discovery", .kind = K_MAP, .sub = discovery_keys },
-    { .name = "targets", .kind = K_LIST, .sub = target_keys, .add = add_target },
+    { .name = "targets",
+      .kind = K_LIST,
+      .sub = target_keys,
+      .add = add_target,
+      .line_at = offsetof(struct tgt_config_target, line) },
     { .name = "limits", .kind = K_MAP, .sub = limit_keys },
     { .name = "cores", .kind = K_U32, CFG(cores), .max = TGT_REACTORS_MAX },
     { .name = "engine", .kind = K_ENGINE, CFG(engine) },
@@ -338,7 +347,10 @@ static int read_list(struct reader *r, const yaml_node_t *n, const struct key *k
         void *elem = k->add(parent);
         if (!elem)
             return no_memory(r);
-        int err = read_map(r, yaml_document_get_node(&r->doc, *i), k->sub, elem, k->name);
+        const yaml_node_t *item = yaml_document_get_node(&r->doc, *i);
+        if (k->line_at)
+            *(uint32_t *)(void *)((char *)elem + k->line_at) = (uint32_t)item->start_mark.line + 1;
+        int err = read_map(r, item, k->sub, elem, k->name);
         if (err)
             return err;
     }
@@ -429,8 +441,8 @@ int tgt_config_load(struct tgt_config *cfg, const char *path, struct err_text *e
     fclose(in);
     if (err)
         return err;
-    err = tgt_config_check(cfg, e);
-    if (err)
-        err_prefix(e, "%s", path);
-    return err;
+    cfg->source = strdup(path);
+    if (!cfg->source)
+        return err_set(e, USAN_ENOMEM, "%s: out of memory", path);
+    return tgt_config_check(cfg, e);
 }

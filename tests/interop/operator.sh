@@ -78,6 +78,20 @@ check "a secret that everybody can read is warned of" \
     grep -q 'level=warn event=secret-file-open .*mode=0644' "$TARGET_LOG"
 check "it ends within 5 s" target_stop 5
 
+# A configuration file: what is wrong with a store is said with its place.
+config() { # STORE
+    printf 'portals: [{address: 127.0.0.1, port: 0}]\ntargets:\n  - name: %s\n    luns:\n%s\n' \
+        iqn.2025-01.io.usan.test:c "      - store: $1" >"$WORK/c.yaml"
+}
+config "$WORK/missing"
+check "--check opens nothing" "$USAN" target run --config "$WORK/c.yaml" --check
+check_fails "a store that is not there" timeout 10 "$USAN" target run --config "$WORK/c.yaml"
+check_output "is told with line, target and LUN" \
+    "c.yaml:5: target iqn.2025-01.io.usan.test:c: LUN 0: .*$WORK/missing"
+config 'nosuchstore:x'
+check_fails "--check reads what stores say" "$USAN" target run --config "$WORK/c.yaml" --check
+check_output "likewise" 'c.yaml:5: target iqn.2025-01.io.usan.test:c: LUN 0: .*nosuchstore'
+
 target_start --pid-file "$WORK/pid" "$WORK/disk"
 check_equal "the pid file holds the process id" "$(cat "$WORK/pid")" "$TARGET_PID"
 port=$(url_port "${URLS[0]}")

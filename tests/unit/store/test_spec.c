@@ -47,7 +47,7 @@ static void stacks(void **state)
         struct store *s = NULL;
         char layers[128];
         print_message("# %s\n", t[i].spec);
-        if (store_open_spec(t[i].spec, false, &s, &e))
+        if (store_check_spec(t[i].spec, &e) || store_open_spec(t[i].spec, false, &s, &e))
             fail_msg("%s", e.text);
         stack(s, layers, sizeof layers);
         assert_string_equal(layers, t[i].layers);

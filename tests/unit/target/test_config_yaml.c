@@ -204,6 +204,49 @@ static void load_reads_secrets_beside_the_file(void **state)
     free(conf);
 }
 
+/* What is wrong with a store is found without opening it, and placed. */
+static void load_checks_stores(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *yaml, *error;
+    } rows[] = {
+        { "targets:\n  - name: iqn.2025-01.com.example:a\n    luns:\n      - store: ram:1M\n"
+          "      - lun: 3\n        store: rum:1M\n",
+          ":5: target iqn.2025-01.com.example:a: LUN 3: unknown back end 'rum'" },
+        { "targets:\n  - name: iqn.2025-01.com.example:a\n    luns:\n"
+          "      - store: /nowhere/x?creat=1M\n",
+          ":4: target iqn.2025-01.com.example:a: LUN 0: file: unknown option 'creat'" },
+        { "targets:\n  - name: iqn.2025-01.com.example:a\n    luns:\n"
+          "      - store: delay(time=5)+ram:1M\n",
+          ":4: target iqn.2025-01.com.example:a: LUN 0: delay: option 'time': '5' is not a time" },
+        { "cores: 1\ntargets:\n  - name: iqn.2025-01.com.example:a\n",
+          ":3: target iqn.2025-01.com.example:a: no LUN" },
+        { "targets:\n  - luns: [{store: 'ram:1M'}]\n", ":2: target 1 has no name" },
+        { "discovery: {users: [eve]}\ntargets:\n  - name: iqn.2025-01.com.example:a\n",
+          ": discovery: user 'eve' is not defined" },
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char dir[] = "/tmp/usan-test-yaml.XX"
+                     "XX"
+                     "XX";
+        assert_non_null(mkdtemp(dir));
+        char *conf = make_file(dir, "c.yaml", rows[i].yaml);
+        struct tgt_config c;
+        struct err_text e = { "" };
+        tgt_config_init(&c);
+        assert_int_equal(tgt_config_load(&c, conf, &e) == 0, 0);
+        size_t len = strlen(conf);
+        assert_memory_equal(e.text, conf, len);
+        if (strncmp(e.text + len, rows[i].error, strlen(rows[i].error)) != 0)
+            fail_msg("got '%s', wanted '...%s'", e.text, rows[i].error);
+        tgt_config_fini(&c);
+        unlink(conf);
+        rmdir(dir);
+        free(conf);
+    }
+}
+
 static void load_checks_the_whole(void **state)
 {
     (void)state;
@@ -231,6 +274,7 @@ int main(void)
         cmocka_unit_test(errors_name_line_and_column),
         cmocka_unit_test(syntax_errors_name_their_place),
         cmocka_unit_test(load_reads_secrets_beside_the_file),
+        cmocka_unit_test(load_checks_stores),
         cmocka_unit_test(load_checks_the_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
