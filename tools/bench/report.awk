@@ -24,12 +24,13 @@ function ratio(who, load, other, other_load, key,    r, n, list) {
     return n ? median(list, n) : ""
 }
 # sign is 1 where more is better, -1 where less is.
-function bar(text, got, sign, want, format,    ok) {
+function bar(text, got, sign, want, format,    ok, relation) {
     if (got == "")
         return
-    ok = sign > 0 ? got >= want : got <= want
-    printf "| %s | %s " format " | " format " | %s |\n", text, sign > 0 ? "≥" : "≤", want, got,
-           ok ? "met" : "**not met**"
+    ok = (sign > 0 ? got >= want : got <= want)
+    relation = (sign > 0 ? "≥" : "≤")
+    printf("| %s | %s " format " | " format " | %s |\n", text, relation, want, got,
+           ok ? "met" : "**not met**")
 }
 function file_bars(who, text,    i, load) {
     for (i = 1; i <= 4; i++) {

@@ -6,7 +6,7 @@
 # targets that are not measured are stopped (SIGSTOP). doc/benchmarks.md explains the bars.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
-build=$PWD/build-release
+build=$PWD/build
 rounds=3 seconds=2 write='' only=''
 while [ $# -gt 0 ]; do
     case $1 in
@@ -29,7 +29,7 @@ only=${only// /,}
 
 iqn=iqn.2025-01.io.usan.bench:disk
 mib=256
-out=$build/bench
+out=$build/bench-results
 rm -rf "$out"
 mkdir -p "$out"
 results=$out/results
@@ -49,7 +49,7 @@ stop_all() {
         kill -CONT "$p" 2>/dev/null || true
         kill -TERM "$p" 2>/dev/null || true
     done
-    rm -f "$out/disk.img"
+    rm -f "$out/disk.img" "$out/direct.img"
 }
 trap stop_all EXIT
 
@@ -184,7 +184,7 @@ digest_loads=(read-4k-q32-digests write-4k-q32-digests read-512k-q8-digests
 file_loads=(read-4k-q32 write-4k-q32 read-512k-q8 write-512k-q8)
 file_kinds=(usan-tmpfs usan-disk usan-direct)
 
-for f in "$out/tmpfs/tgt" "$out/tmpfs/usan" "$out/disk.img"; do
+for f in "$out/tmpfs/tgt" "$out/tmpfs/usan" "$out/disk.img" "$out/direct.img"; do
     head -c ${mib}M /dev/zero >"$f"
 done
 start_tgt
@@ -192,7 +192,7 @@ start_usan usan-ram "ram:${mib}M"
 start_usan usan-two "ram:${mib}M" --cores 2
 start_usan usan-tmpfs "$out/tmpfs/usan"
 start_usan usan-disk "$out/disk.img"
-start_usan usan-direct "$out/disk.img?direct=1"
+start_usan usan-direct "$out/direct.img?direct=1"
 for name in "${!pid_of[@]}"; do
     # memory that was never written would be read from one page of zeroes
     rawload "$name" -c 0 -b 524288 -s -w 100 -t 1.2 >/dev/null

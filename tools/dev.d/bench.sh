@@ -8,7 +8,7 @@ cmd_bench() {
     shift
     [ "$(id -u)" = 0 ] || die "network namespaces and pinning need root"
     install_packages build test bench
-    build_in build-release --buildtype=release -Dtests=false
+    build_in build
     say "bench target (a private network namespace; leave the machine alone meanwhile)"
     tools/bench/target.sh "$@"
 }
