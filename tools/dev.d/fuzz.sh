@@ -10,7 +10,7 @@ cmd_fuzz() {
     install_packages build test fuzz
     CC=clang build_in build-fuzz -Dfuzz=true -Dtests=false -Db_sanitize=address,undefined \
         -Db_lundef=false
-    mapfile -t targets < <(find build-fuzz/fuzz -maxdepth 1 -type f -executable -printf '%f\n' |
+    mapfile -t targets < <(find build-fuzz/fuzz -maxdepth 1 -name 'fuzz_*' -type f -executable -printf '%f\n' |
         sort)
     [ $# = 0 ] || targets=("$@")
     [ ${#targets[@]} != 0 ] || die "fuzz/ builds no target"
