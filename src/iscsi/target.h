@@ -114,7 +114,9 @@ struct iscsi_task {
     uint32_t ref_itt;                   /* TMF: Referenced Task Tag */
     uint32_t ref_cmd_sn;
     uint32_t cmd_sn;
-    void *priv;   /* task_priv_bytes, zeroed at the event */
+    /* task_priv_bytes; zeroed once, when the session is made: what the owner keeps there it finds
+     * again with a later task. */
+    void *priv;
     int data_err; /* with EV_DATA: 0, or why the data did not come whole (USAN_EDIGEST, ...) */
 };
 

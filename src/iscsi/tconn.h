@@ -271,6 +271,8 @@ struct ttask *tsess_find(struct iscsi_tsess *sess, uint32_t itt);
 struct ttask *tsess_find_ttt(struct iscsi_tsess *sess, uint32_t ttt, struct tburst **ret_burst);
 /* Keep an early task (TSESS_LATER) until its turn. */
 void tsess_hold(struct iscsi_tsess *sess, struct ttask *t);
+/* Keep the place of an early CmdSN that needs no delivery. False: the connection was closed. */
+bool tsess_hold_place(struct iscsi_tconn *conn, uint32_t cmd_sn);
 /* A request that is no task: carried out as it comes, in its turn or early (then its place in the
  * sequence is kept). False if it is to be ignored. */
 bool tsess_pass_turn(struct iscsi_tconn *conn, uint32_t cmd_sn, bool immediate);

@@ -266,20 +266,28 @@ struct ttask *tsess_task_get(struct iscsi_tsess *s, uint32_t itt, bool immediate
     return t;
 }
 
+bool tsess_hold_place(struct iscsi_tconn *conn, uint32_t cmd_sn)
+{
+    struct ttask *ghost = tsess_task_get(conn->sess, ISCSI_TAG_NONE, true);
+
+    if (!ghost) { /* without its place the sequence would stand still for good */
+        tconn_close(conn, USAN_ELIMIT, "too many requests ahead of their turn");
+        return false;
+    }
+    ghost->ghost = true;
+    ghost->conn = conn;
+    ghost->pub.cmd_sn = cmd_sn;
+    tsess_hold(conn->sess, ghost);
+    return true;
+}
+
 bool tsess_pass_turn(struct iscsi_tconn *conn, uint32_t cmd_sn, bool immediate)
 {
     enum tsess_order order = tsess_take_cmd_sn(conn->sess, cmd_sn, immediate);
 
     if (order != TSESS_LATER)
         return order == TSESS_NOW;
-    struct ttask *ghost = tsess_task_get(conn->sess, ISCSI_TAG_NONE, true);
-    if (!ghost)
-        return false;
-    ghost->ghost = true;
-    ghost->conn = conn;
-    ghost->pub.cmd_sn = cmd_sn;
-    tsess_hold(conn->sess, ghost);
-    return true;
+    return tsess_hold_place(conn, cmd_sn);
 }
 
 void tsess_uncount(struct ttask *t)

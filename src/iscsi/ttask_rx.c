@@ -70,6 +70,16 @@ static void expect_segment(struct iscsi_tconn *conn, struct ttask *t, struct tbu
     conn->rx_stashed = false;
 }
 
+/* The request is not carried out, but its CmdSN counts: one that came early keeps its place. */
+static void refuse(struct iscsi_tconn *conn, enum tsess_order order, enum iscsi_reject reason)
+{
+    uint32_t cmd_sn = bhs_cmd_sn(conn->rx.bhs);
+
+    tctl_reject(conn, reason, conn->rx.bhs);
+    if (order == TSESS_LATER)
+        (void)tsess_hold_place(conn, cmd_sn);
+}
+
 /* The task for a request header; NULL when it was answered or ignored. */
 static struct ttask *new_task(struct iscsi_tconn *conn, enum tsess_order *ret_order)
 {
@@ -82,17 +92,17 @@ static struct ttask *new_task(struct iscsi_tconn *conn, enum tsess_order *ret_or
     if (*ret_order == TSESS_IGNORE)
         return NULL;
     if (itt == ISCSI_TAG_NONE) {
-        tctl_reject(conn, ISCSI_REJECT_INVALID_FIELD, bhs);
+        refuse(conn, *ret_order, ISCSI_REJECT_INVALID_FIELD);
         return NULL;
     }
     if (tsess_find(sess, itt)) {
-        tctl_reject(conn, ISCSI_REJECT_TASK_IN_PROGRESS, bhs);
+        refuse(conn, *ret_order, ISCSI_REJECT_TASK_IN_PROGRESS);
         return NULL;
     }
     struct ttask *t = tsess_task_get(sess, itt, immediate);
     if (!t) {
-        tctl_reject(
-            conn, immediate ? ISCSI_REJECT_TOO_MANY_IMMEDIATE : ISCSI_REJECT_OUT_OF_RESOURCES, bhs);
+        refuse(conn, *ret_order,
+               immediate ? ISCSI_REJECT_TOO_MANY_IMMEDIATE : ISCSI_REJECT_OUT_OF_RESOURCES);
         return NULL;
     }
     t->conn = conn;
@@ -139,8 +149,8 @@ bool ttask_command(struct iscsi_tconn *conn, struct iscsi_event *ev)
     if (ok && conn->rx.ahs_len)
         ok = parse_ahs(t, conn->rx.ahs, conn->rx.ahs_len, &bidi);
     if (!ok) {
-        tctl_reject(conn, ISCSI_REJECT_PROTOCOL_ERROR, bhs);
         tsess_task_put(t);
+        refuse(conn, order, ISCSI_REJECT_PROTOCOL_ERROR);
         return false;
     }
     t->pub.out_expected = c.write ? c.edtl : 0;
@@ -169,6 +179,11 @@ bool ttask_tmf(struct iscsi_tconn *conn, struct iscsi_event *ev)
 
     if (!t)
         return false;
+    if (q.function == 0) { /* reserved, 11.5.1; for the owner 0 stands for a command */
+        tsess_task_put(t);
+        refuse(conn, order, ISCSI_REJECT_INVALID_FIELD);
+        return false;
+    }
     t->pub.tmf = q.function;
     t->pub.ref_itt = q.ref_itt;
     t->pub.ref_cmd_sn = q.ref_cmd_sn;

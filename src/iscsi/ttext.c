@@ -6,6 +6,7 @@
 
 enum {
     TEXT_OUT_MAX = 8 << 20, /* a SendTargets answer, e.g. 30,000 targets */
+    TEXT_PIECE_MAX = 65536, /* of an answer, in one PDU */
     NEGOTIATED_MAX = 4096,  /* answers to the other keys of a request */
 };
 
@@ -61,9 +62,13 @@ static void out_pair(struct iscsi_tconn *conn, const char *key, const char *valu
 /* Send what fits into one PDU. More: the initiator asks for it with an empty request (11.10.4). */
 static void send_piece(struct iscsi_tconn *conn, uint32_t itt, uint64_t lun)
 {
+    assert(conn->text_out_pos <= conn->text_out_len);
     size_t left = conn->text_out_len - conn->text_out_pos;
-    uint32_t len =
-        left < conn->params.tx_data_segment ? (uint32_t)left : conn->params.tx_data_segment;
+    uint32_t len = conn->params.tx_data_segment;
+    if (len > TEXT_PIECE_MAX)
+        len = TEXT_PIECE_MAX;
+    if (len > left)
+        len = (uint32_t)left;
     bool last = len == left;
     struct tctl *ctl = tctl_new(conn, len);
     if (!ctl)
@@ -87,15 +92,15 @@ static const char *take_send_targets(char *text, size_t *len)
 
     for (size_t i = 0; i < *len; i += strlen(text + i) + 1) {
         size_t n = strlen(text + i) + 1;
-        if (n <= kl || memcmp(text + i, key, kl) != 0)
+        char pair[sizeof key + ISCSI_NAME_MAX];
+        /* A longer value names no target, and is refused as a key that is not understood. */
+        if (n <= kl || n > sizeof pair || memcmp(text + i, key, kl) != 0)
             continue;
         /* to the end, behind what is left for the negotiation */
-        for (size_t k = 0; k < n; k++) { /* rotate by one; texts are short */
-            char c = text[i];
-            memmove(text + i, text + i + 1, *len - i - 1);
-            text[*len - 1] = c;
-        }
+        memcpy(pair, text + i, n);
+        memmove(text + i, text + i + n, *len - i - n);
         *len -= n;
+        memcpy(text + *len, pair, n);
         return text + *len + kl;
     }
     return NULL;
@@ -139,7 +144,8 @@ bool ttext_request(struct iscsi_tconn *conn, const uint8_t *bhs, const char *tex
 
     if (ttt == ISCSI_TAG_NONE) {
         ttext_abandon(conn);
-    } else if (ttt != conn->text_ttt || conn->text_itt != bhs_itt(bhs)) {
+    } else if (ttt != conn->text_ttt || conn->text_itt != bhs_itt(bhs) ||
+               (conn->text_out && len > 0)) { /* the rest of an answer is asked for without text */
         tctl_reject(conn, ISCSI_REJECT_INVALID_FIELD, bhs);
         return false;
     }

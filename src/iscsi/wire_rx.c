@@ -51,6 +51,8 @@ int wire_rx_space(struct wire_rx *rx, void *buf, size_t cap, struct iovec *iov, 
         if (left > 0)
             return n; /* more pieces than iovecs: nothing may land behind them yet */
         trailer = rx->trailer_len;
+    } else if (rx->phase == WIRE_DATA) { /* thrown away: by way of the buffer */
+        trailer = rx->data_len - rx->data_done + rx->trailer_len;
     }
     if (rx->bulk && rx->phase != WIRE_AHS) {
         size_t want = trailer + rx_header_len(rx) - rx->head_len;

@@ -337,6 +337,13 @@ static void test_task_management(void **state)
     struct rig_pdu p = rig_expect(r, ISCSI_OP_TMF_RESPONSE);
     assert_int_equal(bhs_itt(p.bhs), r->itt);
 
+    /* function 0 is reserved, and must not be taken for a command */
+    request(r, bhs, ISCSI_OP_TMF_REQUEST, false);
+    rig_send(r, bhs, NULL, 0, NULL, 0);
+    assert_int_equal(rig_expect(r, ISCSI_OP_REJECT).bhs[2], ISCSI_REJECT_INVALID_FIELD);
+    assert_int_equal(r->tmfs, 1);
+    assert_int_equal(r->commands, 0);
+
     /* ABORT TASK for a command that never came: the window moves past it (11.5.1) */
     uint32_t missing = r->cmd_sn++;
     uint8_t later[ISCSI_BHS_LEN];

@@ -474,6 +474,53 @@ static void test_immediate_data_rules(void **state)
     rig_free(r);
 }
 
+/* What is refused early keeps its place: the sequence goes on past it. */
+static void test_refused_early_request(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(13);
+    uint8_t a[ISCSI_BHS_LEN], b[ISCSI_BHS_LEN], data[512] = { 0 };
+    rig_login(r, KEYS("ImmediateData=No"));
+    rig_rw(r, a, false, true, 0, 1);
+    rig_rw(r, b, true, true, 0, 1);
+    rig_send(r, b, NULL, 0, data, sizeof data); /* early, and with data that is not allowed */
+    assert_int_equal(rig_expect(r, ISCSI_OP_REJECT).bhs[2], ISCSI_REJECT_PROTOCOL_ERROR);
+    rig_send(r, a, NULL, 0, NULL, 0);
+    (void)rig_expect(r, ISCSI_OP_DATA_IN);
+    (void)check_read(r, 0, 1);
+    rig_free(r);
+}
+
+/* Bulk data that nobody wants does not take a receive call for each header's worth of it. */
+static void test_thrown_away_data_flows(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(14);
+    uint8_t bhs[ISCSI_BHS_LEN], buf[65536] = { 0 };
+    struct iovec iov[ISCSI_RX_IOV_MAX];
+    struct iscsi_event ev;
+    rig_login(r, KEYS("ImmediateData=Yes\0InitialR2T=No\0FirstBurstLength=262144"));
+    r->hold_commands = true;
+    rig_rw(r, bhs, true, true, 0, 200);
+    be24_put(bhs + 5, 200 * RIG_BLOCK);
+    rig_feed(r, bhs, sizeof bhs);
+    assert_int_equal(r->held_count, 1);
+    assert_true(iscsi_task_drop(r->held[0]));
+    unsigned calls = 0;
+    for (size_t left = 200 * RIG_BLOCK; left > 0; calls++) {
+        int n = iscsi_tconn_rx_space(r->conn, buf, sizeof buf, iov);
+        assert_int_equal(n, 1);
+        size_t got = iov[0].iov_len < left ? iov[0].iov_len : left;
+        iscsi_tconn_rx(r->conn, got, r->now_ns);
+        assert_false(iscsi_tconn_next(r->conn, &ev));
+        left -= got;
+    }
+    assert_int_equal(calls, 2);
+    r->hold_commands = false;
+    (void)check_read(r, 0, 1);
+    rig_free(r);
+}
+
 static void test_extended_cdb_and_bidi_ahs(void **state)
 {
     (void)state;
@@ -556,6 +603,8 @@ int main(void)
         cmocka_unit_test(test_immediate_data_rules),
         cmocka_unit_test(test_immediate_ones_leave_the_window),
         cmocka_unit_test(test_extended_cdb_and_bidi_ahs),
+        cmocka_unit_test(test_refused_early_request),
+        cmocka_unit_test(test_thrown_away_data_flows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
