@@ -2,6 +2,7 @@
 /* I_T nexuses, their I_T_L nexuses, and LUN addressing. */
 #include "scsi/engine.h"
 #include "scsi/sense.h"
+#include "scsi/task.h"
 
 #include <assert.h>
 #include <string.h>
@@ -217,6 +218,17 @@ void scsi_nexus_unmap(struct scsi_nexus *nexus, uint64_t lun)
     drop_itl(itl);
 }
 
+/* A task management function that is neither over nor being aborted. */
+static struct scsi_task *next_tmf(const struct scsi_nexus *nexus, uint64_t lun)
+{
+    list_for_each (&nexus->tmfs, pos) {
+        struct scsi_task *t = list_entry(pos, struct scsi_task, node);
+        if (!(t->flags & SCSI_TF_MARKED) && (lun == UINT64_MAX || t->itl->lun == lun))
+            return t;
+    }
+    return NULL;
+}
+
 void scsi_nexus_abort(struct scsi_nexus *nexus, uint64_t lun)
 {
     for (unsigned i = 0; i < nexus->itl_count; i++) {
@@ -226,11 +238,9 @@ void scsi_nexus_abort(struct scsi_nexus *nexus, uint64_t lun)
         list_for_each_safe (&itl->tasks, pos)
             scsi_task_abort(list_entry(pos, struct scsi_task, node), false);
     }
-    list_for_each_safe (&nexus->tmfs, pos) {
-        struct scsi_task *t = list_entry(pos, struct scsi_task, node);
-        if (lun == UINT64_MAX || t->itl->lun == lun)
-            scsi_task_abort(t, false);
-    }
+    /* The end of one may end others: look again from the start. */
+    for (struct scsi_task *t; (t = next_tmf(nexus, lun));)
+        scsi_task_abort(t, false);
 }
 
 /* ---- under the gate ---- */

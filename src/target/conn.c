@@ -94,14 +94,26 @@ static void socket_failed(struct tgt_conn *conn)
                    errno == ECONNRESET ? "connection reset by the initiator" : "connection failed");
 }
 
+static void wait_writable(struct tgt_conn *conn, bool wait)
+{
+    uint32_t events = (conn->deaf ? 0u : LOOP_IN) | (wait ? LOOP_OUT : 0u);
+    if (conn->lfd.events == events)
+        return;
+    conn->lfd.events = events;
+    loop_fd_update(&conn->lfd);
+}
+
 /* One receive call. Returns 1 if there may be more at once, 0 if not, -1 if nothing came. */
 static int receive(struct tgt_conn *conn)
 {
     struct tgt_reactor *r = conn->reactor;
     struct iovec iov[ISCSI_RX_IOV_MAX];
     int n = iscsi_tconn_rx_space(conn->tconn, r->rx_buf, TGT_RX_BYTES, iov);
-    if (n == 0)
-        return -1; /* it is closing and takes no more */
+    if (n == 0) { /* it is closing and takes no more: what still comes must not keep us awake */
+        conn->deaf = true;
+        wait_writable(conn, conn->lfd.events & LOOP_OUT);
+        return -1;
+    }
     size_t room = 0;
     for (int i = 0; i < n; i++)
         room += iov[i].iov_len;
@@ -116,8 +128,6 @@ static int receive(struct tgt_conn *conn)
     if (got == 0)
         iscsi_tconn_rx_eof(conn->tconn);
     else
-        /* Not loop_now(): a callback may see the time before the loop slept, and then a login
-         * would time out as it begins. */
         iscsi_tconn_rx(conn->tconn, (size_t)got, loop_now(r->loop));
     tgt_conn_pump(conn);
     /* A short read has emptied the socket: asking again would only return EAGAIN. */
@@ -146,15 +156,6 @@ static bool ready(struct loop_fd *lfd, uint32_t events)
         did = true;
     }
     return did;
-}
-
-static void wait_writable(struct tgt_conn *conn, bool wait)
-{
-    uint32_t events = (conn->deaf ? 0u : LOOP_IN) | (wait ? LOOP_OUT : 0u);
-    if (conn->lfd.events == events)
-        return;
-    conn->lfd.events = events;
-    loop_fd_update(&conn->lfd);
 }
 
 /* Send until nothing is left or the socket is full; true: it is full. */

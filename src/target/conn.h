@@ -29,7 +29,7 @@ struct tgt_conn {
     bool closed;        /* no socket any more */
     bool close_flushed; /* to be closed when everything was sent */
     bool waiting;       /* conn->waiter is out */
-    bool deaf;          /* the program ends: nothing more is taken in */
+    bool deaf;          /* nothing more is taken in: the program or the connection ends */
     bool refused;       /* its login was, and the log says so */
     bool unknown_user;  /* it named one that may not log in here */
     const char *why;    /* it ends; static */

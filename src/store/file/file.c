@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -94,6 +96,22 @@ static int lock_file(const struct store_open *how, int fd, struct err_text *e)
                    how->target, strerror(errno));
 }
 
+/* A new file outlives a power cut: it, its size and its name. */
+static int sync_new(const char *path, int fd)
+{
+    char dir[PATH_MAX];
+    size_t len = strlen(path);
+    if (fsync(fd) || len >= sizeof dir)
+        return -1;
+    memcpy(dir, path, len + 1);
+    int dir_fd = open(dirname(dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0)
+        return -1;
+    int rc = fsync(dir_fd);
+    (void)close(dir_fd);
+    return rc;
+}
+
 static int set_up(const struct store_open *how, const struct opened *o, struct file_store *f,
                   struct err_text *e)
 {
@@ -105,6 +123,9 @@ static int set_up(const struct store_open *how, const struct opened *o, struct f
         if (size > INT64_MAX || ftruncate(o->fd, (off_t)size))
             return err_set(e, USAN_EINVAL, "%s: cannot be made %llu bytes long: %s", how->target,
                            (unsigned long long)size, strerror(size > INT64_MAX ? EFBIG : errno));
+        if (sync_new(how->target, o->fd))
+            return err_set(e, usan_err_from_errno(errno), "%s: cannot be made durable: %s",
+                           how->target, strerror(errno));
     }
     f->fd = o->fd;
     f->direct = opt_bool(&file_ops, how, "direct");
