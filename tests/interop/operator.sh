@@ -13,7 +13,7 @@ serve() { # a start that is expected to fail
 check "help" "$USAN" --help
 check_output "names the command" 'serve'
 for ask in --version -V version; do
-    check "usan $ask" "$USAN" $ask
+    check "usan $ask" "$USAN" "$ask"
     check_output "is a number" '[0-9]+\.[0-9]+\.[0-9]+'
 done
 check "help on the commands that begin with target" "$USAN" help target
@@ -55,8 +55,8 @@ check_output "is named" 'nosuchstore'
 usage_error() { # ARGUMENT...
     local rc=0
     serve --port 0 "$@" || rc=$?
-    [ $rc = 2 ] || note "exit code $rc"
-    [ $rc = 2 ]
+    [ "$rc" = 2 ] || note "exit code $rc"
+    [ "$rc" = 2 ]
 }
 check "exit code 2: a block size that disks do not have" usage_error -b 1024 "$WORK/disk"
 check "exit code 2: a name that is none" usage_error -n disk1 "$WORK/disk"
