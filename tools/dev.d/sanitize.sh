@@ -12,7 +12,7 @@ sanitize_one() { # NAME MESON-VALUE COUNTS
     [ $rc = 0 ] || tail -n 60 "$dir/unit.log"
     awk -f tools/junit-count.awk "$dir/meson-logs/testlog.junit.xml" >>"$3"
     say "interop with $1 sanitizer"
-    BUILD=$PWD/$dir tools/tap-run -t 600 -l "$dir/test-logs" -c "$3" \
+    SANITIZED=1 BUILD=$PWD/$dir tools/tap-run -t 600 -l "$dir/test-logs" -c "$3" \
         tests/interop/{libiscsi_tools,chap,sessions,qemu_img}.sh tests/fault/kill_under_load.sh ||
         rc=1
     return $rc
