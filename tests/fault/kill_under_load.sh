@@ -56,7 +56,13 @@ check "a load without a kill" "$blockcheck" load -t 1 -w 100 -m "$WORK/model" "$
 check "verifies" "$blockcheck" verify -m "$WORK/model" -a "${URLS[0]}"
 check "and ends" target_stop 5
 cp "$WORK/disk" "$WORK/good"
-dd if="$WORK/good" of="$WORK/disk" bs=4096 skip=100 seek=101 count=1 conv=notrunc status=none
+# a cell that was written
+cell=0
+while cmp -s -n 4096 -i $((cell * 4096)):0 "$WORK/good" /dev/zero; do
+    cell=$((cell + 1))
+done
+dd if="$WORK/good" of="$WORK/disk" bs=4096 skip=$cell seek=$((cell + 1)) count=1 conv=notrunc \
+    status=none
 target_start "$WORK/disk"
 check_fails "a block in the wrong place is found" \
     "$blockcheck" verify -a -m "$WORK/model" "${URLS[0]}"
