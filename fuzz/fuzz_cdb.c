@@ -34,6 +34,7 @@ enum {
     STATE_MAX = 128 * 1024,
     STATE_CRC = 4,
     REPLY_KEPT = 1024,
+    TOKEN_END = 528,     /* in the parameter list of WRITE USING TOKEN */
     STEPS_MAX = 1000000, /* in all: more is a loop */
 
     SETUP_NATIVE_CAW = 1 << 0,
@@ -655,12 +656,19 @@ static void data_out(struct world *w, struct rd *in, struct command *c)
         paste_from = rd_u8(in);
         paste = paste_from < w->reply_len ? w->reply_len - paste_from : 0;
     }
+    size_t tail = how & 8 ? rd_u8(in) : 0; /* what stands behind a token, SBC-4 WRITE USING TOKEN */
+    tail = tail < rd_left(in) ? tail : rd_left(in);
+    const uint8_t *more = rd_bytes(in, tail);
     c->content_len = len > paste_at + paste ? len : paste_at + paste;
+    if (tail && c->content_len < TOKEN_END + tail)
+        c->content_len = TOKEN_END + tail;
     c->content = exact(c->content_len);
     memset(c->content, 0, c->content_len);
     if (p)
         memcpy(c->content, p, len);
     memcpy(c->content + paste_at * (paste != 0), w->reply + paste_from * (paste != 0), paste);
+    if (more && tail)
+        memcpy(c->content + TOKEN_END, more, tail);
     static const uint32_t units[] = { 0, 512, 4096, 1 };
     c->t->out_expected = how & 3 ? (uint64_t)rd_u8(in) * units[how & 3] : c->content_len;
 }
