@@ -55,9 +55,9 @@ lint_tidy() {
     compiled_sources | xargs -r -P "$(nproc)" -n 1 tools/lint/tidy
 }
 
-# The sources that the compile commands know.
+# The sources of the programs that the compile commands know; tests are left to the compilers.
 compiled_sources() {
-    sed -n 's/^ *"file": "\.\.\/\(.*\)",*$/\1/p' build-clang/compile_commands.json | sort -u
+    sed -n 's/^ *"file": "\.\.\/\(src\/.*\)",*$/\1/p' build-clang/compile_commands.json | sort -u
 }
 
 cmd_lint() {
