@@ -129,7 +129,8 @@ static void *counted_get(void *ctx, size_t bytes)
     if (w->no_memory_in && --w->no_memory_in == 0)
         return NULL;
     void *p = malloc(bytes);
-    must(p != NULL);
+    if (!p)
+        abort();
     memset(p, 0xa5, bytes);
     w->allocated++;
     return p;
@@ -147,7 +148,8 @@ static void *exact(size_t bytes)
 {
     must(bytes <= BUF_MAX);
     uint8_t *p = malloc(bytes ? bytes : 1);
-    must(p != NULL);
+    if (!p)
+        abort();
     memset(p, 0xa5, bytes);
     return p;
 }

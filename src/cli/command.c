@@ -120,7 +120,7 @@ int cli_main(int argc, char **argv)
     /* `usan` and `usan target` say what may follow. */
     const char *group = argc >= 2 && is_group(argv[1]) ? argv[1] : NULL;
     int named = group ? 2 : 1;
-    if (argc <= named) {
+    if (argc <= named || !argv[1] || !argv[named]) {
         print_commands(group, stderr);
         return CLI_USAGE;
     }

@@ -249,12 +249,15 @@ static int open_parts(const struct spec *spec, bool read_only, struct store **re
 static int new_spec(const char *text, struct spec **ret_spec, struct err_text *e)
 {
     size_t len = strlen(text);
-    if (len >= SPEC_BYTES_MAX)
-        return err_set(e, USAN_ELIMIT, "the specification is longer than %d bytes",
-                       SPEC_BYTES_MAX - 1);
+    if (len >= SPEC_BYTES_MAX) {
+        err_set(e, USAN_ELIMIT, "the specification is longer than %d bytes", SPEC_BYTES_MAX - 1);
+        return USAN_ELIMIT;
+    }
     struct spec *spec = malloc(sizeof *spec);
-    if (!spec)
-        return err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
+    if (!spec) {
+        err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
+        return USAN_ENOMEM;
+    }
     memcpy(spec->text, text, len + 1);
     spec->count = 0;
     int err = parse(spec, e);

@@ -92,7 +92,7 @@ static void apply(struct sim_io *io)
         apply_write(io, 0);
         break;
     case BIO_COMPARE_AND_WRITE: {
-        uint8_t expect[SIM_BLOCK];
+        uint8_t expect[SIM_BLOCK] = { 0 };
         for (uint64_t i = 0; i < bio->len && !io->err; i += SIM_BLOCK) {
             copy(bio, i, expect, SIM_BLOCK, true);
             for (uint64_t k = 0; k < SIM_BLOCK && !io->err; k++) {

@@ -49,6 +49,9 @@ static void stacks(void **state)
         print_message("# %s\n", t[i].spec);
         if (store_check_spec(t[i].spec, &e) || store_open_spec(t[i].spec, false, &s, &e))
             fail_msg("%s", e.text);
+        assert_non_null(s);
+        if (!s)
+            return;
         stack(s, layers, sizeof layers);
         assert_string_equal(layers, t[i].layers);
         assert_int_equal(s->info.size_bytes, t[i].size);
