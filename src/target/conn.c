@@ -18,9 +18,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Receive calls for one connection before the others have their turn. */
-enum { RX_ROUNDS = 8 };
-
 /* ---- events ---- */
 
 static void on_close(struct tgt_conn *conn, const struct iscsi_event *ev)
@@ -134,16 +131,24 @@ static int receive(struct tgt_conn *conn)
     return got > 0 && (size_t)got == room && !conn->closed;
 }
 
+/* What came first is answered before the rest is taken in: an initiator that sends much at once
+ * would otherwise wait for us, and then we for it. */
+static void receive_rest(struct loop_work *w)
+{
+    struct tgt_conn *conn = list_entry(w, struct tgt_conn, rest);
+    if (!conn->deaf && receive(conn) > 0)
+        loop_work_queue(conn->reactor->loop, &conn->rest);
+}
+
 static bool ready(struct loop_fd *lfd, uint32_t events)
 {
     struct tgt_conn *conn = list_entry(lfd, struct tgt_conn, lfd);
     bool did = false;
     if ((events & (LOOP_IN | LOOP_HUP)) && !conn->deaf) {
-        int more = 1;
-        for (int round = 0; round < RX_ROUNDS && more > 0; round++) {
-            more = receive(conn);
-            did |= more >= 0;
-        }
+        int more = receive(conn);
+        did = more >= 0;
+        if (more > 0)
+            loop_work_queue(conn->reactor->loop, &conn->rest);
     }
     if (conn->closed)
         return true;
@@ -280,6 +285,7 @@ static struct tgt_conn *make_conn(struct tgt_reactor *r, int fd)
     conn->lfd = (struct loop_fd){ .fd = fd, .events = LOOP_IN, .ready = ready };
     conn->waiter.msg.deliver = bind_waited;
     loop_work_init(&conn->flush, flush);
+    loop_work_init(&conn->rest, receive_rest);
     loop_work_init(&conn->reap, free_unbound);
     loop_timer_init(&conn->timer, timer_fired);
     list_init(&conn->node);
@@ -323,6 +329,7 @@ void tgt_conn_close(struct tgt_conn *conn, const char *why)
         conn->why = why;
     loop_timer_cancel(conn->reactor->loop, &conn->timer);
     loop_work_cancel(&conn->flush);
+    loop_work_cancel(&conn->rest);
     loop_fd_del(&conn->lfd);
     close(conn->lfd.fd);
     atomic_fetch_sub(&conn->reactor->conn_count, 1);

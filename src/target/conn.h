@@ -24,6 +24,7 @@ struct tgt_conn {
     struct iscsi_tconn *tconn;
     struct tgt_reactor *reactor;
     struct tgt_session *session; /* NULL before login */
+    struct loop_work rest;       /* receives what one call did not take */
     struct loop_work flush;
     struct loop_timer timer;
     bool closed;        /* no socket any more */

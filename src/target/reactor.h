@@ -22,7 +22,7 @@
 struct tgt;
 
 enum {
-    TGT_RX_BYTES = 256 * 1024, /* receive buffer, shared by the reactor's connections */
+    TGT_RX_BYTES = 192 * 1024, /* receive buffer, shared by the reactor's connections */
     TGT_TX_IOV = 1024,         /* iovecs of one sendmsg: UIO_MAXIOV */
 };
 
