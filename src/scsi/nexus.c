@@ -7,31 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
-/* ---- LUNs (SAM-6 4.7) ---- */
-
-enum {
-    METHOD_PERIPHERAL = 0, /* byte 0: bus, byte 1: target or LUN */
-    METHOD_FLAT = 1,       /* 14 bits */
-    WLUN_REPORT_LUNS = 0xc101,
-};
-
-/* The number of a LUN field; false: none that exists here. */
-static bool decode_lun(uint64_t field, uint64_t *ret_number)
-{
-    unsigned top = (unsigned)(field >> 48);
-    if (field << 16) /* nothing here has more than one level */
-        return false;
-    switch (top >> 14) {
-    case METHOD_PERIPHERAL:
-        *ret_number = top & 0xff;
-        return (top & 0x3f00) == 0; /* bus 0 is the unit itself */
-    case METHOD_FLAT:
-        *ret_number = top & 0x3fff;
-        return true;
-    default:
-        return false;
-    }
-}
+/* ---- looking up ---- */
 
 /* Where number is in nexus->itls, or where it belongs. */
 static unsigned itl_index(const struct scsi_nexus *nexus, uint64_t number)
@@ -56,8 +32,8 @@ static struct scsi_itl *find_number(const struct scsi_nexus *nexus, uint64_t num
 struct scsi_itl *scsi_nexus_find(struct scsi_nexus *nexus, uint64_t lun, bool *ret_wlun)
 {
     uint64_t number;
-    if (!decode_lun(lun, &number)) {
-        if (lun == (uint64_t)WLUN_REPORT_LUNS << 48)
+    if (!scsi_lun_decode(lun, &number)) {
+        if (lun == SCSI_LUN_FIELD_REPORT_LUNS)
             *ret_wlun = true;
         return NULL;
     }

@@ -15,12 +15,8 @@ enum {
 
 static void put_units(const struct scsi_nexus *nexus, struct wr *w)
 {
-    for (unsigned i = 0; i < nexus->itl_count; i++) {
-        uint64_t lun = nexus->itls[i]->lun;
-        /* SAM-6 4.7.7: peripheral addressing as far as it reaches, then flat */
-        wr_be16(w, (uint16_t)(lun < 256 ? lun : 0x4000 | lun));
-        wr_zero(w, 6);
-    }
+    for (unsigned i = 0; i < nexus->itl_count; i++)
+        wr_be64(w, scsi_lun_encode(nexus->itls[i]->lun));
 }
 
 static void build(struct scsi_task *t, int err)
@@ -33,10 +29,8 @@ static void build(struct scsi_task *t, int err)
     /* No unit is a conglomerate: none is administrative, none is subsidiary. */
     if (select == SELECT_UNITS || select == SELECT_ALL || select == SELECT_NOT_SUBSIDIARY)
         put_units(nexus, &w);
-    if (select == SELECT_WELL_KNOWN || select == SELECT_ALL) {
-        wr_be16(&w, 0xc101);
-        wr_zero(&w, 6);
-    }
+    if (select == SELECT_WELL_KNOWN || select == SELECT_ALL)
+        wr_be64(&w, SCSI_LUN_FIELD_REPORT_LUNS);
     wr_patch_be32(&w, 0, (uint32_t)(w.len - 8));
     /* SPC-6 6.32: whoever has read the list need not be told that it changed. */
     for (unsigned i = 0; i < nexus->itl_count; i++)

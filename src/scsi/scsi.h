@@ -40,6 +40,7 @@
 #include "base/bio.h"
 #include "base/err.h"
 #include "base/list.h"
+#include "scsi/lun.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,7 +51,6 @@
 enum {
     SCSI_MAX_LANES = 64,           /* reactors per logical unit */
     SCSI_MAX_LUNS = 1024,          /* per I_T nexus */
-    SCSI_LUN_MAX = 0x3fff,         /* largest LUN number: flat addressing, SAM-6 4.7.7.4 */
     SCSI_CDB_MAX = 260,            /* variable length CDB, SPC-6 4.2.3 */
     SCSI_SENSE_MAX = 252,          /* SPC-6 4.4.1 */
     SCSI_UA_MAX = 16,              /* unit attentions queued per I_T_L nexus */
@@ -243,8 +243,7 @@ unsigned scsi_nexus_tasks(const struct scsi_nexus *nexus);
 struct scsi_task {
     /* in, set by the owner before scsi_task_start */
     struct scsi_nexus *nexus;
-    uint64_t lun;          /* the 8-byte LUN field as a number (SAM-6 4.7); flat and peripheral
-                              addressing are both understood */
+    uint64_t lun;          /* the 8-byte LUN field as a number, see lun.h */
     const uint8_t *cdb;    /* borrowed until scsi_task_fini; at least 16 bytes */
     uint16_t cdb_len;      /* 16, or more with an extended CDB */
     uint8_t attr;          /* enum scsi_attr */
