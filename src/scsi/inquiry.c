@@ -5,6 +5,8 @@
 #include "scsi/copy.h"
 #include "scsi/spc.h"
 
+#include <assert.h>
+
 enum {
     PDT_DISK = 0x00,
     PDT_WELL_KNOWN = 0x1e,
@@ -120,6 +122,7 @@ static const struct vpd_page *find_page(const struct scsi_task *t, uint8_t code)
 
 static void put_page(const struct scsi_task *t, const struct vpd_page *p, struct wr *w)
 {
+    assert(p); /* looked for before the memory was */
     if (!p->build) {
         (void)scsi_vpd_third_party_copy(t->itl->lu, w);
         return;
