@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The rate limit in real time: within 5 % on a real loop, with many requests waiting. */
+/*
+ * The rate limit in real time, with many requests waiting: never faster than 95 % of the time it
+ * should take. How slow it may be is the matter of test_filters, whose clock is not the machine's:
+ * one that stops for longer than the burst slows us down, which is not the limit's fault. Here a
+ * try within 5 % is looked for, and twice the time, however long one has looked, is a defect.
+ */
 #include "io/clock.h"
 #include "rig.h"
 
 #include <stdlib.h>
 
 #define DEPTH 32
-/* A machine that stops for longer than the burst slows us down: that is not the limit's fault. */
-#define TRIES 3
+#define TRIES 10
 
 struct flow {
     struct rig rig;
@@ -78,15 +82,15 @@ static void keeps_the_rate(void **state)
     const struct rate *t = *state;
     if (!rig_engine_works(t->engine))
         skip();
-    for (int i = 0;; i++) {
+    uint64_t best_ns = UINT64_MAX;
+    for (int i = 0; i < TRIES && best_ns > t->want_ns / 100 * 105; i++) {
         uint64_t ns = measure(t->spec, t->len, t->count, t->engine);
         print_message("# %s: %llu us, expected %llu\n", t->spec, (unsigned long long)ns / 1000,
                       (unsigned long long)t->want_ns / 1000);
         assert_true(ns >= t->want_ns / 100 * 95); /* never faster, in no try */
-        if (ns <= t->want_ns / 100 * 105)
-            return;
-        assert_true(i < TRIES);
+        best_ns = ns < best_ns ? ns : best_ns;
     }
+    assert_true(best_ns <= 2 * t->want_ns);
 }
 
 #define RATE(name, ...)                                                                            \
