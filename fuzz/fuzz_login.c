@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "iscsi/keys.h"
 #include "iscsi/login.h"
+#include "iscsi/nego.h"
 
 #include <stdlib.h>
 

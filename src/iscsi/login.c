@@ -8,17 +8,14 @@
  */
 #include "iscsi/login.h"
 
-#include "iscsi/login_priv.h"
+#include "iscsi/login_auth.h"
 #include "iscsi/names.h"
 
 #include <assert.h>
 
 #include <openssl/crypto.h>
 
-enum {
-    VERSION = 0x00, /* RFC 7143 11.12.4 */
-    TEXT_FIRST = 1024,
-};
+enum { VERSION = 0x00 }; /* RFC 7143 11.12.4 */
 
 /* ---- life ---- */
 
@@ -50,39 +47,10 @@ void iscsi_login_free(struct iscsi_login *login)
     alloc_put(a, login);
 }
 
-/* ---- text in both directions ---- */
+/* ---- the response ---- */
 
-struct wr login_text_room(struct iscsi_login *login, struct login_text *text, size_t n)
-{
-    if (n > ISCSI_TEXT_MAX - text->len)
-        return wr_init(NULL, 0);
-    size_t need = text->len + n, cap = text->cap ? text->cap : TEXT_FIRST;
-    while (cap < need)
-        cap *= 2;
-    if (cap > text->cap) {
-        char *p = alloc_get(login->a, cap);
-        if (!p)
-            return wr_init(NULL, 0);
-        if (text->len)
-            memcpy(p, text->p, text->len);
-        alloc_put(login->a, text->p);
-        text->p = p;
-        text->cap = cap;
-    }
-    return wr_init(text->p + text->len, text->cap - text->len);
-}
-
-enum iscsi_login_status login_put(struct iscsi_login *login, const char *key, const char *value)
-{
-    struct wr w = login_text_room(login, &login->out, strlen(key) + strlen(value) + 2);
-    if (!w.buf)
-        return ISCSI_LOGIN_OUT_OF_RESOURCES;
-    iscsi_text_put(&w, key, value);
-    login->out.len += w.len;
-    return ISCSI_LOGIN_SUCCESS;
-}
-
-enum iscsi_login_want login_fail(struct iscsi_login *login, enum iscsi_login_status status)
+/* End the login with this status. */
+static enum iscsi_login_want fail(struct iscsi_login *login, enum iscsi_login_status status)
 {
     assert(status != ISCSI_LOGIN_SUCCESS);
     login->status = (uint16_t)status;
@@ -91,8 +59,6 @@ enum iscsi_login_want login_fail(struct iscsi_login *login, enum iscsi_login_sta
     login->step = STEP_RESPONSE;
     return ISCSI_LOGIN_WANT_RESPOND;
 }
-
-/* ---- the response ---- */
 
 /* What the initiator takes in one PDU: RFC 7143 13.12, 8192 until it says otherwise. */
 static bool out_fits(const struct iscsi_login *login)
@@ -117,7 +83,7 @@ static enum iscsi_login_want decide(struct iscsi_login *login)
     if (!login->transit || login->req.nsg != STAGE_FULL_FEATURE)
         return ISCSI_LOGIN_WANT_RESPOND;
     if (iscsi_nego_finish(&login->nego))
-        return login_fail(login, ISCSI_LOGIN_INITIATOR_ERROR);
+        return fail(login, ISCSI_LOGIN_INITIATOR_ERROR);
     login->step = STEP_BIND;
     return ISCSI_LOGIN_WANT_BIND;
 }
@@ -225,7 +191,7 @@ static enum iscsi_login_want conclude(struct iscsi_login *login)
 {
     enum iscsi_login_status status = say_ours(login);
     if (status)
-        return login_fail(login, status);
+        return fail(login, status);
     login->first = false;
     login->in.len = 0;
     return decide(login);
@@ -239,7 +205,7 @@ static enum iscsi_login_want take_text(struct iscsi_login *login)
     if (!status && login->stage == STAGE_SECURITY)
         status = login_auth_keys_end(login, &want_user);
     if (status)
-        return login_fail(login, status);
+        return fail(login, status);
     if (!want_user)
         return conclude(login);
     login->step = STEP_USER;
@@ -318,10 +284,10 @@ enum iscsi_login_want iscsi_login_accept(struct iscsi_login *login, const struct
     login->auth.optional = auth && auth->optional;
     /* RFC 7143 6.3: an initiator that starts in the operational stage offers no authentication. */
     if (login->auth.required && login->stage != STAGE_SECURITY)
-        return login_fail(login, ISCSI_LOGIN_AUTH_FAILED);
+        return fail(login, ISCSI_LOGIN_AUTH_FAILED);
     enum iscsi_login_status status = say_first(login, target_alias);
     if (status)
-        return login_fail(login, status);
+        return fail(login, status);
     return take_text(login);
 }
 
@@ -383,7 +349,7 @@ enum iscsi_login_want iscsi_login_request(struct iscsi_login *login,
     if (!status)
         status = add_text(login, req->text, req->text_len);
     if (status)
-        return login_fail(login, status);
+        return fail(login, status);
     if (login->out.len)
         return decide(login);
     login->more = req->cont;
@@ -396,7 +362,7 @@ enum iscsi_login_want iscsi_login_request(struct iscsi_login *login,
         return take_text(login);
     status = first_keys(login);
     if (status)
-        return login_fail(login, status);
+        return fail(login, status);
     login->step = STEP_TARGET;
     return ISCSI_LOGIN_WANT_TARGET;
 }
@@ -407,23 +373,22 @@ enum iscsi_login_want iscsi_login_secret(struct iscsi_login *login, const struct
 {
     assert(login->step == STEP_USER);
     enum iscsi_login_status status = login_auth_check(login, auth);
-    return status ? login_fail(login, status) : conclude(login);
+    return status ? fail(login, status) : conclude(login);
 }
 
 enum iscsi_login_want iscsi_login_redirect(struct iscsi_login *login, const char *address,
                                            bool permanent)
 {
     assert(login->step == STEP_TARGET);
-    (void)login_fail(login,
-                     permanent ? ISCSI_LOGIN_MOVED_PERMANENTLY : ISCSI_LOGIN_MOVED_TEMPORARILY);
+    (void)fail(login, permanent ? ISCSI_LOGIN_MOVED_PERMANENTLY : ISCSI_LOGIN_MOVED_TEMPORARILY);
     enum iscsi_login_status status = login_put(login, "TargetAddress", address);
-    return status ? login_fail(login, status) : ISCSI_LOGIN_WANT_RESPOND;
+    return status ? fail(login, status) : ISCSI_LOGIN_WANT_RESPOND;
 }
 
 enum iscsi_login_want iscsi_login_reject(struct iscsi_login *login, uint16_t status)
 {
     assert(login->step != STEP_OVER && status >> 8);
-    return login_fail(login, (enum iscsi_login_status)status);
+    return fail(login, (enum iscsi_login_status)status);
 }
 
 enum iscsi_login_want iscsi_login_bound(struct iscsi_login *login)

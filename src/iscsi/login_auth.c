@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The security stage of a login, target side: AuthMethod and CHAP (RFC 7143 12.1). */
-#include "iscsi/login_priv.h"
+#include "iscsi/login_auth.h"
 
 #include <assert.h>
 

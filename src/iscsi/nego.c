@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "iscsi/nego.h"
 
-#include "iscsi/login.h"
-
 #include <assert.h>
 
 /* iSCSIProtocolLevel: RFC 7144 section 7.1.1 */

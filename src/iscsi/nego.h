@@ -58,4 +58,15 @@ unsigned iscsi_nego_offer(struct iscsi_nego *nego, struct wr *w);
 USAN_MUST_CHECK
 int iscsi_nego_finish(struct iscsi_nego *nego);
 
+/*
+ * Text negotiation in full feature phase (RFC 7143 7.3): answer the keys in `in` (without
+ * SendTargets, which the caller handles) into `out`, updating params for what may change then
+ * (MaxRecvDataSegmentLength). Returns USAN_EPROTO for text that is malformed
+ * or has a key twice, USAN_ELIMIT when the answer does not fit; nothing is changed then.
+ */
+USAN_MUST_CHECK
+int iscsi_text_negotiate(const void *in, size_t in_len, const struct iscsi_params_cfg *cfg,
+                         struct iscsi_params *params, char *out, size_t out_cap,
+                         size_t *ret_out_len);
+
 #endif

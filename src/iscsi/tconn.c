@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A connection of the target role: its life, what each received PDU leads to, events, time. */
-#include "iscsi/tconn.h"
+#include "iscsi/tctl.h"
+#include "iscsi/tlogin.h"
+#include "iscsi/tsess.h"
+#include "iscsi/ttask.h"
+#include "iscsi/ttext.h"
 
 #include <assert.h>
 
@@ -24,20 +28,6 @@ const struct iscsi_params_cfg iscsi_params_default = {
     .header_digest = true,
     .data_digest = true,
 };
-
-/* ---- state machines ---- */
-
-void tconn_event(struct iscsi_tconn *c, enum iscsi_conn_event ev)
-{
-    if (iscsi_conn_fsm_step(&c->state, ISCSI_ROLE_TARGET, ev, NULL))
-        assert(c->state == ISCSI_CONN_FREE || c->state == ISCSI_CONN_CLEANUP_WAIT);
-}
-
-void tsess_event(struct iscsi_tsess *s, enum iscsi_sess_event ev)
-{
-    if (iscsi_sess_fsm_step(&s->state, ISCSI_ROLE_TARGET, ev, NULL))
-        assert(s->state != ISCSI_SESS_LOGGED_IN || s->conn_count > 1);
-}
 
 /* ---- life ---- */
 
@@ -94,53 +84,6 @@ void iscsi_tconn_free(struct iscsi_tconn *c)
     alloc_put(c->a, c->rx_buf);
     alloc_put(c->a, c->address);
     alloc_put(c->a, c);
-}
-
-/* Take everything off the send queue: control PDUs are freed, tasks reported as sent. */
-static void flush_queue(struct iscsi_tconn *c)
-{
-    if (c->tx.block) {
-        wire_tx_advance(&c->tx, c->tx.bytes);
-        for (struct txjob *job; (job = wire_tx_sent(&c->tx));)
-            list_push_back(&c->jobs, &job->node);
-    }
-    while (!list_empty(&c->jobs)) {
-        struct txjob *job = list_entry(list_pop_front(&c->jobs), struct txjob, node);
-        if (job->kind == TXJOB_CTL) {
-            alloc_put(c->a, list_entry(job, struct tctl, job));
-            continue;
-        }
-        struct ttask *t = list_entry(job, struct ttask, job);
-        bool responding = job->kind != TXJOB_R2T;
-        job->kind = TXJOB_IDLE;
-        if (responding) {
-            t->state = TTASK_SENT;
-            ttask_event(t);
-        }
-    }
-    c->ctl_count = 0;
-    c->ctl_bytes = 0;
-}
-
-void tconn_close(struct iscsi_tconn *c, int err, const char *why)
-{
-    if (c->closed)
-        return;
-    c->closing = c->closed = true;
-    c->close_err = err;
-    c->close_why = why;
-    if (c->rx_task)
-        ttask_stop_rx(c->rx_task);
-    c->rx.place = NULL;
-    flush_queue(c);
-    enum iscsi_conn_event ev = err == 0 && c->sess                ? ISCSI_CONN_EV_LOGOUT_OK
-                               : err == USAN_ETIMEOUT && c->login ? ISCSI_CONN_EV_LOGIN_TIMEOUT
-                                                                  : ISCSI_CONN_EV_XPT_LOST;
-    tconn_event(c, ev);
-    if (c->sess && c->sess->conn_count == 1)
-        tsess_event(c->sess, c->sess->state == ISCSI_SESS_ACTIVE ? ISCSI_SESS_EV_LOGIN_FAILED
-                             : err                               ? ISCSI_SESS_EV_CONNS_FAILED
-                                                                 : ISCSI_SESS_EV_CLOSED);
 }
 
 /* ---- bytes in ---- */

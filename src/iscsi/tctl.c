@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* PDUs the target makes by itself: NOP-In, Reject, Async Message, Logout Response. */
-#include "iscsi/tconn.h"
+#include "iscsi/tctl.h"
 
 #include <assert.h>
 

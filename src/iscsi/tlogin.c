@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The login phase of a connection: PDUs and events around the negotiation of login.c. */
-#include "iscsi/tconn.h"
+#include "iscsi/tlogin.h"
+#include "iscsi/tctl.h"
+#include "iscsi/ttask.h"
 
 #include <assert.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Sessions: the command window and order of CmdSN (RFC 7143 4.2.2.1), and the pool of tasks. */
-#include "iscsi/tconn.h"
+#include "iscsi/tsess.h"
 
 #include <assert.h>
 

@@ -1,23 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* R2T, Data-In and responses on their way to the wire (RFC 7143 11.4, 11.6, 11.7, 11.8). */
-#include "iscsi/tconn.h"
+#include "iscsi/tsess.h"
+#include "iscsi/ttask.h"
 
 #include <assert.h>
-
-void txjob_cancel(struct txjob *job)
-{
-    if (job->kind != TXJOB_IDLE) {
-        list_del(&job->node);
-        job->kind = TXJOB_IDLE;
-    }
-}
-
-static void job_queue(struct iscsi_tconn *conn, struct txjob *job, enum txjob_kind kind)
-{
-    txjob_cancel(job);
-    job->kind = kind;
-    list_push_back(&conn->jobs, &job->node);
-}
 
 static void put_sn(struct iscsi_tconn *conn, uint8_t *bhs, bool takes_stat_sn)
 {
@@ -30,48 +16,6 @@ static void put_sn(struct iscsi_tconn *conn, uint8_t *bhs, bool takes_stat_sn)
 }
 
 /* ---- R2T ---- */
-
-void ttask_ask(struct ttask *t)
-{
-    const struct iscsi_params *p = &t->sess->params;
-    unsigned limit = p->max_outstanding_r2t, active = 0;
-    bool any = false;
-
-    if (t->unsolicited || !t->conn || t->data_done)
-        return;
-    if (limit > TTASK_BURSTS)
-        limit = TTASK_BURSTS;
-    for (unsigned i = 0; i < TTASK_BURSTS; i++)
-        active += t->bursts[i].active;
-    if (!p->data_pdu_in_order && !t->ranges) {
-        t->ranges = alloc_get(t->sess->a, TTASK_BURSTS * sizeof *t->ranges);
-        if (!t->ranges) {
-            ttask_data_failed(t, USAN_ENOMEM);
-            return;
-        }
-    }
-    for (unsigned i = 0; i < TTASK_BURSTS && active < limit && t->asked < t->want_len; i++) {
-        struct tburst *b = &t->bursts[i];
-        if (b->active)
-            continue;
-        uint64_t len = t->want_len - t->asked;
-        if (len > p->max_burst)
-            len = p->max_burst;
-        b->ttt = (uint32_t)t->slot << 20 | i << 16 | t->sess->next_ttt++;
-        b->off = (uint32_t)t->asked;
-        b->len = (uint32_t)len;
-        b->got = b->next_data_sn = 0;
-        if (t->ranges)
-            t->ranges[i].count = 0;
-        b->active = true;
-        b->sent = false;
-        t->asked += len;
-        active++;
-        any = true;
-    }
-    if (any && t->job.kind == TXJOB_IDLE)
-        job_queue(t->conn, &t->job, TXJOB_R2T);
-}
 
 static int fill_r2t(struct iscsi_tconn *conn, struct ttask *t)
 {
@@ -307,24 +251,12 @@ static bool orphaned(struct ttask *t)
     return true;
 }
 
-static void stop_data(struct ttask *t)
-{
-    ttask_stop_rx(t);
-    t->data_done = true;
-    t->data_ready = false;
-    t->unsolicited = false;
-    if (t->r2t_sn || t->asked)
-        for (unsigned i = 0; i < TTASK_BURSTS; i++)
-            t->bursts[i].active = false;
-    list_del(&t->event);
-}
-
 void iscsi_task_respond(struct iscsi_task *task, const struct iscsi_response *rsp)
 {
     struct ttask *t = ttask_of(task);
 
     assert(t->state == TTASK_OWNED);
-    stop_data(t);
+    ttask_data_stop(t);
     t->status = rsp->status;
     t->response = rsp->response;
     t->qualifier = rsp->status_qualifier;
@@ -342,7 +274,7 @@ void iscsi_task_respond(struct iscsi_task *task, const struct iscsi_response *rs
     if (orphaned(t))
         return;
     t->state = TTASK_SENDING;
-    job_queue(t->conn, &t->job, TXJOB_RESPONSE);
+    txjob_queue(t->conn, &t->job, TXJOB_RESPONSE);
 }
 
 void iscsi_task_respond_tmf(struct iscsi_task *task, uint8_t response)
@@ -354,14 +286,14 @@ void iscsi_task_respond_tmf(struct iscsi_task *task, uint8_t response)
     if (orphaned(t))
         return;
     t->state = TTASK_SENDING;
-    job_queue(t->conn, &t->job, TXJOB_TMF);
+    txjob_queue(t->conn, &t->job, TXJOB_TMF);
 }
 
 bool iscsi_task_drop(struct iscsi_task *task)
 {
     struct ttask *t = ttask_of(task);
 
-    stop_data(t);
+    ttask_data_stop(t);
     if (t->on_wire && t->conn && !t->conn->closed && t->state == TTASK_SENDING) {
         t->dropped = true;
         return false;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Text requests in full feature phase (RFC 7143 11.10, 11.11): SendTargets and negotiation. */
-#include "iscsi/tconn.h"
+#include "iscsi/ttext.h"
+#include "iscsi/nego.h"
+#include "iscsi/tctl.h"
 
 #include <assert.h>
 

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Connection, session and task of the target role, as its files share them:
+ * Connection, session and task of the target role: the state that its files share, and the few
+ * steps on it that all of them need. The files, each using only what stands below it:
  *
- *   tconn.c      life of a connection, what a received PDU leads to, events, time
- *   tlogin.c     the login phase around login.c
- *   tctl.c       PDUs the target makes by itself: NOP-In, reject, async message, logout, text
- *   ttext.c      text requests: SendTargets, negotiation in full feature phase
- *   tsess.c      session: command window, ordering, the task pool
- *   ttask_rx.c   commands, unsolicited and solicited data
- *   ttask_tx.c   R2T, Data-In, responses
+ *   tconn.c       life of a connection, what a received PDU leads to, events, time
+ *   tlogin.c      the login phase around login.c
+ *   ttask_cmd.c   commands and task management requests as they come in
+ *   ttask_tx.c    R2T, Data-In, responses on their way to the wire
+ *   ttask_data.c  data-out, unsolicited and solicited
+ *   ttext.c       text requests: SendTargets, negotiation in full feature phase
+ *   tctl.c        PDUs the target makes by itself: NOP-In, reject, async message, logout
+ *   tsess.c       session: command window, ordering, the task pool
+ *   tstate.c      this
  */
-#ifndef USAN_ISCSI_TCONN_H
-#define USAN_ISCSI_TCONN_H
+#ifndef USAN_ISCSI_TSTATE_H
+#define USAN_ISCSI_TSTATE_H
 
 #include "iscsi/conn_fsm.h"
 #include "iscsi/login.h"
@@ -231,87 +234,26 @@ struct iscsi_tsess {
     uint16_t next_ttt;
 };
 
-/* ---- tconn.c ---- */
 /* Take a step of the state machines. Once a connection is down, what else happens to it changes
  * nothing any more. */
 void tconn_event(struct iscsi_tconn *conn, enum iscsi_conn_event ev);
 void tsess_event(struct iscsi_tsess *sess, enum iscsi_sess_event ev);
+/* The end: nothing more comes in or goes out; EV_CLOSE is due. */
 void tconn_close(struct iscsi_tconn *conn, int err, const char *why);
 
-/* ---- tlogin.c ---- */
-/* A Login Request with its text is complete. */
-void tlogin_request(struct iscsi_tconn *conn, const uint8_t *bhs, const void *text, size_t len);
-/* Fills in the login event that is due. */
-bool tlogin_event(struct iscsi_tconn *conn, struct iscsi_event *ev);
+/* Put at the end of the send queue, from wherever in it the job is. */
+void txjob_queue(struct iscsi_tconn *conn, struct txjob *job, enum txjob_kind kind);
+void txjob_cancel(struct txjob *job);
 
-/* ---- tctl.c ---- */
-struct tctl *tctl_new(struct iscsi_tconn *conn, uint32_t data_len);
-void tctl_queue(struct iscsi_tconn *conn, struct tctl *ctl);
-void tctl_sent(struct iscsi_tconn *conn, struct tctl *ctl);
-void tctl_reject(struct iscsi_tconn *conn, enum iscsi_reject reason, const uint8_t *bhs);
-void tctl_nop_out(struct iscsi_tconn *conn, const uint8_t *bhs, const uint8_t *data, uint32_t len);
-void tctl_ping(struct iscsi_tconn *conn);
-void tctl_logout(struct iscsi_tconn *conn, const uint8_t *bhs);
-
-/* ---- ttext.c ---- */
-/* True if an event is to be reported (SEND_TARGETS). */
-bool ttext_request(struct iscsi_tconn *conn, const uint8_t *bhs, const char *text, size_t len,
-                   struct iscsi_event *ev);
-void ttext_abandon(struct iscsi_tconn *conn);
-
-/* ---- tsess.c ---- */
-enum tsess_order { TSESS_NOW, TSESS_LATER, TSESS_IGNORE };
-/* What a request with this CmdSN is: in its turn (then ExpCmdSN has moved on), early, or to be
- * ignored (4.2.2.1). */
-enum tsess_order tsess_take_cmd_sn(struct iscsi_tsess *sess, uint32_t cmd_sn, bool immediate);
-/* NULL: no task left (only immediate commands can see that), or out of memory. */
-struct ttask *tsess_task_get(struct iscsi_tsess *sess, uint32_t itt, bool immediate);
-void tsess_task_put(struct ttask *t);
-struct ttask *tsess_find(struct iscsi_tsess *sess, uint32_t itt);
-struct ttask *tsess_find_ttt(struct iscsi_tsess *sess, uint32_t ttt, struct tburst **ret_burst);
-/* Keep an early task (TSESS_LATER) until its turn. */
-void tsess_hold(struct iscsi_tsess *sess, struct ttask *t);
-/* Keep the place of an early CmdSN that needs no delivery. False: the connection was closed. */
-bool tsess_hold_place(struct iscsi_tconn *conn, uint32_t cmd_sn);
-/* A request that is no task: carried out as it comes, in its turn or early (then its place in the
- * sequence is kept). False if it is to be ignored. */
-bool tsess_pass_turn(struct iscsi_tconn *conn, uint32_t cmd_sn, bool immediate);
-/* The next held task whose turn has come, NULL if none. ExpCmdSN moves on. */
-struct ttask *tsess_next_held(struct iscsi_tsess *sess);
-/* The command no longer counts against the window. */
-void tsess_uncount(struct ttask *t);
-/* Recompute MaxCmdSN; it never goes back. */
-uint32_t tsess_max_cmd_sn(struct iscsi_tsess *sess);
-void tsess_leave(struct iscsi_tconn *conn);
-
-/* ---- ttask_rx.c ---- */
-/* SCSI Command or TMF header; true if ev was filled in. */
-bool ttask_command(struct iscsi_tconn *conn, struct iscsi_event *ev);
-bool ttask_tmf(struct iscsi_tconn *conn, struct iscsi_event *ev);
-void ttask_deliver(struct ttask *t, struct iscsi_event *ev);
-void ttask_data_out(struct iscsi_tconn *conn);
-/* Say where the data segment under way goes; called before bytes are taken from the stream. */
-void ttask_place(struct iscsi_tconn *conn);
-/* The data segment is complete. */
-void ttask_data_complete(struct iscsi_tconn *conn, bool digest_ok);
-/* The data did not come as it should: EV_DATA says so, what still comes is thrown away. */
-void ttask_data_failed(struct ttask *t, int err);
 /* Nothing may land in the task's memory any more. */
 void ttask_stop_rx(struct ttask *t);
-
-/* ---- ttask_tx.c ---- */
-/* Put queued jobs on the wire as far as there is room. */
-void ttask_fill_wire(struct iscsi_tconn *conn);
-/* Ask for the data that is missing, as far as MaxOutstandingR2T allows. */
-void ttask_ask(struct ttask *t);
-void txjob_cancel(struct txjob *job);
 
 static inline struct ttask *ttask_of(struct iscsi_task *task)
 {
     return (struct ttask *)(void *)task;
 }
 
-/* A sequence error, a failed digest, ...: the owner learns of it with EV_DATA. */
+/* The owner has something to learn of the task: DATA or SENT. */
 static inline void ttask_event(struct ttask *t)
 {
     if (t->conn && list_empty(&t->event))

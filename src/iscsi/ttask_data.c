@@ -1,41 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Commands as they come in, and the data that belongs to them (RFC 7143 11.3, 11.5, 11.7, 11.8). */
-#include "iscsi/tconn.h"
+/* The data of write commands: immediate, unsolicited, asked for (RFC 7143 11.3, 11.7, 11.8). */
+#include "iscsi/tctl.h"
+#include "iscsi/tsess.h"
+#include "iscsi/ttask.h"
 
 #include <assert.h>
 
-enum { AHS_EXTENDED_CDB = 1, AHS_BIDI_READ_LENGTH = 2 }; /* 11.2.2.1 */
-
-/* ---- headers ---- */
-
-static bool parse_ahs(struct ttask *t, const uint8_t *ahs, uint32_t len, uint32_t *ret_bidi)
-{
-    struct rd r = rd_init(ahs, len);
-
-    while (rd_left(&r) >= 4) {
-        uint16_t ahs_len = rd_be16(&r); /* of what follows the type byte */
-        uint8_t type = rd_u8(&r);
-        const uint8_t *p = rd_bytes(&r, ahs_len);
-        if (!p || ahs_len == 0)
-            return false;
-        rd_skip(&r, -(3u + ahs_len) & 3u);
-        if (type == AHS_EXTENDED_CDB) {
-            uint32_t more = ahs_len - 1u; /* p[0] is reserved */
-            if (16 + more > sizeof t->cdb)
-                return false;
-            memcpy(t->cdb + 16, p + 1, more);
-            t->pub.cdb_len = (uint16_t)(16 + more);
-        } else if (type == AHS_BIDI_READ_LENGTH) {
-            if (ahs_len != 5)
-                return false;
-            *ret_bidi = be32_get(p + 1);
-        }
-    }
-    return !r.bad;
-}
+/* ---- unsolicited data ---- */
 
 /* Is the unsolicited data that comes with this header allowed? 11.3.4, 13.10, 13.11, 13.14 */
-static bool unsolicited_ok(const struct iscsi_tconn *conn, const struct pdu_scsi_command *c)
+bool ttask_unsolicited_ok(const struct iscsi_tconn *conn, const struct pdu_scsi_command *c)
 {
     uint32_t len = conn->rx.data_len;
 
@@ -48,18 +22,6 @@ static bool unsolicited_ok(const struct iscsi_tconn *conn, const struct pdu_scsi
     return c->final || !conn->params.initial_r2t;
 }
 
-static void begin_unsolicited(struct ttask *t, const struct iscsi_tconn *conn, bool final)
-{
-    t->unsolicited = !final;
-    t->unsol_got = 0;
-    if (final && conn->rx.data_len == 0)
-        return;
-    t->unsol = (struct tburst){ .ttt = ISCSI_TAG_NONE, .active = true };
-    t->unsol.len = conn->params.first_burst;
-    if (t->unsol.len > t->pub.out_expected)
-        t->unsol.len = (uint32_t)t->pub.out_expected;
-}
-
 static void expect_segment(struct iscsi_tconn *conn, struct ttask *t, struct tburst *b,
                            uint64_t off, bool final)
 {
@@ -70,133 +32,24 @@ static void expect_segment(struct iscsi_tconn *conn, struct ttask *t, struct tbu
     conn->rx_stashed = false;
 }
 
-/* The request is not carried out, but its CmdSN counts: one that came early keeps its place. */
-static void refuse(struct iscsi_tconn *conn, enum tsess_order order, enum iscsi_reject reason)
+void ttask_begin_unsolicited(struct iscsi_tconn *conn, struct ttask *t, bool final)
 {
-    uint32_t cmd_sn = bhs_cmd_sn(conn->rx.bhs);
-
-    tctl_reject(conn, reason, conn->rx.bhs);
-    if (order == TSESS_LATER)
-        (void)tsess_hold_place(conn, cmd_sn);
+    t->unsolicited = !final;
+    t->unsol_got = 0;
+    if (final && conn->rx.data_len == 0)
+        return;
+    t->unsol = (struct tburst){ .ttt = ISCSI_TAG_NONE, .active = true };
+    t->unsol.len = conn->params.first_burst;
+    if (t->unsol.len > t->pub.out_expected)
+        t->unsol.len = (uint32_t)t->pub.out_expected;
+    if (conn->rx.data_len)
+        expect_segment(conn, t, &t->unsol, 0, final);
 }
 
-/* The task for a request header; NULL when it was answered or ignored. */
-static struct ttask *new_task(struct iscsi_tconn *conn, enum tsess_order *ret_order)
-{
-    const uint8_t *bhs = conn->rx.bhs;
-    struct iscsi_tsess *sess = conn->sess;
-    bool immediate = bhs_immediate(bhs);
-    uint32_t itt = bhs_itt(bhs);
+/* ---- what was asked for ---- */
 
-    *ret_order = tsess_take_cmd_sn(sess, bhs_cmd_sn(bhs), immediate);
-    if (*ret_order == TSESS_IGNORE)
-        return NULL;
-    if (itt == ISCSI_TAG_NONE) {
-        refuse(conn, *ret_order, ISCSI_REJECT_INVALID_FIELD);
-        return NULL;
-    }
-    if (tsess_find(sess, itt)) {
-        refuse(conn, *ret_order, ISCSI_REJECT_TASK_IN_PROGRESS);
-        return NULL;
-    }
-    struct ttask *t = tsess_task_get(sess, itt, immediate);
-    if (!t) {
-        refuse(conn, *ret_order,
-               immediate ? ISCSI_REJECT_TOO_MANY_IMMEDIATE : ISCSI_REJECT_OUT_OF_RESOURCES);
-        return NULL;
-    }
-    t->conn = conn;
-    t->pub.lun = bhs_lun(bhs);
-    t->pub.cmd_sn = bhs_cmd_sn(bhs);
-    return t;
-}
-
-void ttask_deliver(struct ttask *t, struct iscsi_event *ev)
-{
-    t->state = TTASK_OWNED;
-    ev->type = t->pub.tmf ? ISCSI_EV_TMF : ISCSI_EV_COMMAND;
-    ev->task = &t->pub;
-}
-
-/* In its turn: report it. Early: keep it. */
-static bool deliver_or_hold(struct iscsi_tconn *conn, struct ttask *t, enum tsess_order order,
-                            struct iscsi_event *ev)
-{
-    if (order == TSESS_NOW) {
-        ttask_deliver(t, ev);
-        return true;
-    }
-    tsess_hold(conn->sess, t);
-    return false;
-}
-
-bool ttask_command(struct iscsi_tconn *conn, struct iscsi_event *ev)
-{
-    const uint8_t *bhs = conn->rx.bhs;
-    const struct pdu_scsi_command c = pdu_scsi_command_decode(bhs);
-    enum tsess_order order;
-    uint32_t bidi = 0;
-    struct ttask *t = new_task(conn, &order);
-
-    if (!t)
-        return false;
-    memcpy(t->cdb, c.cdb, 16);
-    t->pub.attr = c.attr;
-    t->pub.priority = conn->params.protocol_level >= 2 ? c.priority : 0;
-    t->pub.read = c.read;
-    t->pub.write = c.write;
-    bool ok = unsolicited_ok(conn, &c);
-    if (ok && conn->rx.ahs_len)
-        ok = parse_ahs(t, conn->rx.ahs, conn->rx.ahs_len, &bidi);
-    if (!ok) {
-        tsess_task_put(t);
-        refuse(conn, order, ISCSI_REJECT_PROTOCOL_ERROR);
-        return false;
-    }
-    t->pub.out_expected = c.write ? c.edtl : 0;
-    t->pub.in_expected = !c.read ? 0 : c.write ? bidi : c.edtl;
-    if (c.write) {
-        begin_unsolicited(t, conn, c.final);
-        if (conn->rx.data_len)
-            expect_segment(conn, t, &t->unsol, 0, c.final);
-    }
-    return deliver_or_hold(conn, t, order, ev);
-}
-
-/* A command that an ABORT TASK names but that has not come: its CmdSN counts as received, so that
- * the window moves on (11.5.1). */
-static void skip_missing(struct iscsi_tconn *conn, const struct pdu_tmf_request *q, uint32_t cmd_sn)
-{
-    if (sn_lt(q->ref_cmd_sn, cmd_sn) && !tsess_find(conn->sess, q->ref_itt))
-        (void)tsess_pass_turn(conn, q->ref_cmd_sn, false);
-}
-
-bool ttask_tmf(struct iscsi_tconn *conn, struct iscsi_event *ev)
-{
-    const struct pdu_tmf_request q = pdu_tmf_request_decode(conn->rx.bhs);
-    enum tsess_order order;
-    struct ttask *t = new_task(conn, &order);
-
-    if (!t)
-        return false;
-    if (q.function == 0) { /* reserved, 11.5.1; for the owner 0 stands for a command */
-        tsess_task_put(t);
-        refuse(conn, order, ISCSI_REJECT_INVALID_FIELD);
-        return false;
-    }
-    t->pub.tmf = q.function;
-    t->pub.ref_itt = q.ref_itt;
-    t->pub.ref_cmd_sn = q.ref_cmd_sn;
-    t->pub.read = t->pub.write = false;
-    t->pub.in_expected = t->pub.out_expected = 0;
-    if (q.function == 1)
-        skip_missing(conn, &q, t->pub.cmd_sn);
-    return deliver_or_hold(conn, t, order, ev);
-}
-
-/* ---- data ---- */
-
-void ttask_data_failed(struct ttask *t, int err)
+/* The data did not come as it should: EV_DATA says so, what still comes is thrown away. */
+static void data_failed(struct ttask *t, int err)
 {
     if (t->data_done)
         return;
@@ -213,6 +66,51 @@ void ttask_data_failed(struct ttask *t, int err)
         ttask_event(t);
 }
 
+/* Ask for the data that is missing, as far as MaxOutstandingR2T allows. */
+static void ask(struct ttask *t)
+{
+    const struct iscsi_params *p = &t->sess->params;
+    unsigned limit = p->max_outstanding_r2t, active = 0;
+    bool any = false;
+
+    if (t->unsolicited || !t->conn || t->data_done)
+        return;
+    if (limit > TTASK_BURSTS)
+        limit = TTASK_BURSTS;
+    for (unsigned i = 0; i < TTASK_BURSTS; i++)
+        active += t->bursts[i].active;
+    if (!p->data_pdu_in_order && !t->ranges) {
+        t->ranges = alloc_get(t->sess->a, TTASK_BURSTS * sizeof *t->ranges);
+        if (!t->ranges) {
+            data_failed(t, USAN_ENOMEM);
+            return;
+        }
+    }
+    for (unsigned i = 0; i < TTASK_BURSTS && active < limit && t->asked < t->want_len; i++) {
+        struct tburst *b = &t->bursts[i];
+        if (b->active)
+            continue;
+        uint64_t len = t->want_len - t->asked;
+        if (len > p->max_burst)
+            len = p->max_burst;
+        b->ttt = (uint32_t)t->slot << 20 | i << 16 | t->sess->next_ttt++;
+        b->off = (uint32_t)t->asked;
+        b->len = (uint32_t)len;
+        b->got = b->next_data_sn = 0;
+        if (t->ranges)
+            t->ranges[i].count = 0;
+        b->active = true;
+        b->sent = false;
+        t->asked += len;
+        active++;
+        any = true;
+    }
+    if (any && t->job.kind == TXJOB_IDLE)
+        txjob_queue(t->conn, &t->job, TXJOB_R2T);
+}
+
+/* ---- Data-Out ---- */
+
 static void data_check_complete(struct ttask *t)
 {
     if (!t->wants || t->data_done)
@@ -222,7 +120,7 @@ static void data_check_complete(struct ttask *t)
         t->data_ready = true;
         ttask_event(t);
     } else {
-        ttask_ask(t);
+        ask(t);
     }
 }
 
@@ -287,7 +185,7 @@ void ttask_data_out(struct iscsi_tconn *conn)
     if (!t || !b || t->data_done || t->conn != conn)
         return;
     if (!data_out_fits(conn, t, b, &d)) {
-        ttask_data_failed(t, USAN_EPROTO);
+        data_failed(t, USAN_EPROTO);
         return;
     }
     expect_segment(conn, t, b, d.offset, bhs_final(bhs));
@@ -318,7 +216,7 @@ void ttask_place(struct iscsi_tconn *conn)
         return; /* more than the command calls for */
     /* not decided yet, or only a part is wanted: by way of the stash */
     if (off + len > t->unsol.len || !need_stash(t)) {
-        ttask_data_failed(t, USAN_ENOMEM);
+        data_failed(t, USAN_ENOMEM);
         return;
     }
     conn->rx_iov.iov_base = t->stash + off;
@@ -358,7 +256,7 @@ static void burst_ended(struct ttask *t, struct tburst *b)
         t->unsolicited = false;
         t->asked = t->unsol_got;
     } else if (b->got != b->len) {
-        ttask_data_failed(t, USAN_EPROTO); /* 11.8: an R2T is answered in full */
+        data_failed(t, USAN_EPROTO); /* 11.8: an R2T is answered in full */
     }
 }
 
@@ -371,7 +269,7 @@ void ttask_data_complete(struct iscsi_tconn *conn, bool digest_ok)
     conn->rx_task = NULL;
     if (!digest_ok) {
         tctl_reject(conn, ISCSI_REJECT_DATA_DIGEST, conn->rx_bhs); /* 7.8 */
-        ttask_data_failed(t, USAN_EDIGEST);
+        data_failed(t, USAN_EDIGEST);
         return;
     }
     b->got += (uint32_t)len;
@@ -386,15 +284,6 @@ void ttask_data_complete(struct iscsi_tconn *conn, bool digest_ok)
     if (conn->rx_final || (b != &t->unsol && b->got == b->len))
         burst_ended(t, b);
     data_check_complete(t);
-}
-
-void ttask_stop_rx(struct ttask *t)
-{
-    struct iscsi_tconn *conn = t->conn;
-    if (conn && conn->rx_task == t) {
-        conn->rx_task = NULL;
-        conn->rx.place = NULL;
-    }
 }
 
 void iscsi_task_want_data(struct iscsi_task *task, struct iovec *iov, int iovcnt, uint64_t len)
@@ -419,4 +308,16 @@ void iscsi_task_want_data(struct iscsi_task *task, struct iovec *iov, int iovcnt
     /* With a segment of it still to come from the stream, that decides what is missing. */
     if (t->conn && t->conn->rx_task != t)
         data_check_complete(t);
+}
+
+void ttask_data_stop(struct ttask *t)
+{
+    ttask_stop_rx(t);
+    t->data_done = true;
+    t->data_ready = false;
+    t->unsolicited = false;
+    if (t->r2t_sn || t->asked)
+        for (unsigned i = 0; i < TTASK_BURSTS; i++)
+            t->bursts[i].active = false;
+    list_del(&t->event);
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Inside of the login: what login.c (stages, responses) and login_auth.c (security) share. */
-#ifndef USAN_ISCSI_LOGIN_PRIV_H
-#define USAN_ISCSI_LOGIN_PRIV_H
+/*
+ * Inside of the login: its state, and the text of the response to come, which login.c (stages,
+ * responses) and login_auth.c (security) both add to.
+ */
+#ifndef USAN_ISCSI_LOGIN_REPLY_H
+#define USAN_ISCSI_LOGIN_REPLY_H
 
 #include "iscsi/chap.h"
-#include "iscsi/login.h"
+#include "iscsi/login_types.h"
 #include "iscsi/nego.h"
 
 /* CSG and NSG, RFC 7143 11.12.3 */
@@ -60,22 +63,10 @@ struct iscsi_login {
     char user[ISCSI_VALUE_MAX + 1];
 };
 
-/* End the login with this status. */
-enum iscsi_login_want login_fail(struct iscsi_login *login, enum iscsi_login_status status);
 /* Room for n bytes at the end of the text: a cursor over it (take its len over), or nothing
  * (buf NULL) when memory or ISCSI_TEXT_MAX is exhausted. */
 struct wr login_text_room(struct iscsi_login *login, struct login_text *text, size_t n);
 /* Append a pair to the response. */
 enum iscsi_login_status login_put(struct iscsi_login *login, const char *key, const char *value);
-
-/* A key of the security stage; the status to fail with, or SUCCESS. */
-enum iscsi_login_status login_auth_key(struct iscsi_login *login, enum iscsi_key_id id,
-                                       const struct iscsi_pair *pair);
-/* All keys of the request are taken: does CHAP want the user looked up, or fail? */
-enum iscsi_login_status login_auth_keys_end(struct iscsi_login *login, bool *ret_want_user);
-/* The owner's answer; writes the keys for mutual CHAP. */
-enum iscsi_login_status login_auth_check(struct iscsi_login *login, const struct iscsi_auth *auth);
-/* May the security stage end? */
-bool login_auth_may_end(const struct iscsi_login *login);
 
 #endif

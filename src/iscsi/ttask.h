@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Tasks: commands and task management requests, their data, their answers. */
+#ifndef USAN_ISCSI_TTASK_H
+#define USAN_ISCSI_TTASK_H
+
+#include "iscsi/tstate.h"
+
+/* ---- ttask_cmd.c ---- */
+/* SCSI Command or TMF header; true if ev was filled in. */
+bool ttask_command(struct iscsi_tconn *conn, struct iscsi_event *ev);
+bool ttask_tmf(struct iscsi_tconn *conn, struct iscsi_event *ev);
+void ttask_deliver(struct ttask *t, struct iscsi_event *ev);
+
+/* ---- ttask_data.c ---- */
+/* Is the unsolicited data that comes with this header allowed? */
+bool ttask_unsolicited_ok(const struct iscsi_tconn *conn, const struct pdu_scsi_command *c);
+/* The header of a write came: its data segment, if it has one, and what follows unsolicited. */
+void ttask_begin_unsolicited(struct iscsi_tconn *conn, struct ttask *t, bool final);
+/* Data-Out header. */
+void ttask_data_out(struct iscsi_tconn *conn);
+/* Say where the data segment under way goes; called before bytes are taken from the stream. */
+void ttask_place(struct iscsi_tconn *conn);
+/* The data segment is complete. */
+void ttask_data_complete(struct iscsi_tconn *conn, bool digest_ok);
+/* No data is taken in for the task any more, and none is asked for. */
+void ttask_data_stop(struct ttask *t);
+
+/* ---- ttask_tx.c ---- */
+/* Put queued jobs on the wire as far as there is room. */
+void ttask_fill_wire(struct iscsi_tconn *conn);
+
+#endif
