@@ -6,7 +6,7 @@
 #ifndef USAN_ISCSI_KEYS_H
 #define USAN_ISCSI_KEYS_H
 
-#include "iscsi/target.h"
+#include "iscsi/params.h"
 #include "iscsi/text.h"
 
 enum iscsi_key_id {

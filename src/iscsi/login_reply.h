@@ -9,6 +9,7 @@
 #include "iscsi/chap.h"
 #include "iscsi/login_types.h"
 #include "iscsi/nego.h"
+#include "iscsi/target.h"
 
 /* CSG and NSG, RFC 7143 11.12.3 */
 enum { STAGE_SECURITY = 0, STAGE_OPERATIONAL = 1, STAGE_FULL_FEATURE = 3 };

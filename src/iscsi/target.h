@@ -20,41 +20,16 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/list.h"
+#include "iscsi/params.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
-/* ---- limits ---- */
-enum {
-    ISCSI_NAME_MAX = 223,      /* bytes of an iSCSI name, RFC 7143 4.2.7.1 */
-    ISCSI_TEXT_MAX = 65536,    /* text of one login or text negotiation, over all its PDUs */
-    ISCSI_LOGIN_PDUS_MAX = 32, /* request PDUs of one login */
-    ISCSI_AHS_MAX = 1020,      /* TotalAHSLength is one byte of words */
-    ISCSI_CDB_MAX = 260,
-    ISCSI_QUEUE_DEPTH_MAX = 1024,
-    ISCSI_OUT_IOV_MAX = 256, /* iovecs one write buffer may consist of */
-    ISCSI_SENSE_MAX = 252,
-};
-
 /* ---- configuration ---- */
 
-/* What this end offers or declares; values of RFC 7143 section 13. */
-struct iscsi_params_cfg {
-    uint32_t max_recv_data_segment; /* ours, 512 .. 2^24-1 */
-    uint32_t max_burst;
-    uint32_t first_burst;
-    uint16_t max_outstanding_r2t;
-    uint16_t max_connections;
-    uint16_t time2wait, time2retain; /* seconds */
-    uint8_t error_recovery_level;
-    bool initial_r2t, immediate_data;
-    bool data_pdu_in_order, data_sequence_in_order;
-    bool header_digest, data_digest; /* willing to do CRC32C; _required: refuse None */
-    bool header_digest_required, data_digest_required;
-    bool response_fence, fast_abort; /* willing to do TaskReporting beyond RFC3720 (13.23) */
-};
+/* What this end offers by default. */
 extern const struct iscsi_params_cfg iscsi_params_default;
 
 struct iscsi_tconn_config {
@@ -77,21 +52,6 @@ struct iscsi_auth {
     const char *user, *secret;
     /* For mutual CHAP; NULL = the target does not authenticate itself. */
     const char *target_user, *target_secret;
-};
-
-/* What was negotiated; RFC 7143 section 13, "us" is this end. */
-struct iscsi_params {
-    uint32_t tx_data_segment; /* the peer's MaxRecvDataSegmentLength */
-    uint32_t rx_data_segment; /* ours */
-    uint32_t max_burst, first_burst;
-    uint16_t max_outstanding_r2t, max_connections;
-    uint16_t time2wait, time2retain;
-    uint8_t error_recovery_level;
-    uint8_t protocol_level; /* iSCSIProtocolLevel, 1 or 2 */
-    bool initial_r2t, immediate_data;
-    bool data_pdu_in_order, data_sequence_in_order;
-    bool header_digest, data_digest;
-    bool task_reporting_fast_abort, task_reporting_rsp_fence;
 };
 
 struct iscsi_tconn;
