@@ -35,8 +35,8 @@ static void put(struct scsi_task *t)
     struct background *b = t->user;
     if (b) {
         struct tgt_reactor *r = b->lane->reactor;
-        tgt_buffers_put(&r->buffers, b->buf, b->buf_cap);
-        tgt_buffers_put(&r->buffers, b->data, b->data_cap);
+        tgt_buffers_put(&r->buffers, NULL, b->buf, b->buf_cap);
+        tgt_buffers_put(&r->buffers, NULL, b->data, b->data_cap);
         r->backgrounds--;
         free(b);
     }
@@ -47,8 +47,8 @@ static void put(struct scsi_task *t)
 static int give_buf(struct background *b, struct scsi_task *t)
 {
     struct tgt_reactor *r = b->lane->reactor;
-    tgt_buffers_put(&r->buffers, b->buf, b->buf_cap);
-    b->buf = tgt_buffers_get(&r->buffers, t->want_len, &b->buf_cap);
+    tgt_buffers_put(&r->buffers, NULL, b->buf, b->buf_cap);
+    b->buf = tgt_buffers_get(&r->buffers, NULL, t->want_len, &b->buf_cap);
     t->buf = b->buf;
     t->buf_len = b->buf ? b->buf_cap : 0;
     return b->buf ? 0 : USAN_ENOMEM;
@@ -73,8 +73,8 @@ static int submit(struct background *b, struct scsi_task *t)
     if (err)
         return err;
     if (bio->op == BIO_READ && bio->iovcnt == 0) {
-        tgt_buffers_put(&r->buffers, b->data, b->data_cap);
-        b->data = tgt_buffers_get(&r->buffers, bio->len, &b->data_cap);
+        tgt_buffers_put(&r->buffers, NULL, b->data, b->data_cap);
+        b->data = tgt_buffers_get(&r->buffers, NULL, bio->len, &b->data_cap);
         if (!b->data)
             return USAN_ENOMEM;
         b->one = (struct iovec){ b->data, bio->len };

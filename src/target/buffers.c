@@ -57,10 +57,21 @@ static void release(struct tgt_buffers *b, void *buf, unsigned cls)
     tgt_memory_give(b->memory, class_bytes(cls));
 }
 
-/* Give kept buffers back until `bytes` were given, the largest first. */
+static uint64_t give_credit(struct tgt_buffers *b, uint64_t bytes)
+{
+    uint64_t n = bytes < b->credit_bytes ? bytes : b->credit_bytes;
+    if (n == 0)
+        return 0;
+    b->credit_bytes -= n;
+    b->cached_bytes -= n;
+    tgt_memory_give(b->memory, n);
+    return n;
+}
+
+/* Give back what is kept until `bytes` were given: the credit, then buffers, the largest first. */
 static void trim(struct tgt_buffers *b, uint64_t bytes)
 {
-    uint64_t given = 0;
+    uint64_t given = give_credit(b, bytes);
     for (unsigned cls = TGT_BUFFERS_CLASSES; cls-- > 0 && given < bytes;) {
         void *buf;
         while (given < bytes && (buf = pop(b, cls))) {
@@ -77,42 +88,78 @@ void tgt_buffers_fini(struct tgt_buffers *b)
     assert(b->cached_bytes == 0);
 }
 
+/* Count bytes against the shared limit, giving up what is kept here if need be. */
+static bool take(struct tgt_buffers *b, uint64_t bytes)
+{
+    if (tgt_memory_take(b->memory, bytes))
+        return true;
+    trim(b, bytes);
+    return tgt_memory_take(b->memory, bytes);
+}
+
+/* The share of an account, see buffers.h. What other reactors keep for reuse is not free. */
+static bool may_hold(const struct tgt_buffers *b, const struct tgt_account *account, uint64_t bytes)
+{
+    if (!account || account->held_bytes == 0)
+        return true;
+    uint64_t taken = atomic_load_explicit(&b->memory->taken_bytes, memory_order_relaxed);
+    uint64_t room = b->memory->max_bytes - taken + b->cached_bytes;
+    return bytes <= room && (account->held_bytes + bytes) / 2 <= room - bytes;
+}
+
+static void count(struct tgt_buffers *b, struct tgt_account *account, uint64_t bytes)
+{
+    b->used_bytes += bytes;
+    if (account)
+        account->held_bytes += bytes;
+}
+
+static void uncount(struct tgt_buffers *b, struct tgt_account *account, uint64_t bytes)
+{
+    assert(b->used_bytes >= bytes && (!account || account->held_bytes >= bytes));
+    b->used_bytes -= bytes;
+    if (account)
+        account->held_bytes -= bytes;
+}
+
+/* ---- buffers ---- */
+
 static void *take_new(struct tgt_buffers *b, unsigned cls)
 {
     size_t cap = class_bytes(cls);
-    if (!tgt_memory_take(b->memory, cap)) {
-        trim(b, cap);
-        if (!tgt_memory_take(b->memory, cap))
-            return NULL;
-    }
+    if (!take(b, cap))
+        return NULL;
     void *buf = aligned_alloc((size_t)1 << TGT_BUFFERS_MIN_SHIFT, cap);
     if (!buf)
         tgt_memory_give(b->memory, cap);
     return buf;
 }
 
-void *tgt_buffers_get(struct tgt_buffers *b, size_t bytes, size_t *ret_cap)
+void *tgt_buffers_get(struct tgt_buffers *b, struct tgt_account *account, size_t bytes,
+                      size_t *ret_cap)
 {
     if (bytes > (size_t)1 << TGT_BUFFERS_MAX_SHIFT)
         return NULL;
     unsigned cls = class_of(bytes);
+    if (!may_hold(b, account, class_bytes(cls)))
+        return NULL;
     void *buf = pop(b, cls);
     if (!buf)
         buf = take_new(b, cls);
     if (!buf)
         return NULL;
-    b->used_bytes += class_bytes(cls);
+    count(b, account, class_bytes(cls));
     *ret_cap = class_bytes(cls);
     return buf;
 }
 
-void tgt_buffers_put(struct tgt_buffers *b, void *buf, size_t cap)
+void tgt_buffers_put(struct tgt_buffers *b, struct tgt_account *account, void *buf, size_t cap)
 {
     if (!buf)
         return;
     unsigned cls = class_of(cap);
-    assert(cap == class_bytes(cls) && b->used_bytes >= cap);
-    b->used_bytes -= cap;
+    assert(cap == class_bytes(cls));
+    uncount(b, account, cap);
     if (b->cached_bytes + cap > b->cached_max) {
         release(b, buf, cls);
         return;
@@ -120,4 +167,42 @@ void tgt_buffers_put(struct tgt_buffers *b, void *buf, size_t cap)
     *(void **)buf = b->free[cls];
     b->free[cls] = buf;
     b->cached_bytes += cap;
+}
+
+/* ---- counted bytes ---- */
+
+/* Take more than is asked for, as far as it may be kept, so that most charges stay in here. */
+static bool take_credit(struct tgt_buffers *b, uint64_t bytes)
+{
+    uint64_t room = b->cached_max > b->cached_bytes ? b->cached_max - b->cached_bytes : 0;
+    uint64_t more = room < TGT_BUFFERS_PIECE ? room : TGT_BUFFERS_PIECE;
+    if (!tgt_memory_take(b->memory, bytes + more)) {
+        more = 0;
+        if (!take(b, bytes))
+            return false;
+    }
+    b->credit_bytes += bytes + more;
+    b->cached_bytes += bytes + more;
+    return true;
+}
+
+bool tgt_buffers_charge(struct tgt_buffers *b, struct tgt_account *account, uint64_t bytes)
+{
+    if (bytes > b->memory->max_bytes || !may_hold(b, account, bytes))
+        return false;
+    if (b->credit_bytes < bytes && !take_credit(b, bytes))
+        return false;
+    b->credit_bytes -= bytes;
+    b->cached_bytes -= bytes;
+    count(b, account, bytes);
+    return true;
+}
+
+void tgt_buffers_uncharge(struct tgt_buffers *b, struct tgt_account *account, uint64_t bytes)
+{
+    uncount(b, account, bytes);
+    b->credit_bytes += bytes;
+    b->cached_bytes += bytes;
+    if (b->cached_bytes > b->cached_max)
+        (void)give_credit(b, b->cached_bytes - b->cached_max);
 }

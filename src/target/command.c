@@ -39,7 +39,7 @@ struct tgt_cmd *tgt_cmd_get(struct tgt_session *s, struct iscsi_task *it)
     ref_of(it)->cmd = cmd;
 
     cmd->state = TGT_CMD_RUNNING;
-    cmd->lent = cmd->granted = cmd->no_memory = false;
+    cmd->lent = cmd->granted = cmd->no_memory = cmd->cold_reset = false;
     cmd->it = it;
     cmd->in.buf = cmd->out.buf = NULL;
     cmd->iscsi_tmf = 0;
@@ -58,6 +58,26 @@ struct tgt_cmd *tgt_cmd_get(struct tgt_session *s, struct iscsi_task *it)
     return cmd;
 }
 
+/* Pages of a store that stay in use for this command: lent, they can not be used again when they
+ * are overwritten; granted, they are taken beside those that hold the old data. */
+static bool charge(struct tgt_cmd *cmd, uint64_t bytes)
+{
+    struct tgt_reactor *r = tgt_cmd_reactor(cmd);
+    if (!tgt_buffers_charge(&r->buffers, &cmd->session->account, bytes))
+        return false;
+    cmd->charged_bytes += bytes;
+    tgt_reactor_watch_memory(r);
+    return true;
+}
+
+static void uncharge(struct tgt_cmd *cmd)
+{
+    struct tgt_reactor *r = tgt_cmd_reactor(cmd);
+    if (cmd->charged_bytes)
+        tgt_buffers_uncharge(&r->buffers, &cmd->session->account, cmd->charged_bytes);
+    cmd->charged_bytes = 0;
+}
+
 static void put_data(struct tgt_cmd *cmd)
 {
     struct tgt_reactor *r = tgt_cmd_reactor(cmd);
@@ -65,8 +85,15 @@ static void put_data(struct tgt_cmd *cmd)
         store_lend_end(cmd->lend_ch, &cmd->task.bio);
         cmd->lent = false;
     }
-    tgt_buffers_put(&r->buffers, cmd->in.buf, cmd->in.cap);
-    tgt_buffers_put(&r->buffers, cmd->out.buf, cmd->out.cap);
+    struct tgt_account *account = &cmd->session->account;
+    tgt_buffers_put(&r->buffers, account, cmd->in.buf, cmd->in.cap);
+    tgt_buffers_put(&r->buffers, account, cmd->out.buf, cmd->out.cap);
+    if (cmd->task.buf) {
+        tgt_buffers_put(&r->buffers, account, cmd->task.buf, cmd->buf_cap);
+        cmd->task.buf = NULL;
+    }
+    uncharge(cmd);
+    tgt_reactor_watch_memory(r);
 }
 
 /* Give back memory the payload of a write was to be built in, unwritten. */
@@ -89,11 +116,6 @@ void tgt_cmd_release(struct tgt_cmd *cmd)
     if (cmd->granted)
         revoke_grant(cmd);
     put_data(cmd);
-    if (cmd->task.buf) {
-        tgt_buffers_put(&s->reactor->buffers, cmd->task.buf, cmd->buf_cap);
-        cmd->task.buf = NULL;
-    }
-    tgt_reactor_watch_memory(s->reactor);
     cmd->state = TGT_CMD_FREE;
     cmd->next_free = s->free_cmds;
     s->free_cmds = cmd;
@@ -108,16 +130,15 @@ static uint8_t full_status(const struct tgt_cmd *cmd)
     return scsi_nexus_tasks(cmd->session->nexus) > 1 ? SCSI_STATUS_TASK_SET_FULL : SCSI_STATUS_BUSY;
 }
 
-/* Memory for len bytes, described by d->iov; what d had is used again if it suffices. */
-static bool get_data(struct tgt_reactor *r, struct tgt_data *d, uint64_t len)
+/* Memory for len bytes, described by d->iov. */
+static bool get_data(struct tgt_cmd *cmd, struct tgt_data *d, uint64_t len)
 {
-    if (!d->buf || d->cap < len) {
-        tgt_buffers_put(&r->buffers, d->buf, d->cap);
-        d->buf = tgt_buffers_get(&r->buffers, len, &d->cap);
-        if (!d->buf)
-            return false;
-        tgt_reactor_watch_memory(r);
-    }
+    struct tgt_reactor *r = tgt_cmd_reactor(cmd);
+    assert(!d->buf);
+    d->buf = tgt_buffers_get(&r->buffers, &cmd->session->account, len, &d->cap);
+    if (!d->buf)
+        return false;
+    tgt_reactor_watch_memory(r);
     d->iov = (struct iovec){ .iov_base = d->buf, .iov_len = len };
     return true;
 }
@@ -125,10 +146,11 @@ static bool get_data(struct tgt_reactor *r, struct tgt_data *d, uint64_t len)
 static void give_buf(struct tgt_cmd *cmd)
 {
     struct tgt_reactor *r = tgt_cmd_reactor(cmd);
+    struct tgt_account *account = &cmd->session->account;
     struct scsi_task *t = &cmd->task;
     if (t->buf)
-        tgt_buffers_put(&r->buffers, t->buf, cmd->buf_cap);
-    t->buf = tgt_buffers_get(&r->buffers, t->want_len, &cmd->buf_cap);
+        tgt_buffers_put(&r->buffers, account, t->buf, cmd->buf_cap);
+    t->buf = tgt_buffers_get(&r->buffers, account, t->want_len, &cmd->buf_cap);
     t->buf_len = t->buf ? cmd->buf_cap : 0;
     tgt_reactor_watch_memory(r);
     if (t->buf)
@@ -139,11 +161,11 @@ static void give_buf(struct tgt_cmd *cmd)
 
 /* ---- data-out ---- */
 
-/* Let the payload land in memory of the store itself, so that the write copies nothing. */
-static bool get_grant(struct tgt_cmd *cmd)
+/* Ask the store for memory in which the payload can land. */
+static int ask_grant(struct tgt_cmd *cmd)
 {
-    struct scsi_task *t = &cmd->task;
-    struct bio *bio = &t->bio;
+    const struct scsi_task *t = &cmd->task;
+    struct bio *bio = &cmd->task.bio;
     /* The device server keeps what it will write in the bio: only lend it to the store. */
     const enum bio_op op = bio->op;
     const uint32_t flags = bio->flags;
@@ -157,8 +179,20 @@ static bool get_grant(struct tgt_cmd *cmd)
     bio->flags = flags;
     bio->off = off;
     bio->len = len;
-    if (err)
+    return err;
+}
+
+/* Let the payload land in memory of the store itself, so that the write copies nothing. */
+static bool get_grant(struct tgt_cmd *cmd)
+{
+    struct scsi_task *t = &cmd->task;
+    struct bio *bio = &t->bio;
+    if (!charge(cmd, t->want_len))
         return false;
+    if (ask_grant(cmd)) {
+        uncharge(cmd);
+        return false;
+    }
     t->out = bio->iov;
     t->out_cnt = bio->iovcnt;
     cmd->grant_lent = bio->lent;
@@ -167,6 +201,7 @@ static bool get_grant(struct tgt_cmd *cmd)
     bio->lent = NULL;
     if (t->out_cnt > ISCSI_OUT_IOV_MAX) {
         revoke_grant(cmd);
+        uncharge(cmd);
         return false;
     }
     return true;
@@ -178,7 +213,7 @@ static bool want_data(struct tgt_cmd *cmd)
     struct scsi_task *t = &cmd->task;
     bool medium = t->out_off != UINT64_MAX;
     if (!(medium && cmd->lane->lun->can_grant && get_grant(cmd))) {
-        if (!get_data(tgt_cmd_reactor(cmd), &cmd->out, t->want_len)) {
+        if (!get_data(cmd, &cmd->out, t->want_len)) {
             scsi_task_fail(t, full_status(cmd), 0);
             return false;
         }
@@ -223,14 +258,16 @@ static bool attach_read(struct tgt_cmd *cmd, struct tgt_lane *lane)
     cmd->session->read_ios++;
     cmd->session->read_bytes += bio->len;
     if (lane->lun->can_lend) {
-        if (cmd->lent) /* of an earlier step of this command */
-            store_lend_end(cmd->lend_ch, bio);
+        /* A command has one READ for the initiator: nothing is lent to it yet. */
+        assert(!cmd->lent);
+        if (!charge(cmd, bio->len))
+            return false;
         bio->flags |= BIO_F_LEND;
         cmd->lent = true;
         cmd->lend_ch = lane->ch;
         return true;
     }
-    if (!get_data(tgt_cmd_reactor(cmd), &cmd->in, bio->len))
+    if (!get_data(cmd, &cmd->in, bio->len))
         return false;
     bio->iov = &cmd->in.iov;
     bio->iovcnt = 1;
@@ -353,7 +390,6 @@ void tgt_cmd_continue(struct tgt_cmd *cmd)
             tgt_lane_touch(lane);
             tgt_lun_state_save(lane, t);
             return;
-            break;
         case SCSI_WANT_WAIT:
             go_on = false;
             break;
@@ -381,12 +417,11 @@ void tgt_cmd_sent(struct iscsi_task *it)
     struct tgt_cmd *cmd = ref_of(it)->cmd;
     if (!cmd)
         return;
-    struct tgt_session *s = cmd->session;
-    tgt_cmd_release(cmd);
-    if (s->cold_reset) {
-        s->cold_reset = false;
+    if (cmd->cold_reset) {
+        struct tgt_session *s = cmd->session;
         tgt_session_close_target(s->reactor->tgt, s->target, "target cold reset");
     }
+    tgt_cmd_release(cmd);
 }
 
 void tgt_cmd_start(struct tgt_conn *conn, struct iscsi_task *it)

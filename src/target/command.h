@@ -43,9 +43,10 @@ struct tgt_data {
 
 struct tgt_cmd {
     enum tgt_cmd_state state;
-    bool lent;      /* task.bio holds memory of lend_ch */
-    bool granted;   /* grant_lent is memory of lane's channel, to be written or given back */
-    bool no_memory; /* a READ found no buffer: answer BUSY */
+    bool lent;       /* task.bio holds memory of lend_ch */
+    bool granted;    /* grant_lent is memory of lane's channel, to be written or given back */
+    bool no_memory;  /* a READ found no buffer: answer BUSY */
+    bool cold_reset; /* with its response sent, all sessions of the target end */
     uint8_t iscsi_tmf;
     uint16_t reset_at; /* TARGET RESET: index of the LUN being reset */
     struct tgt_session *session;
@@ -55,6 +56,7 @@ struct tgt_cmd {
     struct store_channel *lend_ch;
     void *grant_lent;
     uint64_t grant_len;
+    uint64_t charged_bytes;  /* memory of stores, counted for the session until the end */
     struct tgt_data in, out; /* data-in of a READ; data-out */
     size_t buf_cap;          /* of task.buf */
     struct scsi_task task;

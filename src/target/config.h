@@ -68,7 +68,7 @@ struct tgt_limits {
     uint32_t connections; /* logins under way included */
     uint32_t connections_per_session;
     uint32_t queue_depth;  /* commands outstanding per session */
-    uint64_t memory_bytes; /* data buffers and command contexts of the whole program */
+    uint64_t memory_bytes; /* what peers can make the whole program use, see buffers.h */
 };
 
 struct tgt_config {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "target/conn.h"
 
-#include "base/alloc_heap.h"
 #include "io/clock.h"
 #include "target/access.h"
 #include "target/command.h"
@@ -271,7 +270,8 @@ static int make_tconn(struct tgt_conn *conn)
     tc.params.time2retain = 0;
     if (getrandom(tc.seed, sizeof(tc.seed), 0) != (ssize_t)sizeof(tc.seed))
         return USAN_EIO;
-    conn->tconn = iscsi_tconn_new(&tc, &alloc_heap, clock_now_ns());
+    tgt_core_alloc_init(&conn->core, &r->buffers, NULL);
+    conn->tconn = iscsi_tconn_new(&tc, &conn->core.alloc, clock_now_ns());
     explicit_bzero(tc.seed, sizeof(tc.seed));
     return conn->tconn ? 0 : USAN_ENOMEM;
 }

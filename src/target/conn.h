@@ -10,6 +10,7 @@
 #include "io/loop.h"
 #include "io/socket.h"
 #include "iscsi/target.h"
+#include "target/core_alloc.h"
 #include "target/registry.h"
 
 #include <stdbool.h>
@@ -22,6 +23,7 @@ struct tgt_session;
 struct tgt_conn {
     struct loop_fd lfd;
     struct iscsi_tconn *tconn;
+    struct tgt_core_alloc core; /* memory of tconn */
     struct tgt_reactor *reactor;
     struct tgt_session *session; /* NULL before login */
     struct loop_work rest;       /* receives what one call did not take */

@@ -110,8 +110,8 @@ static void set_windows(struct tgt_reactor *r)
 
 void tgt_reactor_watch_memory(struct tgt_reactor *r)
 {
-    bool shrunk = r->shrunk ? r->buffers.used_bytes >= r->restore_below
-                            : r->buffers.used_bytes > r->shrink_above;
+    uint64_t used = r->buffers.used_bytes - r->contexts_bytes;
+    bool shrunk = r->shrunk ? used >= r->restore_below : used > r->shrink_above;
     if (shrunk == r->shrunk)
         return;
     r->shrunk = shrunk;

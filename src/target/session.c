@@ -21,12 +21,13 @@
 
 static int make_cmds(struct tgt_session *s)
 {
-    struct tgt *tgt = s->reactor->tgt;
-    uint32_t n = tgt_cfg(tgt)->limits.queue_depth + TGT_IMMEDIATE_CMDS;
+    struct tgt_reactor *r = s->reactor;
+    uint32_t n = tgt_cfg(r->tgt)->limits.queue_depth + TGT_IMMEDIATE_CMDS;
     uint64_t bytes = (uint64_t)n * sizeof(*s->cmds);
-    if (!tgt_memory_take(tgt_memory(tgt), bytes))
+    if (!tgt_buffers_charge(&r->buffers, NULL, bytes))
         return USAN_ELIMIT;
-    s->memory_bytes = bytes;
+    s->cmds_bytes = bytes;
+    r->contexts_bytes += bytes;
     s->cmds = calloc(n, sizeof(*s->cmds));
     if (!s->cmds)
         return USAN_ENOMEM;
@@ -90,8 +91,9 @@ static void free_parts(struct tgt_session *s)
     }
     scsi_nexus_free(s->nexus);
     iscsi_tsess_free(s->tsess);
-    if (s->memory_bytes)
-        tgt_memory_give(tgt_memory(tgt), s->memory_bytes);
+    tgt_buffers_uncharge(&s->reactor->buffers, NULL, s->cmds_bytes);
+    s->reactor->contexts_bytes -= s->cmds_bytes;
+    tgt_reactor_watch_memory(s->reactor);
     free(s->lanes);
     free(s->cmds);
     tgt_registry_release(tgt_registry(tgt), &s->entry);
@@ -173,7 +175,8 @@ static int claim(struct tgt_session *s, struct tgt_conn *conn)
 
 static int build(struct tgt_session *s, struct tgt_conn *conn)
 {
-    s->tsess = iscsi_tsess_new(conn->tconn, s->entry.tsih, &alloc_heap);
+    tgt_core_alloc_init(&s->core, &s->reactor->buffers, &s->account);
+    s->tsess = iscsi_tsess_new(conn->tconn, s->entry.tsih, &s->core.alloc);
     if (!s->tsess)
         return USAN_ENOMEM;
     iscsi_tsess_set_window(s->tsess, tgt_reactor_window(s->reactor));

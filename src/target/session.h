@@ -13,6 +13,9 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "io/loop.h"
+#include "scsi/lun.h"
+#include "target/buffers.h"
+#include "target/core_alloc.h"
 #include "target/log.h"
 #include "target/registry.h"
 
@@ -45,14 +48,15 @@ struct tgt_session {
 
     struct tgt_cmd *cmds; /* all contexts, zeroed; those from cmds_made on were never used */
     uint32_t cmd_count, cmds_made;
-    uint64_t memory_bytes; /* counted against the program's limit */
+    uint64_t cmds_bytes;        /* of cmds, counted */
+    struct tgt_account account; /* what its commands hold at this moment */
+    struct tgt_core_alloc core; /* memory of tsess */
     struct iscsi_tsess *tsess;
     struct tgt_node *target; /* NULL: a discovery session */
     struct tgt_entry entry;
     struct list node; /* in the reactor's list */
     struct loop_work finish;
     const char *why; /* it ends; static */
-    bool cold_reset; /* with the next response sent, all sessions of the target end */
     /* for status output */
     uint64_t opened_ns, commands, read_ios, read_bytes, write_ios, write_bytes;
 };
@@ -74,15 +78,11 @@ void tgt_session_report(const struct tgt_session *s, enum tgt_log_level level, c
 /* Close all sessions of a target on every reactor, soon. */
 void tgt_session_close_target(struct tgt *tgt, const struct tgt_node *target, const char *why);
 
-/* Lane of a LUN field (SAM-6 4.7: peripheral or flat addressing); NULL: there is no such LUN. */
+/* Lane of a LUN field; NULL: there is no such LUN. */
 static inline struct tgt_lane *tgt_session_lane(const struct tgt_session *s, uint64_t lun)
 {
-    uint64_t first = lun >> 48;
-    /* Method 00b needs bus 0; method 01b has 14 bits; nothing may stand in the lower levels. */
-    if ((lun << 16) != 0 || first >= 0x8000 || (first < 0x4000 && first > 0xff))
-        return NULL;
-    uint32_t n = (uint32_t)(first & 0x3fff);
-    return n < s->lane_count ? s->lanes[n] : NULL;
+    uint64_t n;
+    return scsi_lun_decode(lun, &n) && n < s->lane_count ? s->lanes[n] : NULL;
 }
 
 #endif

@@ -2,6 +2,7 @@
 #include "target/target.h"
 
 #include "io/clock.h"
+#include "scsi/lun.h"
 #include "scsi/scsi.h"
 #include "store/store.h"
 #include "target/access.h"
@@ -492,9 +493,9 @@ int tgt_run(struct tgt *tgt, struct err_text *e)
 
 /* Clients take the number in a URL for the first two bytes of the LUN field, and above 255 those
  * hold flat addressing (SAM-6 4.7.7.4). */
-static uint32_t url_lun(uint32_t number)
+static unsigned url_lun(uint32_t number)
 {
-    return number < 256 ? number : number | 0x4000;
+    return (unsigned)(scsi_lun_encode(number) >> 48);
 }
 
 void tgt_print_urls(const struct tgt *tgt, FILE *out)
@@ -519,7 +520,7 @@ void tgt_log_memory_bound(const struct tgt *tgt)
     uint64_t fixed = (uint64_t)tgt->reactor_count * (TGT_RX_BYTES + sizeof(struct tgt_reactor));
     tgt_log(TGT_LOG_INFO, "memory-bound",
             "sessions=%u queue_depth=%u commands_per_session_bytes=%llu commands_bytes=%llu "
-            "reactors_bytes=%llu data_and_commands_limit_bytes=%llu",
+            "reactors_bytes=%llu limit_bytes=%llu",
             l->sessions, l->queue_depth, (unsigned long long)per_session,
             (unsigned long long)all_sessions, (unsigned long long)fixed,
             (unsigned long long)l->memory_bytes);

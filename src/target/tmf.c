@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Task management: iSCSI function codes (RFC 7143 11.5, RFC 7144 5) and SAM's functions. */
+#include "scsi/lun.h"
 #include "target/command.h"
 #include "target/conn.h"
 #include "target/log.h"
@@ -102,7 +103,7 @@ static void reset_lun(struct tgt_cmd *cmd, uint32_t at)
 {
     cmd->reset_at = (uint16_t)at;
     cmd->lane = cmd->session->lanes[at];
-    cmd->task.lun = (uint64_t)(at < 256 ? at : at | 0x4000) << 48;
+    cmd->task.lun = scsi_lun_encode(at);
     cmd->task.tmf = SCSI_TMF_LOGICAL_UNIT_RESET;
     scsi_task_start(&cmd->task);
 }
@@ -122,7 +123,7 @@ void tgt_tmf_done(struct tgt_cmd *cmd)
         }
         /* RFC 7143 11.5.1: after a cold reset all connections are terminated. The response is
          * sent first: tgt_cmd_sent() does it. */
-        s->cold_reset = cmd->iscsi_tmf == TMF_TARGET_COLD_RESET;
+        cmd->cold_reset = cmd->iscsi_tmf == TMF_TARGET_COLD_RESET;
     }
     cmd->state = TGT_CMD_SENDING;
     finish(s->conn, cmd->it, response_code(rsp));
@@ -141,6 +142,17 @@ static uint8_t refuse(const struct tgt_conn *conn, const struct iscsi_task *it)
     return RSP_COMPLETE;
 }
 
+static void log_function(const struct tgt_conn *conn, const struct iscsi_task *it)
+{
+    uint64_t lun = it->lun;
+    bool number = scsi_lun_decode(it->lun, &lun);
+    tgt_log(TGT_LOG_INFO, "task-management",
+            number ? "function=%s target=%s initiator=%s lun=%llu"
+                   : "function=%s target=%s initiator=%s lun=0x%016llx",
+            functions[it->tmf].name, conn->session->target->cfg->name,
+            tgt_log_quote(conn->initiator).s, (unsigned long long)lun);
+}
+
 void tgt_tmf_start(struct tgt_conn *conn, struct iscsi_task *it)
 {
     struct tgt_session *s = conn->session;
@@ -153,9 +165,7 @@ void tgt_tmf_start(struct tgt_conn *conn, struct iscsi_task *it)
         finish(conn, it, no == RSP_COMPLETE ? RSP_REJECTED : no);
         return;
     }
-    tgt_log(TGT_LOG_INFO, "task-management", "function=%s target=%s initiator=%s lun=%llu",
-            functions[it->tmf].name, s->target->cfg->name, tgt_log_quote(conn->initiator).s,
-            (unsigned long long)(it->lun >> 48 & 0x3fff));
+    log_function(conn, it);
     cmd->iscsi_tmf = it->tmf;
     if (is_target_reset(it->tmf)) {
         reset_lun(cmd, next_lun(s, 0)); /* a target has at least one LUN */

@@ -443,6 +443,24 @@ static void cold_reset_ends_the_target_s_sessions(void **state)
     client_close(&other);
 }
 
+/* The response goes out whatever else is being sent at that time, and before the end. */
+static void cold_reset_is_answered_behind_much_data(void **state)
+{
+    struct program *p = *state;
+    static struct pdu pdu;
+    struct client c;
+    client_login(&c, p->port, HOST, TARGET_A, 1);
+    client_ready(&c, 0);
+    for (unsigned i = 0; i < 40; i++)
+        client_send_read(&c, 0, 0, 2048);
+    usleep(100000); /* their answers wait for us to take them */
+    uint32_t tmf = client_send_tmf(&c, COLD_RESET, 0, 0);
+    usleep(100000);
+    assert_int_equal(client_finish_tmf(&c, tmf), COMPLETE);
+    assert_false(client_recv(&c, &pdu));
+    client_close(&c);
+}
+
 /* ---- lost connections and the stop ---- */
 
 static void connection_lost_with_commands_under_way(void **state)
@@ -555,27 +573,27 @@ static void login_after_a_long_silence(void **state)
 
 /* ---- memory ---- */
 
-/* A program whose data buffers are soon used up: commands that find none are told to come back. */
-static void memory_runs_out(void **state)
+/* One reactor with 16 MiB for data, contexts and what the core needs. */
+static void start_small(struct program *p)
 {
-    (void)state;
-    struct program p = { 0 };
-    struct client c;
-    configure(&p.cfg);
-    p.cfg.cores = 1;
-    p.cfg.limits.memory_bytes = 16 << 20;
-    p.cfg.limits.queue_depth = 64;
-    start(&p);
-    client_login(&c, p.port, HOST, TARGET_A, 1);
-    client_ready(&c, 2);
-    /* Writes of 1 MiB to a store without grants, none of which gets its data: each holds its
-     * buffer. 16 MiB hold less than 16 of them, since contexts take some too. */
-    for (int i = 0; i < 20; i++)
-        client_send_write(&c, 2, 0, NULL, 2048);
+    *p = (struct program){ 0 };
+    configure(&p->cfg);
+    p->cfg.cores = 1;
+    p->cfg.limits.memory_bytes = 16 << 20;
+    p->cfg.limits.queue_depth = 64;
+    start(p);
+}
+
+/* n writes of 1 MiB that get none of their data, so each keeps its memory; how many were let in,
+ * the others were told TASK SET FULL. */
+static unsigned hungry_writes(struct client *c, uint8_t lun, unsigned n)
+{
     unsigned full = 0, asked = 0;
     static struct pdu pdu;
-    while (full + asked < 20) {
-        assert_true(client_recv(&c, &pdu));
+    for (unsigned i = 0; i < n; i++)
+        client_send_write(c, lun, 0, NULL, 2048);
+    while (full + asked < n) {
+        assert_true(client_recv(c, &pdu));
         uint8_t op = pdu.bhs[0] & 0x3f;
         if (op == 0x21) {
             assert_int_equal(pdu.bhs[3], 0x28); /* TASK SET FULL */
@@ -584,14 +602,81 @@ static void memory_runs_out(void **state)
             asked++; /* the first R2T of a command */
         }
     }
-    assert_in_range(asked, 8, 15);
-    assert_int_equal(full, 20 - asked);
-    /* Given up, they make room again. */
-    assert_int_equal(client_finish_tmf(&c, client_send_tmf(&c, LU_RESET, 2, 0)), COMPLETE);
-    client_ready(&c, 2);
-    static uint8_t in[65536];
-    assert_int_equal(client_finish(&c, client_send_read(&c, 2, 0, 128), in, sizeof(in)), 0);
+    return asked;
+}
+
+/* n reads of 1 MiB whose data nobody takes for a while, then all at once; how many were told TASK
+ * SET FULL. */
+static unsigned slow_reads(struct client *c, struct client *meanwhile, unsigned n)
+{
+    unsigned full = 0, done = 0;
+    static struct pdu pdu;
+    static uint8_t in[1 << 20];
+    for (unsigned i = 0; i < n; i++)
+        client_send_read(c, 0, 0, 2048);
+    usleep(100000);
+    uint32_t itt = client_send_read(meanwhile, 2, 0, 2048);
+    assert_int_equal(client_finish(meanwhile, itt, in, sizeof(in)), 0);
+    while (full + done < n) {
+        assert_true(client_recv(c, &pdu));
+        uint8_t op = pdu.bhs[0] & 0x3f;
+        if (op == 0x21) {
+            assert_int_equal(pdu.bhs[3], 0x28);
+            full++;
+        } else if (op == 0x25 && pdu.bhs[1] & 1) {
+            assert_int_equal(pdu.bhs[3], 0);
+            done++;
+        }
+    }
+    return full;
+}
+
+/* Commands that find no memory are told to come back. A session alone gets two thirds of what
+ * there is, whether it is buffers (LUN 2) or memory of the store (LUN 0), and the other one always
+ * finds some. */
+static void memory_is_shared(void **state)
+{
+    (void)state;
+    struct program p;
+    struct client c, other;
+    static uint8_t in[1 << 20];
+    static const uint8_t luns[] = { 2, 0 };
+    start_small(&p);
+    client_login(&c, p.port, HOST, TARGET_A, 1);
+    client_login(&other, p.port, HOST, TARGET_A, 2);
+    for (unsigned i = 0; i < sizeof(luns); i++) {
+        client_ready(&c, luns[i]);
+        client_ready(&other, 2);
+        assert_in_range(hungry_writes(&c, luns[i], 20), 9, 10);
+        uint32_t itt = client_send_read(&other, 2, 0, 2048);
+        assert_int_equal(client_finish(&other, itt, in, sizeof(in)), 0);
+        /* Given up, they make room again. */
+        uint32_t tmf = client_send_tmf(&c, LU_RESET, luns[i], 0);
+        assert_int_equal(client_finish_tmf(&c, tmf), COMPLETE);
+        client_ready(&c, luns[i]);
+        itt = client_send_read(&c, luns[i], 0, 128);
+        assert_int_equal(client_finish(&c, itt, in, sizeof(in)), 0);
+    }
     client_close(&c);
+    client_close(&other);
+    assert_int_equal(stop(&p), 0);
+}
+
+/* Pages that are lent to an initiator which does not take them are used up too. */
+static void lent_memory_is_limited(void **state)
+{
+    (void)state;
+    struct program p;
+    struct client c, other;
+    start_small(&p);
+    client_login(&c, p.port, HOST, TARGET_A, 1);
+    client_login(&other, p.port, HOST, TARGET_A, 2);
+    client_ready(&c, 0);
+    client_ready(&other, 2);
+    assert_in_range(slow_reads(&c, &other, 40), 1, 30);
+    client_ready(&c, 0);
+    client_close(&c);
+    client_close(&other);
     assert_int_equal(stop(&p), 0);
 }
 
@@ -627,11 +712,13 @@ int main(void)
         PROGRAM_TEST(functions_that_are_not_there),
         PROGRAM_TEST(reset_reaches_every_reactor),
         PROGRAM_TEST(cold_reset_ends_the_target_s_sessions),
+        PROGRAM_TEST(cold_reset_is_answered_behind_much_data),
         PROGRAM_TEST(connection_lost_with_commands_under_way),
         PROGRAM_TEST(stop_finishes_commands),
         cmocka_unit_test(stop_asks_for_logout),
         cmocka_unit_test(login_after_a_long_silence),
-        cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(memory_is_shared),
+        cmocka_unit_test(lent_memory_is_limited),
     };
     block_signals();
     return cmocka_run_group_tests(tests, make_file, remove_file);

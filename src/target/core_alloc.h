@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The allocator that the iSCSI core is given: the process heap, every byte counted on the reactor
+ * whose connection or session it is for, so that what a peer makes the core keep is within the
+ * program's limit of memory. When that is reached the core gets nothing, and copes.
+ */
+#ifndef USAN_TARGET_CORE_ALLOC_H
+#define USAN_TARGET_CORE_ALLOC_H
+
+#include "base/alloc.h"
+#include "target/buffers.h"
+
+enum {
+    /* Larger pieces are payload and count as their session's share. What is smaller is a header,
+     * a task or the like; a session that has its share does not lose its connection for want of
+     * one. */
+    TGT_CORE_SMALL_BYTES = 32 * 1024,
+};
+
+struct tgt_core_alloc {
+    struct alloc alloc; /* to be given away; this object stays in place as long */
+    struct tgt_buffers *buffers;
+    struct tgt_account *account;
+};
+
+/* buffers and account are borrowed; outlive what is allocated. account may be NULL. */
+void tgt_core_alloc_init(struct tgt_core_alloc *ca, struct tgt_buffers *buffers,
+                         struct tgt_account *account);
+
+#endif
