@@ -8,7 +8,7 @@ c_files() {
 }
 
 shell_files() {
-    project_files '*.sh' dev .ci/run tools/tap-run
+    project_files '*.sh' dev .ci/run tools/tap-run tools/cmocka-tap
 }
 
 lint_layout() {

@@ -86,7 +86,7 @@ static int fixture_teardown(void **state)
 static struct fixture *fixture_get(void **state)
 {
     if (!*state) {
-        print_message("# io_uring is closed on this machine\n");
+        print_message("# skipped: io_uring is closed on this machine\n");
         skip(); /* does not return */
         abort();
     }

@@ -149,7 +149,8 @@ static void ipv6_is_shown_in_brackets(void **state)
     struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
     if (probe < 0 || bind(probe, (struct sockaddr *)&a, sizeof a)) {
         (void)close(probe);
-        skip(); /* this machine has no IPv6 */
+        print_message("# skipped: this machine has no IPv6\n");
+        skip();
     }
     (void)close(probe);
     assert_int_equal(sock_listen("[::1]:0", 8, &lfd, NULL), 0);
@@ -205,13 +206,16 @@ static void low_port_needs_permission(void **state)
     int lfd = -1;
     /* The one who may bind low ports gives that up for the call. */
     uid_t me = geteuid();
-    if (me == 0 && seteuid(65534))
+    if (me == 0 && seteuid(65534)) {
+        print_message("# skipped: this process can not become another user\n");
         skip();
+    }
     int rc = sock_listen("127.0.0.1:1", 8, &lfd, &e);
     if (me == 0)
         assert_int_equal(seteuid(me), 0);
     if (rc == 0) {
-        (void)close(lfd); /* net.ipv4.ip_unprivileged_port_start is lowered here */
+        (void)close(lfd);
+        print_message("# skipped: net.ipv4.ip_unprivileged_port_start is lowered here\n");
         skip();
     }
     assert_int_equal(rc, USAN_EPERM);

@@ -75,8 +75,10 @@ static int teardown(void **state)
 static struct fixture *get(void **state)
 {
     struct fixture *f = *state;
-    if (!rig_engine_works(f->engine))
+    if (!rig_engine_works(f->engine)) {
+        print_message("# skipped: io_uring is closed on this machine\n");
         skip();
+    }
     return f;
 }
 
@@ -397,8 +399,10 @@ static void full_disk(void **state)
 {
     struct fixture *f = get(state);
     struct store_space space;
-    if (mount("usan-test", f->dir, "tmpfs", 0, "size=8m"))
+    if (mount("usan-test", f->dir, "tmpfs", 0, "size=8m")) {
+        print_message("# skipped: a file system can not be mounted here: %s\n", strerror(errno));
         skip();
+    }
     f->mounted = true;
     open_with(f, "file:", "?create=64M");
     uint64_t good = 0;
@@ -467,8 +471,10 @@ static void block_device(void **state)
     struct err_text e = { "" };
     make(f, 8 * M);
     int fd = loop_device(f, dev, sizeof dev);
-    if (fd < 0)
+    if (fd < 0) {
+        print_message("# skipped: this machine has no free loop device\n");
         skip();
+    }
     for (int direct = 0; direct < 2; direct++) {
         (void)snprintf(spec, sizeof spec, "file:%s?direct=%d", dev, direct);
         rig_open(&f->rig, spec, f->engine);

@@ -80,8 +80,10 @@ struct rate {
 static void keeps_the_rate(void **state)
 {
     const struct rate *t = *state;
-    if (!rig_engine_works(t->engine))
+    if (!rig_engine_works(t->engine)) {
+        print_message("# skipped: io_uring is closed on this machine\n");
         skip();
+    }
     uint64_t best_ns = UINT64_MAX;
     for (int i = 0; i < TRIES && best_ns > t->want_ns / 100 * 105; i++) {
         uint64_t ns = measure(t->spec, t->len, t->count, t->engine);
