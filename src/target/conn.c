@@ -4,6 +4,7 @@
 #include "io/clock.h"
 #include "target/access.h"
 #include "target/command.h"
+#include "target/linger.h"
 #include "target/log.h"
 #include "target/reactor.h"
 #include "target/session.h"
@@ -86,6 +87,7 @@ void tgt_conn_pump(struct tgt_conn *conn)
 
 static void socket_failed(struct tgt_conn *conn)
 {
+    conn->ended = true;
     tgt_conn_close(conn,
                    errno == ECONNRESET ? "connection reset by the initiator" : "connection failed");
 }
@@ -99,6 +101,14 @@ static void wait_writable(struct tgt_conn *conn, bool wait)
     loop_fd_update(&conn->lfd);
 }
 
+static size_t iov_bytes(const struct iovec *iov, int n)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < n; i++)
+        bytes += iov[i].iov_len;
+    return bytes;
+}
+
 /* One receive call. Returns 1 if there may be more at once, 0 if not, -1 if nothing came. */
 static int receive(struct tgt_conn *conn)
 {
@@ -110,9 +120,7 @@ static int receive(struct tgt_conn *conn)
         wait_writable(conn, conn->lfd.events & LOOP_OUT);
         return -1;
     }
-    size_t room = 0;
-    for (int i = 0; i < n; i++)
-        room += iov[i].iov_len;
+    size_t room = iov_bytes(iov, n);
     struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)n };
     ssize_t got = n == 1 ? recv(conn->lfd.fd, iov[0].iov_base, iov[0].iov_len, MSG_DONTWAIT)
                          : recvmsg(conn->lfd.fd, &msg, MSG_DONTWAIT);
@@ -121,7 +129,8 @@ static int receive(struct tgt_conn *conn)
             socket_failed(conn);
         return -1;
     }
-    if (got == 0)
+    conn->ended = got == 0;
+    if (conn->ended)
         iscsi_tconn_rx_eof(conn->tconn);
     else
         iscsi_tconn_rx(conn->tconn, (size_t)got, loop_now(r->loop));
@@ -156,6 +165,7 @@ static bool ready(struct loop_fd *lfd, uint32_t events)
         did = true;
     } else if ((events & LOOP_HUP) && !did) {
         /* Both directions are shut and nothing is left to read. */
+        conn->ended = true;
         tgt_conn_close(conn, "the initiator closed the connection");
         did = true;
     }
@@ -170,8 +180,11 @@ static bool send_all(struct tgt_conn *conn)
         int n = iscsi_tconn_tx(conn->tconn, r->tx_iov, TGT_TX_IOV);
         if (n == 0)
             return false;
-        struct msghdr msg = { .msg_iov = r->tx_iov, .msg_iovlen = (size_t)n };
+        /* The kernel may hold bytes back that come with MSG_MORE, so it is given only while more
+         * is sure to follow: the last iovec of a full array waits for the next call. */
         int more = n == TGT_TX_IOV ? MSG_MORE : 0;
+        n -= more ? 1 : 0;
+        struct msghdr msg = { .msg_iov = r->tx_iov, .msg_iovlen = (size_t)n };
         ssize_t sent = sendmsg(conn->lfd.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL | more);
         if (sent < 0) {
             if (errno == EINTR)
@@ -181,14 +194,14 @@ static bool send_all(struct tgt_conn *conn)
             socket_failed(conn);
             return false;
         }
+        bool short_write = (size_t)sent < iov_bytes(r->tx_iov, n);
         iscsi_tconn_tx_done(conn->tconn, (size_t)sent, loop_now(r->loop));
         struct iscsi_event ev;
         while (iscsi_tconn_next(conn->tconn, &ev))
             on_event(conn, &ev);
         if (conn->closed || !iscsi_tconn_tx_pending(conn->tconn))
             return false;
-        /* With fewer than all iovecs taken from the core, what is left is a short write. */
-        if (n < TGT_TX_IOV)
+        if (short_write)
             return true;
     }
 }
@@ -331,13 +344,17 @@ void tgt_conn_close(struct tgt_conn *conn, const char *why)
     loop_work_cancel(&conn->flush);
     loop_work_cancel(&conn->rest);
     loop_fd_del(&conn->lfd);
-    close(conn->lfd.fd);
-    atomic_fetch_sub(&conn->reactor->conn_count, 1);
     /* From here on nothing goes out: what was being sent is reported as sent, and so released. */
     iscsi_tconn_rx_eof(conn->tconn);
     struct iscsi_event ev;
     while (iscsi_tconn_next(conn->tconn, &ev))
         on_event(conn, &ev);
+    if (conn->ended) {
+        close(conn->lfd.fd);
+        atomic_fetch_sub(&conn->reactor->conn_count, 1);
+    } else {
+        tgt_linger_start(conn->reactor, conn->lfd.fd);
+    }
     if (conn->session)
         tgt_session_lost(conn->session, conn->why);
     else

@@ -30,6 +30,7 @@ struct tgt_conn {
     struct loop_work flush;
     struct loop_timer timer;
     bool closed;        /* no socket any more */
+    bool ended;         /* by the peer or by an error: no reason to wait for more */
     bool close_flushed; /* to be closed when everything was sent */
     bool waiting;       /* conn->waiter is out */
     bool deaf;          /* nothing more is taken in: the program or the connection ends */

@@ -6,6 +6,7 @@
 #include "store/store.h"
 #include "target/access.h"
 #include "target/conn.h"
+#include "target/linger.h"
 #include "target/log.h"
 #include "target/lun.h"
 #include "target/portal.h"
@@ -52,6 +53,7 @@ void tgt_drain_start(struct tgt_reactor *r, void (*done)(struct tgt_reactor *r))
     loop_timer_init(&r->drain.timer, drain_step);
     list_for_each_safe (&r->conns, pos)
         tgt_conn_ask_logout(list_entry(pos, struct tgt_conn, node), 1);
+    tgt_linger_hurry(r);
     drain_step(&r->drain.timer);
 }
 

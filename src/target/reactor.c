@@ -30,6 +30,7 @@ int tgt_reactor_new(struct tgt *tgt, unsigned index, struct tgt_reactor **ret_r,
     list_init(&r->dirty);
     list_init(&r->conns);
     list_init(&r->sessions);
+    list_init(&r->lingering);
     loop_work_init(&r->lanes_work, run_lanes);
 
     const struct tgt_config *cfg = tgt_cfg(tgt);
@@ -61,7 +62,7 @@ void tgt_reactor_free(struct tgt_reactor *r)
 {
     if (!r)
         return;
-    assert(list_empty(&r->conns) && list_empty(&r->sessions));
+    assert(list_empty(&r->conns) && list_empty(&r->sessions) && list_empty(&r->lingering));
     tgt_buffers_fini(&r->buffers);
     if (r->loop)
         loop_free(r->loop);

@@ -45,13 +45,14 @@ struct tgt_reactor {
     struct loop_work lanes_work;
     struct loop_msg stop_msg;
 
-    struct list conns;    /* tgt_conn.node */
-    struct list sessions; /* tgt_session.node */
-    uint32_t backgrounds; /* tasks of the device servers themselves, background.c */
-    bool draining;        /* the program stops: no new sessions */
+    struct list conns;     /* tgt_conn.node */
+    struct list sessions;  /* tgt_session.node */
+    struct list lingering; /* sockets that end, linger.c */
+    uint32_t backgrounds;  /* tasks of the device servers themselves, background.c */
+    bool draining;         /* the program stops: no new sessions */
     struct tgt_drain drain;
 
-    atomic_uint conn_count; /* [T] connections given to this reactor */
+    atomic_uint conn_count; /* [T] sockets of connections given to this reactor */
 };
 
 /* tgt is borrowed. e says why not. */

@@ -88,6 +88,21 @@ void client_expect_close(struct client *c)
         ;
 }
 
+void client_expect_end(struct client *c)
+{
+    static uint8_t buf[65536];
+    ssize_t n;
+    while ((n = recv(c->fd, buf, sizeof(buf), 0)) > 0)
+        ;
+    if (n < 0)
+        fail_msg("instead of the end: %s", strerror(errno));
+}
+
+void client_send_raw(struct client *c, const void *data, size_t len)
+{
+    send_all(c, data, len);
+}
+
 /* ---- login ---- */
 
 void client_send_login(struct client *c, const char *initiator, const char *target, uint8_t isid,

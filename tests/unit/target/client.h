@@ -27,6 +27,10 @@ void client_connect(struct client *c, uint16_t port);
 void client_close(struct client *c);
 /* The other end has closed the connection (what it still sent is thrown away). */
 void client_expect_close(struct client *c);
+/* Likewise, and in an orderly way: a reset fails the test. */
+void client_expect_end(struct client *c);
+/* Bytes as they are. */
+void client_send_raw(struct client *c, const void *data, size_t len);
 
 /* Send the one Login Request of a login without authentication; isid is its last byte. */
 void client_send_login(struct client *c, const char *initiator, const char *target, uint8_t isid,

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -202,6 +203,53 @@ static void unknown_target(void **state)
     assert_int_equal(c.status, 0x0203); /* RFC 7143 11.13.5: not found */
     client_expect_close(&c);
     client_close(&c);
+}
+
+/* Who is refused learns why, even if it has sent far more than anybody read. */
+static void last_words_are_heard(void **state)
+{
+    struct program *p = *state;
+    static uint8_t more[1 << 20];
+    struct client c;
+    client_connect(&c, p->port);
+    client_send_login(&c, HOST, "iqn.2025-01.com.example:c", 1, 0);
+    client_send_raw(&c, more, sizeof(more));
+    usleep(100000);
+    client_send_raw(&c, more, sizeof(more));
+    client_recv_login(&c);
+    assert_int_equal(c.status, 0x0203);
+    client_expect_end(&c);
+    client_close(&c);
+}
+
+static unsigned connections(const struct program *p)
+{
+    return atomic_load(&tgt_reactor_at(p->tgt, 0)->conn_count) +
+           atomic_load(&tgt_reactor_at(p->tgt, 1)->conn_count);
+}
+
+/* The server does not wait for ever for the other end to close, nor take whatever comes. */
+static void ending_connections_are_cut_off(void **state)
+{
+    struct program *p = *state;
+    static uint8_t more[1 << 20];
+    struct client quiet, loud;
+    client_connect(&quiet, p->port);
+    client_send_login(&quiet, HOST, "iqn.2025-01.com.example:c", 1, 0);
+    client_expect_end(&quiet);
+    client_connect(&loud, p->port);
+    client_send_login(&loud, HOST, "iqn.2025-01.com.example:c", 1, 0);
+    client_expect_end(&loud);
+    for (int i = 0; i < 64 && send(loud.fd, more, sizeof(more), MSG_NOSIGNAL) > 0; i++)
+        ;
+    usleep(50000);
+    assert_in_range(connections(p), 0, 1); /* more than 16 MiB came from the loud one */
+    uint64_t t0 = now_ms();
+    while (connections(p) > 0 && now_ms() - t0 < 4000)
+        usleep(10000);
+    assert_int_equal(connections(p), 0);
+    client_close(&quiet);
+    client_close(&loud);
 }
 
 static void redirected_target(void **state)
@@ -698,6 +746,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PROGRAM_TEST(connections_are_spread),
         PROGRAM_TEST(unknown_target),
+        PROGRAM_TEST(last_words_are_heard),
+        PROGRAM_TEST(ending_connections_are_cut_off),
         PROGRAM_TEST(redirected_target),
         PROGRAM_TEST(second_connection_of_a_session),
         PROGRAM_TEST(session_is_reinstated),
