@@ -13,8 +13,8 @@
  */
 #include "base/bytes.h"
 #include "base/crc32c.h"
-#include "scsi/command.h"
 #include "scsi/sense.h"
+#include "scsi/table.h"
 #include "scsi/task.h"
 
 #include <limits.h>

@@ -3,8 +3,13 @@
  * Asymmetric logical unit access (SPC-6 5.18): target port groups of a unit, REPORT and SET TARGET
  * PORT GROUPS, and which commands a group's state lets through.
  */
+#include "scsi/alua.h"
+
+#include "scsi/command.h"
 #include "scsi/lane.h"
-#include "scsi/task.h"
+#include "scsi/reply.h"
+#include "scsi/step.h"
+#include "scsi/ua.h"
 
 #include <assert.h>
 
@@ -123,14 +128,6 @@ uint32_t scsi_alua_refuses(const struct scsi_itl *itl, uint32_t flags)
         return 0;
     const struct scsi_alua_group *g = group_of_port(itl->lu, itl->nexus->rel_target_port);
     return g ? state_refuses(g->state, flags) : 0;
-}
-
-bool scsi_alua_allows(struct scsi_task *t)
-{
-    uint32_t kaq = scsi_alua_refuses(t->itl, t->cmd->flags);
-    if (kaq)
-        scsi_check(t, kaq);
-    return kaq == 0;
 }
 
 /* ---- REPORT TARGET PORT GROUPS (SPC-6 6.36) ---- */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tasks of a logical unit's own; see task.h and "Background tasks" in scsi.h. */
-#include "scsi/lane.h"
-#include "scsi/task.h"
+/* Tasks of a logical unit's own; see background.h and "Background tasks" in scsi.h. */
+#include "scsi/background.h"
 
 #include <assert.h>
 

@@ -2,6 +2,8 @@
 /* Ranges, chunks and comparison for the disk commands; see block.h. */
 #include "scsi/block.h"
 
+#include <string.h>
+
 void block_fail_range(struct scsi_task *t, uint64_t lba)
 {
     uint64_t count = scsi_task_lu(t)->cfg.block_count;

@@ -7,7 +7,9 @@
 #define USAN_SCSI_BLOCK_H
 
 #include "scsi/block_limits.h"
-#include "scsi/task.h"
+#include "scsi/mode.h"
+#include "scsi/reply.h"
+#include "scsi/step.h"
 
 /* Byte 1 of the CDBs of 10 bytes and more that read or write the medium. */
 enum {

@@ -4,6 +4,7 @@
  * commands that are allowed in the presence of various reservations".
  */
 #include "scsi/block.h"
+#include "scsi/command.h"
 
 /* CDB usage data, SPC-6 REPORT SUPPORTED OPERATION CODES: the bits that may be 1. GROUP is accepted
  * and ignored, as no grouping function is supported. */

@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The checks between a command's arrival in the section and its handler. */
-#include "scsi/engine.h"
-#include "scsi/task.h"
+#include "scsi/check.h"
+
+#include "scsi/alua.h"
+#include "scsi/command.h"
+#include "scsi/mode.h"
+#include "scsi/persist.h"
+#include "scsi/reply.h"
+#include "scsi/ua.h"
+
+#include <string.h>
 
 /* What is set in the CDB and not in the usage map; 0 in a good one. The CDB has 16 bytes at least,
  * of which cdb_len count, in numbers of 8 bytes. Byte 0 is the opcode. */
@@ -17,7 +25,7 @@ static uint64_t excess(const uint8_t *cdb, const uint8_t *usage, unsigned at, un
     return at == 0 ? over & ~UINT64_C(0xff) : over;
 }
 
-bool scsi_check_usage(struct scsi_task *t)
+static bool check_usage(struct scsi_task *t)
 {
     const struct scsi_command *cmd = t->cmd;
     uint64_t over = excess(t->cdb, cmd->usage, 0, cmd->cdb_len);
@@ -64,11 +72,19 @@ static bool medium_ready(struct scsi_task *t)
     return false;
 }
 
+static bool alua_allows(struct scsi_task *t)
+{
+    uint32_t kaq = scsi_alua_refuses(t->itl, t->cmd->flags);
+    if (kaq)
+        scsi_check(t, kaq);
+    return kaq == 0;
+}
+
 static bool state_allows(struct scsi_task *t)
 {
     const struct scsi_lu *lu = t->itl->lu;
     uint32_t f = t->cmd->flags;
-    if (!(f & SCSI_CF_ALUA_ANY) && lu->alua_limits && !scsi_alua_allows(t))
+    if (!(f & SCSI_CF_ALUA_ANY) && lu->alua_limits && !alua_allows(t))
         return false;
     if ((f & SCSI_CF_MEDIUM) && !medium_ready(t))
         return false;
@@ -107,7 +123,7 @@ bool scsi_check_start(struct scsi_task *t)
         report_ua(t, ua);
         return false;
     }
-    return scsi_check_usage(t) && state_allows(t);
+    return check_usage(t) && state_allows(t);
 }
 
 bool scsi_check_again(struct scsi_task *t)
@@ -119,15 +135,13 @@ bool scsi_check_again(struct scsi_task *t)
     return state_allows(t);
 }
 
-bool scsi_check_no_lu(struct scsi_task *t)
+bool scsi_check_no_lu(struct scsi_task *t, const struct scsi_command *cmd)
 {
     /* SPC-6 clause 9: what the REPORT LUNS well known unit answers besides SCSI_CF_NO_LUN's. */
     bool wlun = t->flags & SCSI_TF_WLUN;
-    bool bad_sa = false;
-    const struct scsi_command *cmd = scsi_command_find(t->cdb, t->cdb_len, &bad_sa);
     if (cmd && ((cmd->flags & SCSI_CF_NO_LUN) || (wlun && cmd->opcode == 0x00))) {
         t->cmd = cmd;
-        return scsi_check_usage(t);
+        return check_usage(t);
     }
     scsi_check(t, wlun ? SENSE_INVALID_OPCODE : SENSE_LUN_NOT_SUPPORTED); /* SAM-6 4.7.1 */
     return false;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The command table: one const entry per opcode (and service action), from which dispatch, the
- * checks before a handler runs, REPORT SUPPORTED OPERATION CODES and the conformance page are all
- * made. Internal to src/scsi.
+ * What is known of a command: one const entry per opcode (and service action), from which dispatch,
+ * the checks before a handler runs, REPORT SUPPORTED OPERATION CODES and the conformance page are
+ * all made. Internal to src/scsi.
  */
 #ifndef USAN_SCSI_COMMAND_H
 #define USAN_SCSI_COMMAND_H
@@ -44,31 +44,23 @@ struct scsi_command {
     uint8_t usage[32];
 };
 
-/* The tables of the files that hold handlers; each ends with name == NULL. */
-extern const struct scsi_command scsi_spc_commands[];     /* spc.c ...: all device types */
-extern const struct scsi_command scsi_block_commands[];   /* sbc.c ...: disks */
-extern const struct scsi_command scsi_reserve_commands[]; /* reserve.c, persist.c */
-extern const struct scsi_command scsi_copy_commands[];    /* xcopy.c, rod_token.c */
+/* The tables, each above the handlers of its family; they end with name == NULL. */
+extern const struct scsi_command scsi_spc_commands[];     /* spc.c: all device types */
+extern const struct scsi_command scsi_block_commands[];   /* block_commands.c: disks */
+extern const struct scsi_command scsi_reserve_commands[]; /* reserve_commands.c */
+extern const struct scsi_command scsi_copy_commands[];    /* copy_commands.c */
 extern const struct scsi_command scsi_alua_commands[];    /* alua.c */
 
-/* Commands of one logical unit, ordered by opcode, then by service action. */
+/* Commands of one logical unit, ordered by opcode, then by service action. Made by table.c. */
 struct scsi_index {
     uint16_t first[257]; /* commands of opcode i: [first[i], first[i + 1]) */
     const struct scsi_command *cmd[];
 };
 
-/* What a unit with this configuration has (SCSI_CF_REMOVABLE, SCSI_CF_THIN). NULL when out of
- * memory; released with alloc_put. */
-struct scsi_index *scsi_index_new(const struct scsi_lu_config *cfg, const struct alloc *a);
-/* Never NULL: an unknown opcode or service action yields an entry that answers so. cdb has at least
- * 16 bytes. */
-const struct scsi_command *scsi_index_find(const struct scsi_index *ix, const uint8_t *cdb,
-                                           size_t cdb_len);
 /* The CONTROL byte's place in a CDB (SPC-6 4.2). */
-unsigned scsi_cdb_control(const struct scsi_command *cmd);
-
-/* Search all tables, whatever the unit; for when there is none.
- * NULL: no such opcode; *ret_bad_sa tells that the opcode exists with other service actions. */
-const struct scsi_command *scsi_command_find(const uint8_t *cdb, size_t cdb_len, bool *ret_bad_sa);
+static inline unsigned scsi_cdb_control(const struct scsi_command *cmd)
+{
+    return cmd->opcode == 0x7f ? 1 : cmd->cdb_len - 1u;
+}
 
 #endif

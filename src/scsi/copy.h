@@ -11,8 +11,10 @@
 #ifndef USAN_SCSI_COPY_H
 #define USAN_SCSI_COPY_H
 
-#include "scsi/sense.h"
-#include "scsi/task.h"
+#include "scsi/copy_result.h"
+#include "scsi/reply.h"
+#include "scsi/step.h"
+#include "scsi/tokens.h"
 
 enum {
     COPY_CSCD_BYTES = 32, /* a CSCD descriptor, SPC-6 6.6.5 */
@@ -25,11 +27,7 @@ enum {
     COPY_TYPE_IDENT = 0xe4,  /* identification descriptor CSCD */
     COPY_TYPE_BLOCK = 0x02,  /* copy from block device to block device */
 
-    COPY_HELD_MAX = 16, /* copies of an I_T_L nexus whose status is kept */
-
-    ROD_TOKEN_BYTES = 512,
     ROD_RANGES_MAX = 64,    /* MAXIMUM RANGE DESCRIPTORS */
-    ROD_TOKENS_MAX = 64,    /* of one unit; the one unused longest goes first */
     ROD_TIMEOUT_MAX = 3600, /* INACTIVITY TIMEOUT accepted, s. The core has no clock: tokens end by
                                their number, by DEL_TKN, or when what they represent is written. */
     ROD_TIMEOUT_DEFAULT = 60,
@@ -47,63 +45,6 @@ enum { /* ROD types, SPC-6 table "ROD type codes" */
        ROD_TYPE_PIT_ANY = 0x0080ffff,
 };
 #define ROD_TYPE_ZERO 0xffff0001u
-
-enum { COPY_OPCODE_OUT = 0x83, COPY_OPCODE_IN = 0x84 };
-enum { /* service actions of THIRD-PARTY COPY OUT (83h) and IN (84h) */
-       COPY_OUT_LID1 = 0x00,
-       COPY_OUT_LID4 = 0x01,
-       COPY_OUT_POPULATE_TOKEN = 0x10,
-       COPY_OUT_WRITE_USING_TOKEN = 0x11,
-       COPY_OUT_ABORT = 0x1c,
-       COPY_IN_STATUS_LID1 = 0x00,
-       COPY_IN_DATA_LID1 = 0x01,
-       COPY_IN_OPERATING_PARAMETERS = 0x03,
-       COPY_IN_FAILURE_LID1 = 0x04,
-       COPY_IN_STATUS_LID4 = 0x05,
-       COPY_IN_ROD_TOKEN_INFO = 0x07,
-       COPY_IN_ALL_ROD_TOKENS = 0x08,
-};
-
-/* ---- results (copy_result.c): what was asked under which list identifier, and how it went ---- */
-
-enum copy_state {
-    COPY_RUNNING,
-    COPY_DONE,
-    COPY_RESIDUAL, /* done as far as the ROD went */
-    COPY_FAILED,
-    COPY_ABORTED, /* the command was aborted, or COPY OPERATION ABORT came */
-};
-
-struct copy_result {
-    uint64_t serial; /* 0 = unused */
-    uint32_t list_id;
-    uint8_t sa;                   /* COPY_OUT_... */
-    uint8_t state;                /* enum copy_state */
-    bool abort;                   /* asked for */
-    bool drop;                    /* LIST ID USAGE 10b: forget it when it has ended */
-    bool status_given;            /* RECEIVE COPY STATUS(LID1) told of the end */
-    uint16_t segments;            /* processed */
-    uint16_t operations;          /* pieces moved */
-    uint32_t block_bytes;         /* TRANSFER COUNT unit of token commands */
-    uint64_t bytes;               /* moved */
-    uint8_t status;               /* enum scsi_status of the command */
-    struct scsi_sense_info sense; /* FAILED */
-    bool has_token;
-    uint8_t token[ROD_TOKEN_BYTES];
-};
-
-/*
- * Begin a result for t: 0 and *ret_serial, or the sense to end t with (list identifier in use, too
- * many copies). An ended one with the same identifier is replaced.
- */
-USAN_MUST_CHECK
-uint32_t copy_result_begin(struct scsi_task *t, uint8_t sa, uint32_t list_id, uint64_t *ret_serial);
-/* NULL: there is none (any more). */
-struct copy_result *copy_result_of(const struct scsi_itl *itl, uint64_t serial);
-/* End it, and t, as the state says: COPY_FAILED with *sense (which may be NULL otherwise). serial
- * 0: none is kept. */
-void copy_result_end(struct scsi_task *t, uint64_t serial, enum copy_state state,
-                     const struct scsi_sense_info *sense);
 
 /* ---- moving data (copy_move.c) ---- */
 
@@ -129,9 +70,7 @@ struct copy_job {
     uint32_t range, range_count;
     uint64_t range_done; /* bytes of the destination range */
     uint32_t src_range_count;
-    struct copy_range {
-        uint64_t off, len; /* bytes */
-    } src_range[ROD_RANGES_MAX];
+    struct copy_range src_range[ROD_RANGES_MAX];
 };
 _Static_assert(sizeof(struct copy_job) <= COPY_JOB_BYTES, "the job has its place in the buffer");
 
@@ -154,17 +93,7 @@ struct scsi_itl *copy_find_ident(const struct scsi_task *t,
 /* The other way: the descriptor that names lu. */
 void copy_write_ident(const struct scsi_lu *lu, struct wr *w);
 
-/* ---- ROD tokens (rod_token.c) ---- */
-
-struct rod_token {
-    uint64_t id; /* COPY MANAGER ROD TOKEN IDENTIFIER */
-    uint64_t bytes;
-    uint64_t low, high;    /* all ranges lie in [low, high) */
-    _Atomic uint64_t used; /* by the unit's counter, for finding the one unused longest */
-    atomic_bool invalid;   /* data was written since, or it was deleted */
-    unsigned range_count;
-    struct copy_range range[];
-};
+/* ---- ROD tokens (rod_token.c; what they are: tokens.h) ---- */
 
 /* The block device range descriptors (SBC-4 5.10) of a parameter list of data_len + 2 bytes, at
  * byte `at` of it, of ranges_len bytes. False: the task was ended. */
@@ -173,9 +102,6 @@ bool rod_range_count(struct scsi_task *t, uint32_t data_len, uint32_t ranges_len
 /* Read and check them: on the addressed unit, no block twice, not too much. False: likewise. */
 bool rod_ranges_read(struct scsi_task *t, size_t at, unsigned count, struct copy_range *ret_range,
                      uint64_t *ret_bytes);
-
-/* Inside the section of lu (or with its gate held). NULL: unknown, or evicted. */
-struct rod_token *rod_token_find(const struct scsi_lu *lu, uint64_t id);
 
 /* ---- the VPD page ---- */
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The third-party copy commands, and what the Third-party Copy VPD page says of them. */
+#include "scsi/command.h"
 #include "scsi/copy.h"
 
 /* CDB usage data of a length field at byte 10. */

@@ -2,8 +2,13 @@
 /* Moving data between units, piece by piece, and finding the units. */
 #include "scsi/copy.h"
 
+#include "scsi/alua.h"
 #include "scsi/block_limits.h"
+#include "scsi/command.h"
+#include "scsi/mode.h"
 #include "scsi/persist.h"
+
+#include <string.h>
 
 /* ---- units ---- */
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "scsi/erase.h"
+#include "scsi/background.h"
+#include "scsi/command.h"
 
 #include <assert.h>
 

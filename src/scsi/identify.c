@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* REPORT and SET IDENTIFYING INFORMATION, SPC-6 6.31 and 6.45: two short texts that the unit keeps
  * for its users. */
+#include "scsi/identify.h"
+
 #include "scsi/spc.h"
+#include "scsi/ua.h"
 
 #include <assert.h>
+#include <string.h>
 
 enum {
     TYPE_DEVICE = 0x00, /* peripheral device identifying information */

@@ -6,6 +6,7 @@
 #include "scsi/spc.h"
 
 #include <assert.h>
+#include <string.h>
 
 enum {
     PDT_DISK = 0x00,

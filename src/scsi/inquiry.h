@@ -3,6 +3,7 @@
 #ifndef USAN_SCSI_INQUIRY_H
 #define USAN_SCSI_INQUIRY_H
 
+#include "base/bytes.h"
 #include "scsi/task.h"
 
 /* Writes what follows the page's header (PAGE LENGTH is filled in by the caller). */

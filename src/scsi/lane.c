@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "scsi/lane.h"
 
-#include "scsi/engine.h"
-#include "scsi/task.h"
+#include "scsi/itl.h"
+#include "scsi/lu_change.h"
+#include "scsi/step.h"
+#include "scsi/tmf_wait.h"
 
 #include <assert.h>
 
 /* struct scsi_lane.asks */
 enum { ASK_ABORT = 1u << 0 };
 
+/* Have that lane polled by its reactor. */
 static void kick(struct scsi_lu *lu, unsigned lane_index)
 {
     atomic_fetch_or(&lu->kicks, UINT64_C(1) << lane_index);
@@ -34,13 +37,6 @@ static bool all_quiet(struct scsi_lu *lu)
 
 /* ---- lists of waiting tasks ---- */
 
-void scsi_lane_ready(struct scsi_lane *lane, struct scsi_task *t)
-{
-    assert(!(t->flags & SCSI_TF_LISTED));
-    t->flags |= SCSI_TF_LISTED;
-    list_push_back(&lane->ready, &t->lane_node);
-}
-
 void scsi_lane_block(struct scsi_lane *lane, struct scsi_task *t)
 {
     struct scsi_lu *lu = lane->lu;
@@ -53,21 +49,6 @@ void scsi_lane_block(struct scsi_lane *lane, struct scsi_task *t)
     /* It may have been opened just before the bit was set. */
     if (atomic_load(&lu->gate) == 0)
         list_splice_back(&lane->ready, &lane->blocked);
-}
-
-struct scsi_task *scsi_lane_next(struct scsi_lane *lane)
-{
-    for (;;) {
-        struct list *node = list_pop_front(&lane->ready);
-        if (!node)
-            return NULL;
-        struct scsi_task *t = list_entry(node, struct scsi_task, lane_node);
-        t->flags &= ~(uint32_t)SCSI_TF_LISTED;
-        if (t->want == SCSI_WANT_WAIT)
-            scsi_task_run(t);
-        if (t->want != SCSI_WANT_WAIT)
-            return t;
-    }
 }
 
 /* ---- what is done under the gate without a task ---- */
@@ -88,10 +69,10 @@ static void apply_itl(struct scsi_itl *itl)
     if (change & SCSI_CHANGE_DETACH)
         scsi_itl_detach(itl); /* frees it */
     else if (change & SCSI_CHANGE_LOSS)
-        scsi_tmf_progress(itl->nexus);
+        scsi_tmf_wake(itl->nexus);
 }
 
-static void apply_changes(struct scsi_lane *lane)
+void scsi_lane_apply_changes(struct scsi_lane *lane)
 {
     struct list *node;
     while ((node = list_pop_front(&lane->changes)))
@@ -159,7 +140,7 @@ static void gate_progress(struct scsi_lane *lane)
     }
 }
 
-static void try_changes(struct scsi_lane *lane)
+void scsi_lane_try_changes(struct scsi_lane *lane)
 {
     if (!have_changes(lane) || lane->gate_use != SCSI_GATE_NONE)
         return; /* whoever has the gate on this lane makes them when it opens it */
@@ -167,7 +148,7 @@ static void try_changes(struct scsi_lane *lane)
         gate_progress(lane);
 }
 
-bool scsi_gate_take(struct scsi_lane *lane, struct scsi_task *t)
+bool scsi_gate_close(struct scsi_lane *lane, struct scsi_task *t)
 {
     assert(!(t->flags & (SCSI_TF_INSIDE | SCSI_TF_GATE)));
     t->want = SCSI_WANT_WAIT;
@@ -176,12 +157,18 @@ bool scsi_gate_take(struct scsi_lane *lane, struct scsi_task *t)
         return false;
     }
     lane->holder = t;
-    if (t->tmf ? scsi_tmf_gate_closed(t) : gate_granted(lane)) {
-        t->flags |= SCSI_TF_GATE;
-        return true;
-    }
-    t->flags |= SCSI_TF_DRAINING;
-    return false;
+    return true;
+}
+
+bool scsi_gate_wait(struct scsi_task *t, bool granted)
+{
+    t->flags |= granted ? SCSI_TF_GATE : SCSI_TF_DRAINING;
+    return granted;
+}
+
+bool scsi_gate_take(struct scsi_lane *lane, struct scsi_task *t)
+{
+    return scsi_gate_close(lane, t) && scsi_gate_wait(t, gate_granted(lane));
 }
 
 void scsi_gate_open(struct scsi_lane *lane)
@@ -190,7 +177,7 @@ void scsi_gate_open(struct scsi_lane *lane)
     assert(lane->gate_use != SCSI_GATE_NONE);
     lane->holder = NULL;
     if (!lane->gate_wait && have_changes(lane))
-        apply_changes(lane);
+        scsi_lane_apply_changes(lane);
     lane->gate_wait = false;
     lane->gate_use = SCSI_GATE_NONE;
     atomic_store(&lu->gate, 0);
@@ -199,7 +186,7 @@ void scsi_gate_open(struct scsi_lane *lane)
     if (others)
         atomic_fetch_or(&lu->kicks, others);
     list_splice_back(&lane->ready, &lane->blocked);
-    try_changes(lane);
+    scsi_lane_try_changes(lane);
     if (lane->lock_wanted && lane->gate_use == SCSI_GATE_NONE && gate_close(lane, SCSI_GATE_LOCK)) {
         lane->lock_wanted = false;
         gate_progress(lane);
@@ -221,16 +208,22 @@ void scsi_section_refused(struct scsi_lane *lane)
     scsi_section_leave(lane);
 }
 
+/* ---- what the gate's holder asks of other lanes ---- */
+
 static void ack(struct scsi_lu *lu)
 {
     if (atomic_fetch_sub(&lu->acks, 1) == 1)
         kick(lu, atomic_load(&lu->gate) - 1);
 }
 
-/* Done only when the tasks that have I/O under way have ended. */
-static void abort_and_ack(struct scsi_lane *lane, struct scsi_task *self)
+bool scsi_lane_take_asks(struct scsi_lane *lane)
 {
-    scsi_lane_abort(lane, self);
+    return atomic_load(&lane->asks) != 0 && (atomic_exchange(&lane->asks, 0) & ASK_ABORT);
+}
+
+/* Done only when the tasks that have I/O under way have ended. */
+void scsi_lane_answer(struct scsi_lane *lane)
+{
     if (lane->marked)
         lane->ack_due = true;
     else
@@ -247,7 +240,7 @@ void scsi_lane_unmarked(struct scsi_lane *lane)
     }
 }
 
-bool scsi_gate_ask_aborts(struct scsi_lane *lane, bool own, struct scsi_task *self)
+void scsi_gate_ask(struct scsi_lane *lane)
 {
     struct scsi_lu *lu = lane->lu;
     const struct scsi_itl *itl = lu->abort.itl;
@@ -262,27 +255,29 @@ bool scsi_gate_ask_aborts(struct scsi_lane *lane, bool own, struct scsi_task *se
         atomic_fetch_or(&other->asks, ASK_ABORT);
         kick(lu, i);
     }
-    if (own)
-        scsi_lane_abort(lane, self);
     lane->gate_wait = true;
+}
+
+bool scsi_gate_answered(struct scsi_lane *lane)
+{
     if (lane->marked) {
         lane->ack_due = true;
         return false;
     }
-    if (atomic_fetch_sub(&lu->acks, 1) != 1)
+    if (atomic_fetch_sub(&lane->lu->acks, 1) != 1)
         return false;
     return gate_granted(lane);
 }
 
-void scsi_lane_poll(struct scsi_lane *lane)
+/* ---- moving on ---- */
+
+void scsi_lane_progress(struct scsi_lane *lane)
 {
-    if (atomic_load(&lane->asks) != 0 && (atomic_exchange(&lane->asks, 0) & ASK_ABORT))
-        abort_and_ack(lane, NULL);
     if (lane->gate_use != SCSI_GATE_NONE) {
         gate_progress(lane);
         return;
     }
-    try_changes(lane);
+    scsi_lane_try_changes(lane);
     if (lane->gate_use == SCSI_GATE_NONE && lane->lock_wanted && gate_close(lane, SCSI_GATE_LOCK)) {
         lane->lock_wanted = false;
         gate_progress(lane);
@@ -298,7 +293,7 @@ void scsi_lane_change(struct scsi_itl *itl, uint8_t change)
         list_push_back(&lane->changes, &itl->change_node);
     itl->change |= change;
     lane->closed = true;
-    try_changes(lane);
+    scsi_lane_try_changes(lane);
 }
 
 /* ---- calls of the owner ---- */
@@ -323,65 +318,4 @@ void scsi_lane_unlock(struct scsi_lane *lane)
 {
     assert(lane->gate_use == SCSI_GATE_LOCK);
     scsi_gate_open(lane);
-}
-
-int scsi_lu_set_block_count(struct scsi_lane *lane, uint64_t block_count)
-{
-    if (lane->size_late && lane->new_block_count == block_count) {
-        lane->size_late = false;
-        return 0;
-    }
-    lane->new_block_count = block_count;
-    lane->size_pending = true;
-    try_changes(lane);
-    if (lane->size_pending)
-        return USAN_EAGAIN;
-    lane->size_late = false;
-    return 0;
-}
-
-void scsi_lu_set_space(struct scsi_lane *lane, uint64_t used_bytes, uint64_t avail_bytes)
-{
-    struct scsi_lu *lu = lane->lu;
-    atomic_store(&lu->used_bytes, used_bytes);
-    atomic_store(&lu->avail_bytes, avail_bytes);
-    if (scsi_lu_space_over(lu) != atomic_load(&lu->threshold_hit)) {
-        lane->space_pending = true;
-        try_changes(lane);
-    }
-}
-
-struct scsi_lane *scsi_lane_new(struct scsi_lu *lu, unsigned index)
-{
-    assert(index < SCSI_MAX_LANES && !atomic_load(&lu->lanes[index]));
-    struct scsi_lane *lane = alloc_zero(lu->a, sizeof *lane);
-    if (!lane)
-        return NULL;
-    lane->lu = lu;
-    lane->index = index;
-    list_init(&lane->blocked);
-    list_init(&lane->ready);
-    list_init(&lane->itls);
-    list_init(&lane->changes);
-    atomic_store(&lu->lanes[index], lane);
-    return lane;
-}
-
-void scsi_lane_free(struct scsi_lane *lane)
-{
-    if (!lane)
-        return;
-    struct scsi_lu *lu = lane->lu;
-    assert(list_empty(&lane->itls) && list_empty(&lane->blocked) && list_empty(&lane->ready));
-    /* Only commands of other lanes can be in the way, and those do not need this one. */
-    while (scsi_lane_lock(lane) != 0)
-        scsi_lane_poll(lane);
-    apply_changes(lane);
-    lu->past[0] += lane->reads;
-    lu->past[1] += lane->writes;
-    lu->past[2] += lane->read_bytes;
-    lu->past[3] += lane->write_bytes;
-    atomic_store(&lu->lanes[lane->index], NULL);
-    scsi_lane_unlock(lane);
-    alloc_put(lu->a, lane);
 }

@@ -23,7 +23,7 @@
 #ifndef USAN_SCSI_LANE_H
 #define USAN_SCSI_LANE_H
 
-#include "scsi/lu.h"
+#include "scsi/task.h"
 
 /* What a lane that has the gate has it for. */
 enum scsi_gate_use {
@@ -31,13 +31,6 @@ enum scsi_gate_use {
     SCSI_GATE_TASK,    /* lane->holder */
     SCSI_GATE_CHANGES, /* lane->changes, size_pending, space_pending */
     SCSI_GATE_LOCK,    /* scsi_lane_lock */
-};
-
-/* What is to become of an I_T_L nexus, scsi_itl.change. */
-enum {
-    SCSI_CHANGE_ATTACH = 1u << 0,
-    SCSI_CHANGE_LOSS = 1u << 1,   /* I_T nexus loss or reset; it stays */
-    SCSI_CHANGE_DETACH = 1u << 2, /* it goes; the memory with it */
 };
 
 void scsi_section_refused(struct scsi_lane *lane);
@@ -65,21 +58,34 @@ static inline void scsi_section_leave(struct scsi_lane *lane)
 
 /* Put t, whose want is WAIT, where it is found when the gate opens. */
 void scsi_lane_block(struct scsi_lane *lane, struct scsi_task *t);
-/* t is handed out by scsi_lane_next; with want WAIT it is run there first. */
-void scsi_lane_ready(struct scsi_lane *lane, struct scsi_task *t);
 /* Take the gate for t (not inside a section). true: held and all lanes are quiet. false: t has been
  * put where it waits. */
 bool scsi_gate_take(struct scsi_lane *lane, struct scsi_task *t);
+/* The two halves of that: close it for t (false: t has been put where it waits), then say whether
+ * what t waits for behind it has come about (false: not yet). */
+bool scsi_gate_close(struct scsi_lane *lane, struct scsi_task *t);
+bool scsi_gate_wait(struct scsi_task *t, bool granted);
 /* Open it; t's lane had it or was draining for it. */
 void scsi_gate_open(struct scsi_lane *lane);
-/* Have every lane abort as lu->abort says, and this one too unless own is false; the gate is this
- * lane's. `self` is spared. When not all has ended at once (returns false) lane->holder is run
- * later. */
-bool scsi_gate_ask_aborts(struct scsi_lane *lane, bool own, struct scsi_task *self);
+
+/* The gate is this lane's. Have every other lane that lu->abort concerns do what that says. */
+void scsi_gate_ask(struct scsi_lane *lane);
+/* This lane itself has done so. true: all have. false: lane->holder is run when they have. */
+bool scsi_gate_answered(struct scsi_lane *lane);
+/* Another lane asks this one for what lu->abort says. Once. */
+bool scsi_lane_take_asks(struct scsi_lane *lane);
+/* It has been done. */
+void scsi_lane_answer(struct scsi_lane *lane);
 /* A marked task of this lane has ended. */
 void scsi_lane_unmarked(struct scsi_lane *lane);
 /* Have itl changed under the gate, now or soon. Nothing of it may run in between. */
 void scsi_lane_change(struct scsi_itl *itl, uint8_t change);
+/* Changes, a new size or space are pending: make them now, or when the gate can be had. */
+void scsi_lane_try_changes(struct scsi_lane *lane);
+/* Make them: the gate is held. */
+void scsi_lane_apply_changes(struct scsi_lane *lane);
+/* Something moved: go on with what waits for the gate on this lane. */
+void scsi_lane_progress(struct scsi_lane *lane);
 
 /*
  * The gate for calls of the owner that are not tasks. 0: it is held and nobody runs; do what is to

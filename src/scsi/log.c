@@ -2,8 +2,10 @@
 /* LOG SENSE and LOG SELECT, SPC-6 6.9 and 6.8: the pages by a table. */
 #include "scsi/provisioning.h"
 #include "scsi/spc.h"
+#include "scsi/ua.h"
 
 #include <assert.h>
+#include <string.h>
 
 enum {
     PC_CUMULATIVE = 1, /* page control: current cumulative values */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Logical unit, I_T nexus and I_T_L nexus as the handlers see them. Internal to src/scsi.
+ * Logical unit, lane, I_T nexus and I_T_L nexus: the state that the files of src/scsi share. What
+ * is done with a part of it stands in the header of that part.
  *
  * Who may touch what: fields marked [X] are read inside a section and changed only by a command
  * that holds the gate (SCSI_CF_EXCLUSIVE, or scsi_lane_lock); [L] belong to one lane; [C] are
@@ -15,11 +16,11 @@
 #include <stdatomic.h>
 
 struct scsi_pr;     /* persist.c: registrations and reservation */
-struct scsi_tokens; /* rod_token.c */
+struct scsi_tokens; /* tokens.c */
 struct scsi_modes;  /* mode.c: current, changeable, default and saved pages */
 struct scsi_copies; /* copy_result.c: what RECEIVE COPY RESULTS asks for */
 struct scsi_ident;  /* identify.c */
-struct scsi_index;  /* command.c: the commands this unit has, by opcode */
+struct scsi_index;  /* table.c: the commands this unit has, by opcode */
 struct scsi_erase;  /* erase.c: SANITIZE or FORMAT UNIT under way */
 
 struct scsi_alua_group {
@@ -117,9 +118,17 @@ struct scsi_nexus {
     unsigned tasks;        /* [L] started, not finished */
     struct list tmfs;      /* scsi_task.node of task management functions under way [L] */
     struct scsi_itl *last; /* the one looked up last, or NULL [L] */
+    uint64_t last_field;   /* the LUN field that it was looked up by [L] */
     unsigned refs;         /* I_T_L nexuses not yet detached, + 1 for the owner [L] */
     uint32_t luns_gen;     /* [L] moves on with REPORTED LUNS DATA HAS CHANGED; see luns_seen */
     bool used;             /* [L] a command has come */
+};
+
+/* What is to become of an I_T_L nexus, scsi_itl.change. */
+enum {
+    SCSI_CHANGE_ATTACH = 1u << 0,
+    SCSI_CHANGE_LOSS = 1u << 1,   /* I_T nexus loss or reset; it stays */
+    SCSI_CHANGE_DETACH = 1u << 2, /* it goes; the memory with it */
 };
 
 /* An I_T_L nexus: what one initiator port has with one logical unit. */
@@ -141,7 +150,7 @@ struct scsi_itl {
     unsigned marked;         /* [L] aborted tasks that have I/O under way */
     unsigned cleared;        /* [L] tasks aborted for another nexus; for the gate's holder */
     struct list change_node; /* [L] in lane->changes */
-    uint8_t change;          /* [L] SCSI_CHANGE_..., lane.h */
+    uint8_t change;          /* [L] SCSI_CHANGE_... */
     bool attached;           /* [X] in lu->itls */
     bool aca;                /* [L] auto contingent allegiance */
     bool prevent;            /* [X] this nexus prevents removal */
@@ -151,70 +160,5 @@ struct scsi_itl {
     struct scsi_copies
         *copies; /* [L]+section, or [X]: NULL until the first copy whose results are held */
 };
-
-/* Queue a unit attention (asc << 8 | ascq) on one, or on all nexuses of the LU but `except` (may
- * be NULL). Holds the gate. A full queue drops nothing: the newest is merged, see ua.c. */
-void scsi_ua_add(struct scsi_itl *itl, uint16_t asc_ascq);
-void scsi_ua_add_all(struct scsi_lu *lu, const struct scsi_itl *except, uint16_t asc_ascq);
-
-/* Abort the tasks of one itl (NULL: all of the LU), except task `self`, as PREEMPT AND ABORT and
- * CLEAR TASK SET do, on whatever lane they are. The gate is held by `self`'s lane; when the aborted
- * tasks have ended, `next` runs. With TAS = 1 tasks of other nexuses end with TASK ABORTED. */
-void scsi_abort_tasks(struct scsi_task *self, struct scsi_itl *itl,
-                      void (*next)(struct scsi_task *self, int err));
-
-/* ---- lookups of other modules that the engine calls ---- */
-
-/* persist.c: may this command run for t->itl? Inside the section. */
-bool scsi_pr_allows(const struct scsi_task *t);
-/* A nexus is made or goes away (registrations are bound to ports, not nexuses). */
-void scsi_pr_itl_added(struct scsi_itl *itl);
-void scsi_pr_itl_removed(struct scsi_itl *itl);
-void scsi_pr_free(struct scsi_lu *lu);
-void scsi_pr_lu_reset(struct scsi_lu *lu);
-/* Durable part; see scsi_lu_state. w counts past its capacity. */
-void scsi_pr_save(const struct scsi_lu *lu, struct wr *w);
-USAN_MUST_CHECK
-int scsi_pr_load(struct scsi_lu *lu, struct rd *r);
-
-/* reserve.c: the nexus is lost or reset, or the unit is reset: RESERVE(6)/(10) and the held results
- * of copies go with it. Holds the gate. */
-void scsi_reserve_release(struct scsi_itl *itl);
-
-/* alua.c */
-bool scsi_alua_allows(struct scsi_task *t); /* false: the task was ended with the right sense */
-/* The sense a command with these SCSI_CF_ flags would end with through this nexus; 0 = none. */
-uint32_t scsi_alua_refuses(const struct scsi_itl *itl, uint32_t flags);
-uint16_t scsi_alua_group_of(const struct scsi_lu *lu, uint16_t rel_port);
-
-/* rod_token.c */
-void scsi_tokens_free(struct scsi_lu *lu);
-/* Bytes of the medium are about to change: by scsi_want_io, for every bio on lu that is not a
- * READ, FLUSH or MAP_STATUS. Tokens that represent them become invalid. Inside the section. */
-void scsi_tokens_written(struct scsi_lu *lu, uint64_t off, uint64_t len);
-
-/* copy_result.c: held results are discarded; by scsi_reserve_release. */
-void scsi_copies_drop(struct scsi_itl *itl);
-
-/* mode.c */
-int scsi_modes_init(struct scsi_lu *lu);
-void scsi_modes_free(struct scsi_lu *lu);
-void scsi_modes_reset(struct scsi_lu *lu); /* LU reset: current = saved */
-void scsi_modes_clear(struct scsi_lu *lu); /* current = saved = default */
-bool scsi_mode_wce(const struct scsi_lu *lu);
-bool scsi_mode_d_sense(const struct scsi_lu *lu);
-bool scsi_mode_swp(const struct scsi_lu *lu); /* software write protect */
-bool scsi_mode_tas(const struct scsi_lu *lu);
-bool scsi_mode_lbpere(const struct scsi_lu *lu); /* report thin thresholds */
-void scsi_modes_save(const struct scsi_lu *lu, struct wr *w);
-USAN_MUST_CHECK
-int scsi_modes_load(struct scsi_lu *lu, struct rd *r);
-
-/* identify.c */
-int scsi_ident_init(struct scsi_lu *lu);
-void scsi_ident_free(struct scsi_lu *lu);
-void scsi_ident_save(const struct scsi_lu *lu, struct wr *w);
-USAN_MUST_CHECK
-int scsi_ident_load(struct scsi_lu *lu, struct rd *r);
 
 #endif

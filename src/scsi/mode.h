@@ -45,4 +45,19 @@ void scsi_modes_changed(struct scsi_lu *lu);
 /* The medium type and device specific parameter of the header, and the block descriptor. */
 uint8_t scsi_mode_device_specific(const struct scsi_itl *itl);
 
+/* ---- for all (inside the section, but scsi_mode_d_sense) ---- */
+
+int scsi_modes_init(struct scsi_lu *lu);
+void scsi_modes_free(struct scsi_lu *lu);
+void scsi_modes_reset(struct scsi_lu *lu); /* LU reset: current = saved */
+void scsi_modes_clear(struct scsi_lu *lu); /* current = saved = default */
+bool scsi_mode_wce(const struct scsi_lu *lu);
+bool scsi_mode_d_sense(const struct scsi_lu *lu);
+bool scsi_mode_swp(const struct scsi_lu *lu); /* software write protect */
+bool scsi_mode_tas(const struct scsi_lu *lu);
+bool scsi_mode_lbpere(const struct scsi_lu *lu); /* report thin thresholds */
+void scsi_modes_save(const struct scsi_lu *lu, struct wr *w);
+USAN_MUST_CHECK
+int scsi_modes_load(struct scsi_lu *lu, struct rd *r);
+
 #endif

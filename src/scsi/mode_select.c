@@ -8,6 +8,9 @@
  */
 #include "scsi/mode.h"
 #include "scsi/spc.h"
+#include "scsi/ua.h"
+
+#include <string.h>
 
 enum {
     OPCODE_MODE_SELECT_6 = 0x15,

@@ -1,64 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* I_T nexuses, their I_T_L nexuses, and LUN addressing. */
-#include "scsi/engine.h"
+/* The owner's calls for I_T nexuses: their life, and their map of units. */
+#include "scsi/abort.h"
+#include "scsi/itl.h"
+#include "scsi/lane.h"
 #include "scsi/sense.h"
-#include "scsi/task.h"
+#include "scsi/ua.h"
 
 #include <assert.h>
 #include <string.h>
-
-/* ---- looking up ---- */
-
-/* Where number is in nexus->itls, or where it belongs. */
-static unsigned itl_index(const struct scsi_nexus *nexus, uint64_t number)
-{
-    unsigned low = 0, high = nexus->itl_count;
-    while (low < high) {
-        unsigned mid = low + (high - low) / 2;
-        if (nexus->itls[mid]->lun < number)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
-}
-
-static struct scsi_itl *find_number(const struct scsi_nexus *nexus, uint64_t number)
-{
-    unsigned i = itl_index(nexus, number);
-    return i < nexus->itl_count && nexus->itls[i]->lun == number ? nexus->itls[i] : NULL;
-}
-
-struct scsi_itl *scsi_nexus_find(struct scsi_nexus *nexus, uint64_t lun, bool *ret_wlun)
-{
-    uint64_t number;
-    if (!scsi_lun_decode(lun, &number)) {
-        if (lun == SCSI_LUN_FIELD_REPORT_LUNS)
-            *ret_wlun = true;
-        return NULL;
-    }
-    if (nexus->last && nexus->last->lun == number)
-        return nexus->last;
-    struct scsi_itl *itl = find_number(nexus, number);
-    if (itl)
-        nexus->last = itl;
-    return itl;
-}
-
-/* ---- life of a nexus ---- */
-
-static void nexus_unref(struct scsi_nexus *nexus)
-{
-    assert(nexus->refs > 0);
-    if (--nexus->refs)
-        return;
-    const struct alloc *a = nexus->a;
-    alloc_put(a, nexus->initiator_port);
-    alloc_put(a, nexus->target_port);
-    alloc_put(a, nexus->target_device);
-    alloc_put(a, nexus->itls);
-    alloc_put(a, nexus);
-}
 
 struct scsi_nexus *scsi_nexus_new(const struct scsi_nexus_config *cfg, const struct alloc *a)
 {
@@ -73,7 +22,7 @@ struct scsi_nexus *scsi_nexus_new(const struct scsi_nexus_config *cfg, const str
     nexus->target_port = alloc_strdup(a, cfg->target_port);
     nexus->target_device = alloc_strdup(a, cfg->target_device);
     if (!nexus->initiator_port || !nexus->target_port || !nexus->target_device) {
-        nexus_unref(nexus);
+        scsi_nexus_unref(nexus);
         return NULL;
     }
     nexus->rel_target_port = cfg->rel_target_port;
@@ -101,7 +50,7 @@ void scsi_nexus_free(struct scsi_nexus *nexus)
     nexus->last = NULL;
     while (nexus->itl_count)
         drop_itl(nexus->itls[--nexus->itl_count]);
-    nexus_unref(nexus);
+    scsi_nexus_unref(nexus);
 }
 
 unsigned scsi_nexus_tasks(const struct scsi_nexus *nexus)
@@ -158,14 +107,14 @@ int scsi_nexus_map(struct scsi_nexus *nexus, uint64_t lun, struct scsi_lane *lan
 {
     if (lun > SCSI_LUN_MAX)
         return USAN_ERANGE;
-    if (find_number(nexus, lun))
+    if (scsi_itl_find(nexus, lun))
         return USAN_EEXIST;
     if (nexus->itl_count >= SCSI_MAX_LUNS)
         return USAN_ELIMIT;
     struct scsi_itl *itl = make_room(nexus) ? itl_new(nexus, lun, lane, read_only) : NULL;
     if (!itl)
         return USAN_ENOMEM;
-    unsigned at = itl_index(nexus, lun);
+    unsigned at = scsi_itl_index(nexus, lun);
     memmove(&nexus->itls[at + 1], &nexus->itls[at],
             (nexus->itl_count - at) * sizeof(struct scsi_itl *));
     nexus->itls[at] = itl;
@@ -182,7 +131,7 @@ int scsi_nexus_map(struct scsi_nexus *nexus, uint64_t lun, struct scsi_lane *lan
 
 void scsi_nexus_unmap(struct scsi_nexus *nexus, uint64_t lun)
 {
-    unsigned at = itl_index(nexus, lun);
+    unsigned at = scsi_itl_index(nexus, lun);
     if (at >= nexus->itl_count || nexus->itls[at]->lun != lun)
         return;
     struct scsi_itl *itl = nexus->itls[at];
@@ -217,43 +166,4 @@ void scsi_nexus_abort(struct scsi_nexus *nexus, uint64_t lun)
     /* The end of one may end others: look again from the start. */
     for (struct scsi_task *t; (t = next_tmf(nexus, lun));)
         scsi_task_abort(t, false);
-}
-
-/* ---- under the gate ---- */
-
-void scsi_itl_attach(struct scsi_itl *itl)
-{
-    list_push_back(&itl->lu->itls, &itl->lu_node);
-    itl->attached = true;
-    scsi_pr_itl_added(itl);
-}
-
-/* What the loss of the nexus does to the unit (SAM-6 6.3.4). */
-static void release(struct scsi_itl *itl)
-{
-    scsi_reserve_release(itl);
-    if (itl->prevent) { /* SPC-6 6.18 */
-        itl->prevent = false;
-        itl->lu->prevent_count--;
-    }
-}
-
-void scsi_itl_loss(struct scsi_itl *itl)
-{
-    release(itl);
-    itl->aca = false;
-    scsi_set_wake(itl);
-    scsi_ua_add(itl, UA_I_T_NEXUS_LOSS);
-}
-
-void scsi_itl_detach(struct scsi_itl *itl)
-{
-    struct scsi_nexus *nexus = itl->nexus;
-    release(itl);
-    if (itl->attached) {
-        scsi_pr_itl_removed(itl);
-        list_del(&itl->lu_node);
-    }
-    alloc_put(nexus->a, itl);
-    nexus_unref(nexus);
 }

@@ -2,7 +2,12 @@
 /* Persistent reservations: the state, who may pass, and how nexuses come and go (SPC-6 5.14). */
 #include "scsi/persist.h"
 
+#include "scsi/command.h"
+
 #include <assert.h>
+#include <string.h>
+
+enum { OPCODE_PR_OUT = 0x5f };
 
 bool scsi_pr_type_valid(uint8_t type)
 {
@@ -105,8 +110,8 @@ const struct scsi_pr *scsi_pr_pending(const struct scsi_lu *lu)
     unsigned gate = atomic_load(&lu->gate);
     const struct scsi_lane *lane = gate ? atomic_load(&lu->lanes[gate - 1]) : NULL;
     const struct scsi_task *holder = lane ? lane->holder : NULL;
-    bool at_it = holder && holder == pr->pending_by && holder->cmd &&
-                 holder->cmd->start == scsi_persistent_reserve_out;
+    bool at_it =
+        holder && holder == pr->pending_by && holder->cmd && holder->cmd->opcode == OPCODE_PR_OUT;
     return at_it ? pr->pending : pr;
 }
 
@@ -138,11 +143,4 @@ void scsi_pr_free(struct scsi_lu *lu)
         alloc_put(lu->a, lu->pr->pending);
     alloc_put(lu->a, lu->pr);
     lu->pr = NULL;
-}
-
-/* Persistent reservations are preserved (SPC-6 5.14.1), those of RESERVE(6)/(10) are not (SPC-2
- * 5.5.1). */
-void scsi_pr_lu_reset(struct scsi_lu *lu)
-{
-    lu->reserved_by = NULL;
 }

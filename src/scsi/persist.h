@@ -13,7 +13,6 @@
 #ifndef USAN_SCSI_PERSIST_H
 #define USAN_SCSI_PERSIST_H
 
-#include "scsi/lu.h"
 #include "scsi/task.h"
 
 enum scsi_pr_type { /* SPC-6 table "persistent reservation type codes" */
@@ -72,6 +71,20 @@ const struct scsi_pr *scsi_pr_pending(const struct scsi_lu *lu);
 void scsi_pr_refresh(struct scsi_itl *itl);
 /* Would a command with these SCSI_CF_ flags be allowed through this nexus? */
 bool scsi_pr_allows_flags(const struct scsi_itl *itl, uint32_t flags);
+
+/* May this command run for t->itl? Inside the section. */
+bool scsi_pr_allows(const struct scsi_task *t);
+/* A nexus is made or goes away (registrations are bound to ports, not nexuses). */
+void scsi_pr_itl_added(struct scsi_itl *itl);
+void scsi_pr_itl_removed(struct scsi_itl *itl);
+void scsi_pr_free(struct scsi_lu *lu);
+
+/* ---- persist_state.c ---- */
+
+/* Durable part; see scsi_lu_state. w counts past its capacity. */
+void scsi_pr_save(const struct scsi_lu *lu, struct wr *w);
+USAN_MUST_CHECK
+int scsi_pr_load(struct scsi_lu *lu, struct rd *r);
 
 /* ---- persist_id.c: TransportIDs (SPC-6 7.6.4) ---- */
 

@@ -2,6 +2,7 @@
 /* The service actions of PERSISTENT RESERVE OUT on a copy of the state (SPC-6 5.14.5 .. 5.14.11).
  */
 #include "scsi/persist_act.h"
+#include "scsi/sense.h"
 
 static enum pr_verdict bad_param(struct pr_change *c, size_t byte, int bit)
 {

@@ -2,6 +2,8 @@
 /* TransportIDs (SPC-6 7.6.4): reading them and telling whether two name the same port. */
 #include "scsi/persist.h"
 
+#include <string.h>
+
 enum {
     TID_BYTES = 24,             /* every format but iSCSI's; also the shortest iSCSI one */
     TID_PROTOCOL_ISCSI = 0x05,  /* SPC-6 table "PROTOCOL IDENTIFIER values" */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* PERSISTENT RESERVE IN (SPC-6 6.16). */
 #include "scsi/persist.h"
+#include "scsi/reply.h"
+#include "scsi/step.h"
 
 enum {
     SA_READ_KEYS = 0x00,

@@ -4,6 +4,10 @@
  * service actions do to the state is in persist_act.c.
  */
 #include "scsi/persist_act.h"
+#include "scsi/reply.h"
+#include "scsi/sense.h"
+#include "scsi/step.h"
+#include "scsi/ua.h"
 
 enum {
     PARAM_BYTES = 24, /* the basic parameter list, SPC-6 6.17.3 */
@@ -26,7 +30,7 @@ static void abort_step(struct scsi_task *t, int err)
         struct scsi_itl *itl = list_entry(node, struct scsi_itl, lu_node);
         if (itl->pr_abort) {
             itl->pr_abort = false;
-            scsi_abort_tasks(t, itl, abort_step);
+            scsi_want_aborts(t, itl, abort_step);
             return;
         }
     }

@@ -6,6 +6,8 @@
  */
 #include "scsi/block.h"
 
+#include <string.h>
+
 /* ---- UNMAP: t->blocks = descriptors, t->phase = the one at work, t->pos = its blocks done ---- */
 
 enum {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* TEST UNIT READY (SPC-6 6.50) and REQUEST SENSE (SPC-6 6.40). */
-#include "scsi/engine.h"
 #include "scsi/spc.h"
+#include "scsi/ua.h"
 
 /* Whether the unit is ready was checked before (SCSI_CF_MEDIUM). */
 void scsi_test_unit_ready(struct scsi_task *t)

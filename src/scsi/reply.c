@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* How commands end: status, sense data, parameter data. */
-#include "scsi/engine.h"
-#include "scsi/task.h"
+#include "scsi/reply.h"
 
-#include <assert.h>
+#include "scsi/command.h"
+#include "scsi/mode.h"
+
+#include <string.h>
 
 void scsi_status(struct scsi_task *t, enum scsi_status status)
 {
     t->status = (uint8_t)status;
-    scsi_task_end(t, SCSI_DONE);
+    t->want = SCSI_DONE;
 }
 
 void scsi_good(struct scsi_task *t)
@@ -181,11 +183,6 @@ void scsi_reply_bio(struct scsi_task *t, uint64_t len)
 {
     set_in(t, t->bio.iov, t->bio.iovcnt, len);
     scsi_good(t);
-}
-
-void scsi_want_reply_buf(struct scsi_task *t, uint64_t alloc_len, scsi_step *next)
-{
-    scsi_want_buf(t, alloc_len < SCSI_REPLY_MAX ? alloc_len : SCSI_REPLY_MAX, next);
 }
 
 struct wr scsi_reply_begin(struct scsi_task *t)

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* REPORT SUPPORTED OPERATION CODES (SPC-6 6.35) and REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS
  * (SPC-6 6.36): the command table, told to the initiator. */
+#include "scsi/command.h"
 #include "scsi/spc.h"
+
+#include <string.h>
 
 enum {
     /* REPORTING OPTIONS */

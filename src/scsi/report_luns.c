@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* REPORT LUNS, SPC-6 6.32. */
-#include "scsi/engine.h"
 #include "scsi/spc.h"
 
 /* SELECT REPORT */

@@ -3,6 +3,8 @@
  * device zero ROD token, to ranges of the addressed unit. */
 #include "scsi/copy.h"
 
+#include <string.h>
+
 enum {
     PARAM_DEL_TKN = 1u << 1,
     PARAM_OFFSET = 8, /* OFFSET INTO ROD, in blocks of the addressed unit */

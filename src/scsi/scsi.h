@@ -295,12 +295,14 @@ struct scsi_task {
     struct list node;                            /* in the itl's task set, oldest first */
     struct list lane_node;                       /* in the lane's blocked or ready list */
     void (*step)(struct scsi_task *t, int err);  /* what resume continues with */
-    void (*after)(struct scsi_task *t, int err); /* what scsi_abort_tasks continues with */
+    void (*after)(struct scsi_task *t, int err); /* what scsi_want_aborts continues with */
     uint64_t lba;
     uint64_t blocks;
     uint64_t pos;
     uint32_t flags; /* SCSI_TF_..., task.h */
     uint16_t phase;
+    uint8_t ask; /* enum scsi_ask, task.h */
+    struct scsi_itl *ask_section;
     struct iovec in_one;
     uint64_t scratch[8]; /* per-command state; zeroes at start */
 

@@ -2,6 +2,7 @@
 /* The commands of all device types (SPC-6 clause 6). Reservation flags: SPC-6 table "commands that
  * are allowed in the presence of various reservations"; ALUA flags: SPC-6 5.18.2.5 to 5.18.2.7. */
 #include "scsi/spc.h"
+#include "scsi/command.h"
 
 enum {
     /* Answered whoever has reserved the unit and in whatever state its port group is. */

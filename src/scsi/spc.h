@@ -4,7 +4,8 @@
 #ifndef USAN_SCSI_SPC_H
 #define USAN_SCSI_SPC_H
 
-#include "scsi/task.h"
+#include "scsi/reply.h"
+#include "scsi/step.h"
 
 /* With t->itl NULL: for a LUN that does not exist, or (SCSI_TF_WLUN) the REPORT LUNS well known
  * logical unit. */

@@ -7,6 +7,7 @@
  */
 #include "scsi/block.h"
 #include "scsi/persist.h"
+#include "scsi/ua.h"
 
 enum {
     SSU_POWER_CONDITION = 0xf0,

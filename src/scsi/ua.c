@@ -7,7 +7,8 @@
  * There are fewer conditions than room; should that change, the last place is taken by POWER ON,
  * RESET, OR BUS DEVICE RESET OCCURRED, which tells the initiator to look at everything again.
  */
-#include "scsi/engine.h"
+#include "scsi/ua.h"
+
 #include "scsi/sense.h"
 
 #include <string.h>
@@ -73,4 +74,15 @@ uint16_t scsi_ua_take(struct scsi_itl *itl, bool reset_only)
     else
         itl->luns_seen = itl->nexus->luns_gen;
     return ua;
+}
+
+void scsi_ua_add_cleared(struct scsi_lu *lu)
+{
+    list_for_each (&lu->itls, pos) {
+        struct scsi_itl *itl = list_entry(pos, struct scsi_itl, lu_node);
+        /* SAM-6 5.6.3: told by a status, or by this. */
+        if (itl->cleared && !lu->abort.tas)
+            scsi_ua_add(itl, UA_COMMANDS_CLEARED);
+        itl->cleared = 0;
+    }
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Device Identification VPD page, 83h (SPC-6 7.7.6), and the two short ones of SPC beside it. */
+#include "scsi/alua.h"
 #include "scsi/inquiry.h"
+
+#include <string.h>
 
 enum {
     CODE_SET_BINARY = 1,

@@ -6,6 +6,8 @@
  */
 #include "scsi/copy.h"
 
+#include <string.h>
+
 enum {
     LID1_HEADER_BYTES = 16,
     LID4_HEADER_BYTES = 48,

@@ -10,7 +10,7 @@
 #include "iscsi/conn_fsm.h"
 #include "iscsi/keys.h"
 #include "iscsi/sess_fsm.h"
-#include "scsi/command.h"
+#include "scsi/table.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Target port groups (SPC-6 5.18): reporting, setting, and what each state lets through. */
 #include "pr_test.h"
+#include "scsi/alua.h"
 
 /* Group 10 with ports 1 and 2, group 20 with port 3; initiator 0 uses port 1, 1 uses port 3. */
 static struct rig *alua_rig(void)

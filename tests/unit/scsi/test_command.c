@@ -7,7 +7,7 @@
 
 #include "base/alloc_heap.h"
 #include "base/bytes.h"
-#include "scsi/command.h"
+#include "scsi/table.h"
 #include "scsi_rig.h"
 
 #include <cmocka.h>

@@ -7,7 +7,11 @@
 
 #include "base/alloc_heap.h"
 #include "base/bytes.h"
+#include "scsi/background.h"
 #include "scsi/lane.h"
+#include "scsi/mode.h"
+#include "scsi/reply.h"
+#include "scsi/step.h"
 #include "scsi/task.h"
 #include "scsi_rig.h"
 

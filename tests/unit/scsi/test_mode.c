@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "scsi/lu.h"
+#include "scsi/mode.h"
 #include "scsi_rig.h"
 
 #include <cmocka.h>

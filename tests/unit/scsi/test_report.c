@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
-#include "scsi/command.h"
 #include "scsi/lu.h"
+#include "scsi/table.h"
 #include "scsi_rig.h"
 
 #include <cmocka.h>

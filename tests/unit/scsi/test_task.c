@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "scsi/lu.h"
+#include "scsi/ua.h"
 #include "scsi_rig.h"
 
 #include <cmocka.h>

@@ -6,7 +6,10 @@
 #include <stdint.h>
 
 #include "scsi/lu.h"
+#include "scsi/reply.h"
+#include "scsi/step.h"
 #include "scsi/task.h"
+#include "scsi/ua.h"
 #include "scsi_rig.h"
 
 #include <cmocka.h>
@@ -374,7 +377,7 @@ static void test_connection_lost_in_reset(void **state)
     rig_free(r);
 }
 
-/* ---- scsi_abort_tasks, as PREEMPT AND ABORT calls it ---- */
+/* ---- scsi_want_aborts, as PREEMPT AND ABORT calls it ---- */
 
 static unsigned went_on;
 
@@ -390,7 +393,7 @@ static struct scsi_itl *abort_whose;
 static void abort_step(struct scsi_task *t, int err)
 {
     (void)err;
-    scsi_abort_tasks(t, abort_whose, aborted_step);
+    scsi_want_aborts(t, abort_whose, aborted_step);
 }
 
 static void preempt(bool tas, unsigned lanes)

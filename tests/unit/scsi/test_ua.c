@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "scsi/engine.h"
+#include "scsi/ua.h"
 #include "scsi_rig.h"
 
 #include <cmocka.h>

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "scsi/command.h"
+/* The command table. */
+#include "scsi/table.h"
 
 #include "base/alloc.h"
 #include "base/bytes.h"
-#include "scsi/task.h"
+#include "scsi/reply.h"
 
 static const struct scsi_command *const tables[] = {
     scsi_spc_commands,  scsi_block_commands, scsi_reserve_commands,
@@ -45,11 +46,6 @@ static const struct scsi_command unknown_sa = {
     .name = "(unknown service action)",
     .start = start_unknown_sa,
 };
-
-unsigned scsi_cdb_control(const struct scsi_command *cmd)
-{
-    return cmd->opcode == 0x7f ? 1 : cmd->cdb_len - 1u;
-}
 
 static int service_action(const uint8_t *cdb, size_t cdb_len)
 {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The logical unit object, and what of it survives a restart. */
+/* The logical unit object as the owner has it, and what of it survives a restart. */
 #include "scsi/lu.h"
 
 #include "base/crc32c.h"
-#include "scsi/command.h"
-#include "scsi/engine.h"
-#include "scsi/sense.h"
+#include "scsi/identify.h"
+#include "scsi/mode.h"
+#include "scsi/persist.h"
+#include "scsi/table.h"
+#include "scsi/tokens.h"
 
 #include <assert.h>
 #include <string.h>
@@ -56,34 +58,6 @@ void scsi_lu_set_user(struct scsi_lu *lu, void *user)
 void *scsi_lu_user(const struct scsi_lu *lu)
 {
     return lu->user;
-}
-
-void scsi_lu_apply_size(struct scsi_lu *lu, uint64_t block_count)
-{
-    if (lu->cfg.block_count == block_count)
-        return;
-    lu->cfg.block_count = block_count;
-    scsi_ua_add_all(lu, NULL, UA_CAPACITY_CHANGED); /* SBC-4 4.9 */
-}
-
-/* ---- space ---- */
-
-bool scsi_lu_space_over(const struct scsi_lu *lu)
-{
-    unsigned pct = lu->cfg.thin_threshold_pct;
-    if (!lu->cfg.thin || pct == 0)
-        return false;
-    uint64_t used = atomic_load(&lu->used_bytes), avail = atomic_load(&lu->avail_bytes);
-    /* Without knowing the pool there is nothing to compare with. */
-    return avail != UINT64_MAX && used >= (used + avail) / 100 * pct;
-}
-
-void scsi_lu_apply_space(struct scsi_lu *lu)
-{
-    bool over = scsi_lu_space_over(lu);
-    if (over && !atomic_load(&lu->threshold_hit) && scsi_mode_lbpere(lu))
-        scsi_ua_add_all(lu, NULL, UA_THIN_THRESHOLD); /* SBC-4 4.7.3.8 */
-    atomic_store(&lu->threshold_hit, over);
 }
 
 /* ---- state ---- */

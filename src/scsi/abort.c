@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "scsi/abort.h"
+
+#include "scsi/lane.h"
+#include "scsi/section.h"
+#include "scsi/step.h"
+
+#include <assert.h>
+
+/* ---- one task ---- */
+
+void scsi_task_end_marked(struct scsi_task *t)
+{
+    if (t->flags & SCSI_TF_TAS) {
+        t->status = SCSI_STATUS_TASK_ABORTED;
+        t->want = SCSI_DONE;
+    } else {
+        t->want = SCSI_ABORTED;
+    }
+    scsi_task_end(t);
+}
+
+void scsi_task_stop_waiting(struct scsi_task *t)
+{
+    if (t->flags & SCSI_TF_LISTED) {
+        t->flags &= ~(uint32_t)SCSI_TF_LISTED;
+        list_del(&t->lane_node);
+    }
+    if (t->flags & SCSI_TF_DORMANT) {
+        t->flags &= ~(uint32_t)SCSI_TF_DORMANT;
+        t->itl->dormant--;
+    }
+}
+
+void scsi_task_abort(struct scsi_task *t, bool tas)
+{
+    struct scsi_lane *lane = t->in_section->lane;
+    if (t->flags & SCSI_TF_MARKED)
+        return;
+    /* With I/O under way, or other lanes at work for it, it can not end here. */
+    bool io = t->want == SCSI_WANT_IO || t->want == SCSI_WANT_SAVE;
+    bool asked = lane->holder == t && lane->gate_wait && atomic_load(&lane->lu->acks) != 0;
+    t->flags |= tas ? SCSI_TF_TAS : 0;
+    if (io || asked) {
+        t->flags |= SCSI_TF_MARKED;
+        if (!t->tmf)
+            t->itl->marked++;
+        if (io) {
+            t->flags |= SCSI_TF_MARKED_IO;
+            t->itl->lane->marked++;
+        }
+        return;
+    }
+    scsi_task_stop_waiting(t);
+    scsi_task_end_marked(t);
+    scsi_lane_ready(t->itl->lane, t);
+}
+
+/* ---- many ---- */
+
+void scsi_abort_set(struct scsi_itl *itl, const struct scsi_task *self, bool tas)
+{
+    list_for_each_safe (&itl->tasks, pos) {
+        struct scsi_task *t = list_entry(pos, struct scsi_task, node);
+        if (t != self)
+            scsi_task_abort(t, tas);
+    }
+}
+
+unsigned scsi_set_size(const struct scsi_itl *itl)
+{
+    unsigned n = 0;
+    list_for_each (&itl->tasks, pos) {
+        const struct scsi_task *t = list_entry(pos, struct scsi_task, node);
+        n += !(t->flags & SCSI_TF_MARKED);
+    }
+    return n;
+}
+
+void scsi_abort_all(struct scsi_itl *itl)
+{
+    itl->aca = false;
+    scsi_abort_set(itl, NULL, false);
+}
+
+void scsi_lane_abort(struct scsi_lane *lane, const struct scsi_task *self)
+{
+    const struct scsi_lu *lu = lane->lu;
+    list_for_each (&lane->itls, pos) {
+        struct scsi_itl *itl = list_entry(pos, struct scsi_itl, lane_node);
+        if (lu->abort.reset) {
+            scsi_abort_all(itl);
+        } else if (!lu->abort.itl || lu->abort.itl == itl) {
+            bool other = itl->nexus != lu->abort.by;
+            if (other)
+                itl->cleared += scsi_set_size(itl);
+            scsi_abort_set(itl, self, other && lu->abort.tas);
+        }
+    }
+}
+
+bool scsi_abort_on_lanes(struct scsi_task *self, bool own)
+{
+    struct scsi_lane *lane = self->in_section->lane;
+    assert(lane->holder == self);
+    scsi_gate_ask(lane);
+    if (own)
+        scsi_lane_abort(lane, self);
+    return scsi_gate_answered(lane);
+}

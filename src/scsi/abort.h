@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Ending tasks before their time (SAM-6 5.6). Internal to src/scsi. */
+#ifndef USAN_SCSI_ABORT_H
+#define USAN_SCSI_ABORT_H
+
+#include "scsi/task.h"
+
+/* End a task that is not the one being run, wherever it waits: with TASK ABORTED status if tas,
+ * else silently. It is handed out by scsi_lane_next; one with I/O under way is marked, and ends
+ * when its owner resumes it. */
+void scsi_task_abort(struct scsi_task *t, bool tas);
+/* The end of a marked task. */
+void scsi_task_end_marked(struct scsi_task *t);
+/* Out of whatever list or state t waits in. */
+void scsi_task_stop_waiting(struct scsi_task *t);
+
+/* All of a task set but `self` (may be NULL). */
+void scsi_abort_set(struct scsi_itl *itl, const struct scsi_task *self, bool tas);
+/* As LOGICAL UNIT RESET does: it ends ACA and reports no status for any task (SAM-6 6.3.3). */
+void scsi_abort_all(struct scsi_itl *itl);
+/* Tasks of a set that are not being aborted. */
+unsigned scsi_set_size(const struct scsi_itl *itl);
+/* Abort this lane's tasks as lu->abort says, but `self` (may be NULL). */
+void scsi_lane_abort(struct scsi_lane *lane, const struct scsi_task *self);
+/* The gate is held, or closed, for self. Have all lanes do that, this one too if `own`. true: all
+ * that were aborted have ended. false: self is run when they have. */
+bool scsi_abort_on_lanes(struct scsi_task *self, bool own);
+
+#endif
