@@ -12,10 +12,11 @@ defined_in() { # ARCHIVE...
     nm --defined-only -g "$@" 2>/dev/null | awk 'NF == 3 { print $3 }' | sort -u
 }
 
-for core in scsi iscsi; do
-    archive=$BUILD/src/$core/lib$core.a
+for core in scsi iscsi initiator/nbd_proto; do
+    folder=${core%/*}
+    archive=$BUILD/src/$folder/lib${core#*/}.a
     if [ ! -f "$archive" ]; then
-        grep -q static_library "src/$core/meson.build" || continue
+        grep -q static_library "src/$folder/meson.build" || continue
         fail "$core is built" "no $archive"
         continue
     fi
