@@ -249,8 +249,8 @@ static void free_unbound(struct loop_work *w)
     struct tgt_conn *conn = list_entry(w, struct tgt_conn, reap);
     if (conn->waiting)
         return; /* tgt_conn_retry_bind() comes back to it */
-    tgt_log(TGT_LOG_INFO, "connection-closed", "peer=%s initiator=%s why=%s", conn->peer,
-            tgt_log_quote(conn->initiator).s, tgt_log_quote(conn->why).s);
+    tgt_log_peer(TGT_LOG_INFO, TGT_LOG_CONNECTION_CLOSED, "peer=%s initiator=%s why=%s", conn->peer,
+                 tgt_log_quote(conn->initiator).s, tgt_log_quote(conn->why).s);
     tgt_conn_free(conn);
 }
 
@@ -322,7 +322,7 @@ void tgt_conn_open(struct tgt_reactor *r, int fd)
     struct tgt_conn *conn = r->draining ? NULL : make_conn(r, fd);
     if (!conn) {
         if (!r->draining)
-            tgt_log(TGT_LOG_ERROR, "connection-refused", "why=\"out of memory\"");
+            tgt_log_peer(TGT_LOG_ERROR, TGT_LOG_CONNECTION_REFUSED, "why=\"out of memory\"");
         close(fd);
         atomic_fetch_sub(&r->conn_count, 1);
         return;

@@ -15,10 +15,10 @@
 
 static void log_refused(struct tgt_conn *conn, uint16_t status, const char *why)
 {
-    tgt_log(TGT_LOG_WARN, "login-refused",
-            "peer=%s initiator=%s target=%s user=%s status=%04x why=%s", conn->peer,
-            tgt_log_quote(conn->initiator).s, conn->target ? conn->target->cfg->name : "-",
-            tgt_log_quote(conn->user).s, status, tgt_log_quote(why).s);
+    tgt_log_peer(TGT_LOG_WARN, TGT_LOG_LOGIN_REFUSED,
+                 "peer=%s initiator=%s target=%s user=%s status=%04x why=%s", conn->peer,
+                 tgt_log_quote(conn->initiator).s, conn->target ? conn->target->cfg->name : "-",
+                 tgt_log_quote(conn->user).s, status, tgt_log_quote(why).s);
     conn->refused = true;
     conn->why = why;
 }

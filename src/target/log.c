@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "target/log.h"
 
+#include "io/clock.h"
+
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -26,31 +30,86 @@ enum tgt_log_level tgt_log_get_level(void)
     return max_level;
 }
 
-void tgt_log(enum tgt_log_level level, const char *event, const char *fmt, ...)
+/* The text of at most cap - 1 characters was cut to fit. */
+static size_t cut(int len, size_t cap)
 {
-    if (level > max_level)
-        return;
+    size_t n = len > 0 ? (size_t)len : 0;
+    return n < cap ? n : cap - 1;
+}
+
+static void write_line(enum tgt_log_level level, const char *event, uint64_t suppressed,
+                       const char *fmt, va_list ap)
+{
     char line[2048];
     struct timespec ts;
     clock_gettime(CLOCK_REALTIME, &ts);
     struct tm tm;
     gmtime_r(&ts.tv_sec, &tm);
     size_t n = strftime(line, sizeof(line), "time=%Y-%m-%dT%H:%M:%S", &tm);
-    n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03ldZ level=%s event=%s ",
-                          ts.tv_nsec / 1000000, level_names[level], event);
-    va_list ap;
-    va_start(ap, fmt);
-    int more = vsnprintf(line + n, sizeof(line) - n, fmt, ap);
-    va_end(ap);
-    if (more > 0)
-        n += (size_t)more;
-    if (n > sizeof(line) - 1) /* cut, but still a line */
-        n = sizeof(line) - 1;
+    n += cut(snprintf(line + n, sizeof(line) - n, ".%03ldZ level=%s event=%s ",
+                      ts.tv_nsec / 1000000, level_names[level], event),
+             sizeof(line) - n);
+    n += cut(vsnprintf(line + n, sizeof(line) - n, fmt, ap), sizeof(line) - n);
+    if (suppressed)
+        n += cut(snprintf(line + n, sizeof(line) - n, " suppressed=%llu",
+                          (unsigned long long)suppressed),
+                 sizeof(line) - n);
     line[n++] = '\n';
     /* A log that can not be written is no reason to stop serving. */
     ssize_t ignored = write(STDERR_FILENO, line, n);
     (void)ignored;
 }
+
+void tgt_log(enum tgt_log_level level, const char *event, const char *fmt, ...)
+{
+    if (level > max_level)
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    write_line(level, event, 0, fmt, ap);
+    va_end(ap);
+}
+
+/* ---- floods ---- */
+
+struct limit {
+    const char *event;
+    _Atomic uint64_t paid_ns; /* every line moves this on by a second; it may be ahead of now by
+                                 as many as may come at once */
+    _Atomic uint64_t suppressed;
+};
+
+static struct limit limits[TGT_LOG_PEER_EVENTS] = {
+    [TGT_LOG_LOGIN_REFUSED] = { .event = "login-refused" },
+    [TGT_LOG_CONNECTION_REFUSED] = { .event = "connection-refused" },
+    [TGT_LOG_CONNECTION_CLOSED] = { .event = "connection-closed" },
+};
+
+static bool may_write(struct limit *l)
+{
+    uint64_t now = clock_now_ns(), paid = atomic_load(&l->paid_ns), from;
+    do {
+        from = paid > now ? paid : now;
+        if (from - now > (TGT_LOG_PEER_BURST - 1) * NS_PER_SEC) {
+            atomic_fetch_add(&l->suppressed, 1);
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak(&l->paid_ns, &paid, from + NS_PER_SEC));
+    return true;
+}
+
+void tgt_log_peer(enum tgt_log_level level, enum tgt_log_peer_event event, const char *fmt, ...)
+{
+    struct limit *l = &limits[event];
+    if (level > max_level || !may_write(l))
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    write_line(level, l->event, atomic_exchange(&l->suppressed, 0), fmt, ap);
+    va_end(ap);
+}
+
+/* ---- quoting ---- */
 
 static bool harmless(unsigned char c)
 {

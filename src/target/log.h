@@ -26,6 +26,23 @@ enum tgt_log_level tgt_log_get_level(void);
 __attribute__((format(printf, 3, 4))) void tgt_log(enum tgt_log_level level, const char *event,
                                                    const char *fmt, ...);
 
+/* What anybody who reaches the port can make happen as often as they like. */
+enum tgt_log_peer_event {
+    TGT_LOG_LOGIN_REFUSED,
+    TGT_LOG_CONNECTION_REFUSED,
+    TGT_LOG_CONNECTION_CLOSED, /* one that has not logged in */
+    TGT_LOG_PEER_EVENTS,
+};
+
+enum {
+    TGT_LOG_PEER_BURST = 10, /* lines of one such event at once; then one a second */
+};
+
+/* As tgt_log(), but most lines of a flood are dropped; the next one that is not has
+ * suppressed=NUMBER at its end. Costs no lock. */
+__attribute__((format(printf, 3, 4))) void
+tgt_log_peer(enum tgt_log_level level, enum tgt_log_peer_event event, const char *fmt, ...);
+
 struct tgt_log_text {
     char s[300];
 };

@@ -55,14 +55,10 @@ static struct tgt_reactor *choose_reactor(const struct tgt *tgt)
     return total < tgt_cfg(tgt)->limits.connections ? best : NULL;
 }
 
-/* At most one line a second: a flood of connections must not become a flood of lines. */
-static void complain(struct tgt_portal *p, const char *why)
+static void complain(const struct tgt_portal *p, const char *why)
 {
-    uint64_t now = clock_now_ns();
-    if (now < p->complained_ns)
-        return;
-    p->complained_ns = now + NS_PER_SEC;
-    tgt_log(TGT_LOG_WARN, "connection-refused", "portal=%s why=%s", p->text, tgt_log_quote(why).s);
+    tgt_log_peer(TGT_LOG_WARN, TGT_LOG_CONNECTION_REFUSED, "portal=%s why=%s", p->text,
+                 tgt_log_quote(why).s);
 }
 
 static void hand_over(struct tgt_portal *p, int fd)
@@ -89,6 +85,19 @@ static void hand_over(struct tgt_portal *p, int fd)
     loop_post(r->loop, &h->msg);
 }
 
+/* Nothing can be accepted. The connection stays in the backlog, so the descriptor stays readable:
+ * pause it for a while. */
+static void look_away(struct tgt_portal *p)
+{
+    if (!p->starved)
+        complain(p, "out of file descriptors or memory; connections wait until there are some");
+    p->starved = true;
+    if (loop_timer_set(p->lfd.loop, &p->retry, clock_now_ns() + RETRY_NS) == 0) {
+        p->lfd.events = 0;
+        loop_fd_update(&p->lfd);
+    }
+}
+
 static bool ready(struct loop_fd *lfd, uint32_t events)
 {
     struct tgt_portal *p = list_entry(lfd, struct tgt_portal, lfd);
@@ -97,18 +106,12 @@ static bool ready(struct loop_fd *lfd, uint32_t events)
         int fd;
         int err = sock_accept(lfd->fd, &fd);
         if (err == 0) {
+            p->starved = false;
             hand_over(p, fd);
             continue;
         }
-        if (err == USAN_ELIMIT) {
-            /* The connection stays in the backlog, so the descriptor stays readable: look away
-             * for a while. */
-            complain(p, "out of file descriptors or memory");
-            if (loop_timer_set(lfd->loop, &p->retry, clock_now_ns() + RETRY_NS) == 0) {
-                lfd->events = 0;
-                loop_fd_update(lfd);
-            }
-        }
+        if (err == USAN_ELIMIT)
+            look_away(p);
         return i > 0;
     }
     return true;

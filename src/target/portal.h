@@ -21,10 +21,10 @@ struct tgt_portal {
     struct loop_timer retry; /* out of descriptors: accept again a little later */
     struct tgt *tgt;
     bool watching;
-    bool wildcard;                   /* bound to all addresses of the machine */
-    uint16_t port;                   /* really bound */
+    bool starved;  /* the last accept found no descriptor or memory, and the log says so */
+    bool wildcard; /* bound to all addresses of the machine */
+    uint16_t port; /* really bound */
     char text[SOCK_ADDR_TEXT_BYTES]; /* "ip:port" */
-    uint64_t complained_ns;
 };
 
 /* Bind and listen; e says what is wrong and what to do. tgt is borrowed. */

@@ -15,15 +15,25 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-void client_connect(struct client *c, uint16_t port)
+void client_socket(struct client *c)
 {
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
     struct timeval limit = { .tv_sec = 60 };
-    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     *c = (struct client){ .fd = socket(AF_INET, SOCK_STREAM, 0), .itt = 0x10, .cmd_sn = 1 };
     assert_true(c->fd >= 0);
     assert_int_equal(setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
+}
+
+void client_connect_socket(struct client *c, uint16_t port)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     assert_int_equal(connect(c->fd, (struct sockaddr *)&a, sizeof(a)), 0);
+}
+
+void client_connect(struct client *c, uint16_t port)
+{
+    client_socket(c);
+    client_connect_socket(c, port);
 }
 
 void client_close(struct client *c)

@@ -24,6 +24,9 @@ struct pdu {
 };
 
 void client_connect(struct client *c, uint16_t port);
+/* The two halves of that. */
+void client_socket(struct client *c);
+void client_connect_socket(struct client *c, uint16_t port);
 void client_close(struct client *c);
 /* The other end has closed the connection (what it still sent is thrown away). */
 void client_expect_close(struct client *c);

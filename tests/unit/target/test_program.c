@@ -9,11 +9,13 @@
 #include "target/registry.h"
 #include "target/target.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -509,6 +511,76 @@ static void cold_reset_is_answered_behind_much_data(void **state)
     client_close(&c);
 }
 
+/* ---- descriptors ---- */
+
+/* All descriptors of the process, until freed; returns how many are in fds. */
+static int take_descriptors(int *fds, int max)
+{
+    int n = 0;
+    while (n < max && (fds[n] = dup(STDIN_FILENO)) >= 0)
+        n++;
+    assert_int_equal(errno, EMFILE);
+    return n;
+}
+
+static unsigned lines_with(int fd, const char *text)
+{
+    static char buf[65536];
+    ssize_t len = pread(fd, buf, sizeof(buf) - 1, 0);
+    buf[len < 0 ? 0 : len] = 0;
+    unsigned n = 0;
+    for (const char *at = buf; (at = strstr(at, text)); at++)
+        n++;
+    return n;
+}
+
+static uint64_t cpu_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* Who connects while there is no descriptor left waits; the log says it once, and the program does
+ * not spin. Then they are served. */
+static void out_of_descriptors(void **state)
+{
+    struct program *p = *state;
+    struct rlimit old, few;
+    static int fds[1024];
+    struct client c[20];
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    few = old;
+    few.rlim_cur = 512;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    FILE *log = tmpfile();
+    int saved = dup(STDERR_FILENO);
+    for (size_t i = 0; i < 20; i++)
+        client_socket(&c[i]);
+    int n = take_descriptors(fds, 1024);
+    assert_true(dup2(fileno(log), STDERR_FILENO) >= 0);
+    uint64_t cpu = cpu_ms();
+    for (size_t i = 0; i < 20; i++)
+        client_connect_socket(&c[i], p->port);
+    usleep(600000);
+    cpu = cpu_ms() - cpu;
+    while (n > 0)
+        close(fds[--n]);
+    for (uint8_t i = 0; i < 6; i++) { /* as many sessions as there may be */
+        client_send_login(&c[i], HOST, TARGET_A, i, 0);
+        client_recv_login(&c[i]);
+        assert_int_equal(c[i].status, 0);
+    }
+    assert_true(dup2(saved, STDERR_FILENO) >= 0);
+    close(saved);
+    for (size_t i = 0; i < 20; i++)
+        client_close(&c[i]);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    assert_int_equal(lines_with(fileno(log), "out of file descriptors"), 1);
+    assert_true(cpu < 300);
+    fclose(log);
+}
+
 /* ---- lost connections and the stop ---- */
 
 static void connection_lost_with_commands_under_way(void **state)
@@ -763,6 +835,7 @@ int main(void)
         PROGRAM_TEST(reset_reaches_every_reactor),
         PROGRAM_TEST(cold_reset_ends_the_target_s_sessions),
         PROGRAM_TEST(cold_reset_is_answered_behind_much_data),
+        PROGRAM_TEST(out_of_descriptors),
         PROGRAM_TEST(connection_lost_with_commands_under_way),
         PROGRAM_TEST(stop_finishes_commands),
         cmocka_unit_test(stop_asks_for_logout),
