@@ -356,7 +356,7 @@ static int map_status(struct file_channel *c, struct bio *bio)
     return 0;
 }
 
-void file_submit(struct store_channel *ch, struct bio *bio)
+void file_channel_submit(struct store_channel *ch, struct bio *bio)
 {
     struct file_channel *c = list_entry(ch, struct file_channel, ch);
     if (bio->op == BIO_MAP_STATUS) {

@@ -42,6 +42,6 @@ int file_size(int fd, const struct stat *st, uint64_t *ret_bytes);
 /* The channel (channel.c). */
 int file_channel_open(struct store *s, struct loop *loop, struct store_channel **ret_ch);
 void file_channel_close(struct store_channel *ch);
-void file_submit(struct store_channel *ch, struct bio *bio);
+void file_channel_submit(struct store_channel *ch, struct bio *bio);
 
 #endif
