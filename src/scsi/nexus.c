@@ -143,17 +143,6 @@ void scsi_nexus_unmap(struct scsi_nexus *nexus, uint64_t lun)
     drop_itl(itl);
 }
 
-/* A task management function that is neither over nor being aborted. */
-static struct scsi_task *next_tmf(const struct scsi_nexus *nexus, uint64_t lun)
-{
-    list_for_each (&nexus->tmfs, pos) {
-        struct scsi_task *t = list_entry(pos, struct scsi_task, node);
-        if (!(t->flags & SCSI_TF_MARKED) && (lun == UINT64_MAX || t->itl->lun == lun))
-            return t;
-    }
-    return NULL;
-}
-
 void scsi_nexus_abort(struct scsi_nexus *nexus, uint64_t lun)
 {
     for (unsigned i = 0; i < nexus->itl_count; i++) {
@@ -163,7 +152,9 @@ void scsi_nexus_abort(struct scsi_nexus *nexus, uint64_t lun)
         list_for_each_safe (&itl->tasks, pos)
             scsi_task_abort(list_entry(pos, struct scsi_task, node), false);
     }
-    /* The end of one may end others: look again from the start. */
-    for (struct scsi_task *t; (t = next_tmf(nexus, lun));)
-        scsi_task_abort(t, false);
+    list_for_each_safe (&nexus->tmfs, pos) {
+        struct scsi_task *t = list_entry(pos, struct scsi_task, node);
+        if (lun == UINT64_MAX || t->itl->lun == lun)
+            scsi_task_abort(t, false);
+    }
 }
