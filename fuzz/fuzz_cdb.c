@@ -860,6 +860,7 @@ static void unit_new(struct world *w, unsigned i, struct rd *in)
         .volatile_cache = w->setup & SETUP_CACHE,
         .wce = w->setup & SETUP_CACHE,
         .unmap_zeroes = w->setup & SETUP_ZEROES,
+        .keeps_state = i == 0,
     };
     cfg.block_count = DISK_BYTES / cfg.block_bytes;
     cfg.max_xfer_blocks = MAX_XFER_BYTES / cfg.block_bytes;

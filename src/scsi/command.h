@@ -29,6 +29,7 @@ enum {
     SCSI_CF_ALUA_STANDBY = 1u << 12, /* allowed in standby */
     SCSI_CF_REMOVABLE = 1u << 13,    /* only on removable units; else INVALID OPCODE */
     SCSI_CF_THIN = 1u << 14,         /* only on thin units */
+    SCSI_CF_DURABLE = 1u << 16,      /* only on units that keep state over a restart */
     SCSI_CF_NO_SECTION = 1u << 15, /* touches no shared state: runs even while the gate is closed */
 };
 

@@ -148,6 +148,8 @@ void scsi_mode_page_get(const struct scsi_lu *lu, const struct scsi_mode_page *p
 bool scsi_mode_page_savable(const struct scsi_lu *lu, const struct scsi_mode_page *p)
 {
     uint8_t page[MODE_PAGE_MAX] = { 0 };
+    if (!lu->cfg.keeps_state)
+        return false;
     get_changeable(lu, p, page);
     for (unsigned i = 0; i < p->len; i++) {
         if (page[i])

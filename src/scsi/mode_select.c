@@ -190,6 +190,8 @@ void scsi_mode_select(struct scsi_task *t)
     bool six = t->cdb[0] == OPCODE_MODE_SELECT_6;
     if (!(t->cdb[1] & 0x10)) { /* PF = 0: vendor specific pages, of which there are none */
         scsi_check_cdb(t, 1, 4);
+    } else if ((t->cdb[1] & 0x01) && !scsi_task_lu(t)->cfg.keeps_state) { /* SP, SPC-6 6.12 */
+        scsi_check_cdb(t, 1, 0);
     } else if (list_len(t) > LIST_MAX) {
         scsi_check_cdb(t, six ? 4 : 7, 7);
     } else if (list_len(t) == 0) { /* SPC-6 6.12: not an error */

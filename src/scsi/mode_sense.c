@@ -112,7 +112,9 @@ void scsi_mode_sense(struct scsi_task *t)
     }
     /* Of 3Fh only the subpages 00h and FFh are defined (SPC-6 table of page and subpage codes). */
     bool bad_all = q.code == MODE_PAGE_ALL && q.subpage != 0 && q.subpage != MODE_SUBPAGE_ALL;
-    if (!known_code) {
+    if (q.pc == MODE_SAVED && !lu->cfg.keeps_state) { /* SPC-6 6.14.6 */
+        scsi_check(t, SENSE_SAVING_NOT_SUPPORTED);
+    } else if (!known_code) {
         scsi_check_cdb(t, 2, 5);
     } else if (!known || bad_all) {
         scsi_check_cdb(t, 3, 7);

@@ -42,10 +42,12 @@ static void read_reservation(const struct scsi_pr *pr, struct wr *w)
 }
 
 /* REPORT CAPABILITIES (SPC-6 6.16.4). */
-static void report_capabilities(const struct scsi_pr *pr, struct wr *w)
+static void report_capabilities(const struct scsi_lu *lu, struct wr *w)
 {
+    const struct scsi_pr *pr = lu->pr;
     wr_be16(w, 8);
-    wr_u8(w, 0x10 | 0x08 | 0x04 | 0x01); /* CRH, SIP_C, ATP_C, PTPL_C */
+    /* CRH, SIP_C, ATP_C, PTPL_C */
+    wr_u8(w, (uint8_t)(0x10 | 0x08 | 0x04 | (lu->cfg.keeps_state ? 0x01 : 0)));
     /* TMV; ALLOW COMMANDS 001b: TEST UNIT READY passes any reservation; PTPL_A */
     wr_u8(w, (uint8_t)(0x80 | 1u << 4 | (pr && pr->aptpl ? 0x01 : 0)));
     wr_u8(w, 0x80 | 0x40 | 0x20 | 0x08 | 0x02); /* WR_EX_AR, EX_AC_RO, WR_EX_RO, EX_AC, WR_EX */
@@ -87,7 +89,7 @@ static void in_reply(struct scsi_task *t, int err)
         read_reservation(pr, &w);
         break;
     case SA_REPORT_CAPABILITIES:
-        report_capabilities(pr, &w);
+        report_capabilities(scsi_task_lu(t), &w);
         break;
     default: /* the command table lets no other service action through */
         read_full_status(pr, &w);

@@ -191,8 +191,13 @@ static void out_run(struct scsi_task *t, int err)
         .sark = be64_get(t->buf + 8),
     };
     bool move = c.sa == PR_OUT_REGISTER_AND_MOVE;
+    bool registers = move || c.sa == PR_OUT_REGISTER || c.sa == PR_OUT_REGISTER_AND_IGNORE;
     if (!(move ? parse_move(t, len, &c) : parse_basic(t, len, &c)))
         return;
+    if (registers && c.aptpl && !lu->cfg.keeps_state) { /* SPC-6 6.17.3; others ignore APTPL */
+        scsi_check_param(t, move ? 17 : 20, 0);
+        return;
+    }
     drop_pending(lu);
     c.next = scsi_pr_clone(lu, extra_room(lu, &c));
     if (!c.next) {

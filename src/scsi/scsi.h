@@ -134,6 +134,8 @@ struct scsi_lu_config {
     bool thin;           /* LBPME = 1 */
     bool volatile_cache; /* WCE can be 1; see wce */
     bool wce;            /* initial WCE; false: every write carries FUA */
+    bool keeps_state;    /* SCSI_WANT_SAVE can be done: APTPL, saved mode pages and identifying
+                            information are offered */
     bool rotational;
     bool unmap_zeroes;          /* LBPRZ */
     bool native_caw;            /* the store's COMPARE AND WRITE is atomic by itself */

@@ -57,7 +57,8 @@ static int service_action(const uint8_t *cdb, size_t cdb_len)
 static bool unit_has(const struct scsi_lu_config *cfg, const struct scsi_command *c)
 {
     return (!(c->flags & SCSI_CF_REMOVABLE) || cfg->removable) &&
-           (!(c->flags & SCSI_CF_THIN) || cfg->thin);
+           (!(c->flags & SCSI_CF_THIN) || cfg->thin) &&
+           (!(c->flags & SCSI_CF_DURABLE) || cfg->keeps_state);
 }
 
 /* Place c among the `count` commands of its opcode, by service action. */

@@ -5,8 +5,8 @@
 
 #include "scsi/command.h"
 
-/* What a unit with this configuration has (SCSI_CF_REMOVABLE, SCSI_CF_THIN). NULL when out of
- * memory; released with alloc_put. */
+/* What a unit with this configuration has (SCSI_CF_REMOVABLE, SCSI_CF_THIN, SCSI_CF_DURABLE). NULL
+ * when out of memory; released with alloc_put. */
 struct scsi_index *scsi_index_new(const struct scsi_lu_config *cfg, const struct alloc *a);
 /* Never NULL: an unknown opcode or service action yields an entry that answers so. cdb has at least
  * 16 bytes. */

@@ -100,6 +100,7 @@ static int fill_lu_config(const struct tgt_lun *lun, struct scsi_lu_config *c, s
         .thin = lun->cfg->thin,
         .volatile_cache = info->volatile_cache,
         .wce = info->volatile_cache && !lun->cfg->write_through,
+        .keeps_state = lun->state_path != NULL,
         .rotational = info->rotational,
         .unmap_zeroes = info->unmap_zeroes,
         .native_caw = info->can_compare_and_write,

@@ -441,10 +441,11 @@ void rig_clear_ua(struct rig *r)
 
 /* ---- set-up ---- */
 
-static void unit_init(struct rig *r, unsigned i, const struct scsi_lu_config *from)
+static void unit_init(struct rig *r, unsigned i, const struct rig_config *from)
 {
     struct rig_unit *u = &r->units[i];
-    struct scsi_lu_config cfg = *from;
+    struct scsi_lu_config cfg = from->lu;
+    cfg.keeps_state = !from->forgets;
     if (!cfg.block_bytes)
         cfg.block_bytes = 512;
     if (!cfg.block_count)
@@ -518,7 +519,7 @@ struct rig *rig_new(const struct rig_config *cfg)
     r->unit_count = cfg->units ? cfg->units : 1;
     r->lane_count = cfg->lanes ? cfg->lanes : 1;
     for (unsigned i = 0; i < r->unit_count; i++)
-        unit_init(r, i, &cfg->lu);
+        unit_init(r, i, cfg);
     for (unsigned i = 0; i < (cfg->initiators ? cfg->initiators : 1); i++)
         (void)rig_add_initiator(r);
     return r;

@@ -23,6 +23,7 @@ struct rig_config {
     /* What is 0 here becomes: blocks of 512, 2048 of them. Names and serial are made up, a
      * different NAA and serial for each unit. */
     struct scsi_lu_config lu;
+    bool forgets;        /* lu.keeps_state is set, unless this is */
     unsigned units;      /* 0 = 1; unit i is LUN i of every initiator */
     unsigned lanes;      /* 0 = 1; initiator i uses lane i % lanes */
     unsigned initiators; /* 0 = 1 */

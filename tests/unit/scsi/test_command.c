@@ -70,7 +70,7 @@ static void test_entries(void **state)
 static void test_index(void **state)
 {
     (void)state;
-    const struct scsi_lu_config all = { .thin = true, .removable = true };
+    const struct scsi_lu_config all = { .thin = true, .removable = true, .keeps_state = true };
     struct scsi_index *ix = scsi_index_new(&all, &alloc_heap);
     assert_non_null(ix);
     uint8_t cdb[32] = { 0 };

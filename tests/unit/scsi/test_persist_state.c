@@ -246,6 +246,50 @@ static void impossible_state_is_refused(void **state)
     rig_free(r);
 }
 
+/* A unit whose state nobody keeps offers nothing that would need it. */
+static void test_nothing_is_kept(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(&(struct rig_config){ .forgets = true, .initiators = 2 });
+    uint8_t move[24 + 24] = { 0 };
+    rig_clear_ua(r);
+    assert_int_equal(pr_in(r, 0, 2, 8).in[2] & 0x01, 0); /* PTPL_C */
+
+    /* SPC-6 6.17.3: INVALID FIELD IN PARAMETER LIST, APTPL is bit 0 of byte 20 */
+    for (unsigned sa = 0; sa <= 6; sa += 6) {
+        struct rig_result res = pr_out(r, 0, (uint8_t)sa, 0, 0, KEY_A, APTPL);
+        assert_sense(res, SENSE_INVALID_FIELD_IN_PARAMETER_LIST);
+        assert_int_equal(res.sense[15], 0x88); /* SKSV, C/D = 0, BPV, bit 0 */
+        assert_int_equal(be16_get(res.sense + 16), 20);
+    }
+    assert_int_equal(pr_key_count(r), 0);
+    assert_good(pr_register(r, 0, 0, KEY_A));
+    /* where it is not evaluated it does not matter */
+    assert_good(pr_out(r, 0, PR_OUT_RESERVE, SCSI_PR_WE, KEY_A, 0, APTPL));
+    be64_put(move, KEY_A);
+    be64_put(move + 8, KEY_B);
+    move[17] = APTPL;
+    be32_put(move + 20, 24);
+    struct rig_result res = pr_out_list(r, 0, PR_OUT_REGISTER_AND_MOVE, 0, move, sizeof move);
+    assert_sense(res, SENSE_INVALID_FIELD_IN_PARAMETER_LIST);
+    assert_int_equal(be16_get(res.sense + 16), 17);
+    assert_reserved(r, SCSI_PR_WE, KEY_A);
+
+    /* saved mode pages: none to be read (39h/00h), none to be made, no page says PS */
+    assert_sense(rig_cmd(r, 0, CDB(0x1a, 0, 0xc8, 0, 0xff), NULL, 0, 255),
+                 SENSE_SAVING_NOT_SUPPORTED);
+    res = rig_cmd(r, 0, CDB(0x15, 0x11, 0, 0, 24), (uint8_t[24]){ 0 }, 24, 0);
+    assert_sense(res, SENSE_INVALID_FIELD_IN_CDB);
+    assert_int_equal(res.sense[15], 0xc8); /* SP */
+    assert_int_equal(be16_get(res.sense + 16), 1);
+    assert_int_equal(rig_cmd(r, 0, CDB(0x1a, 0x08, 0x08, 0, 0xff), NULL, 0, 255).in[4], 0x08);
+    /* SET IDENTIFYING INFORMATION is a service action that there is not */
+    assert_sense(rig_cmd(r, 0, CDB(0xa4, 0x06, 0, 0, 0, 0, 0, 0, 0, 4), "name", 4, 0),
+                 SENSE_INVALID_FIELD_IN_CDB);
+    assert_int_equal(r->saves, 0);
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +301,7 @@ int main(void)
         cmocka_unit_test(aborted_while_saving),
         cmocka_unit_test(damaged_state_is_refused),
         cmocka_unit_test(impossible_state_is_refused),
+        cmocka_unit_test(test_nothing_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
