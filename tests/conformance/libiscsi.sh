@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# time limit: 480
+# time limit: 1800
 # Every test of iscsi-test-cu on every kind of disk: none fails, the best kind skips few, and each
 # test passes on some kind. A case is one test on one kind; what a kind skips is checked at the
 # end. With RESULTS=DIRECTORY the results stay there (./dev conformance makes the page of them).

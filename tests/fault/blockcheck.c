@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+/* A load prints "under way" once a hundred writes are done. */
 static const char usage[] =
     "usage: blockcheck load [OPTIONS] -m MODEL URL      a random load, checked while it runs\n"
     "       blockcheck verify [-a] [-g] -m MODEL URL         the whole disk against the model\n"

@@ -40,7 +40,7 @@ struct load {
     struct slot *slots;
     uint64_t rng, reads, writes, syncs, bytes;
     uint32_t in_flight, bad;
-    bool stopping, gone;
+    bool stopping, gone, told;
 };
 
 static double now(void)
@@ -88,7 +88,7 @@ struct disk *disk_open(const char *url)
         stop("%s", iscsi_get_error(d->ctx));
     d->lun = u->lun;
     iscsi_set_noautoreconnect(d->ctx, 1);
-    iscsi_set_timeout(d->ctx, 30);
+    iscsi_set_timeout(d->ctx, 120);
     if (iscsi_set_targetname(d->ctx, u->target) ||
         iscsi_set_session_type(d->ctx, ISCSI_SESSION_NORMAL) ||
         iscsi_set_header_digest(d->ctx, ISCSI_HEADER_DIGEST_NONE_CRC32C) ||
@@ -115,6 +115,16 @@ uint32_t disk_cells(const struct disk *d)
 
 /* ---- the load ---- */
 
+/* For those who wait until the load is under way. */
+static void tell(struct load *l)
+{
+    if (l->told || l->writes < 100)
+        return;
+    puts("under way");
+    fflush(stdout);
+    l->told = true;
+}
+
 static void finish_write(struct load *l, const struct slot *s)
 {
     for (uint32_t i = 0; i < s->count; i++) {
@@ -125,6 +135,7 @@ static void finish_write(struct load *l, const struct slot *s)
     }
     l->writes++;
     l->bytes += (uint64_t)s->count * CELL_BYTES;
+    tell(l);
 }
 
 static void finish_read(struct load *l, const struct slot *s)

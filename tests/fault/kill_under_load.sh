@@ -9,15 +9,18 @@
 blockcheck=$BUILD/tests/fault/blockcheck
 [ -x "$blockcheck" ] || bail "$blockcheck is not built"
 
-# A load that ends with the death of the target, after a while that differs each time.
+# A load that ends with the death of the target, a while after it is under way that differs each
+# time.
 load_and_kill() { # MODEL OPTION...
     local model=$1 rc=0 pid
     shift
-    "$blockcheck" load -k -t 20 -m "$model" "$@" "${URLS[0]}" &
+    "$blockcheck" load -k -t 300 -m "$model" "$@" "${URLS[0]}" >"$WORK/load.out" 2>&1 &
     pid=$!
-    sleep "0.$((RANDOM % 6 + 4))"
+    wait_for 120 grep -q '^under way' "$WORK/load.out"
+    sleep "0.$((RANDOM % 6))"
     target_kill
     wait "$pid" || rc=$?
+    cat "$WORK/load.out"
     return "$rc"
 }
 
@@ -32,16 +35,20 @@ rounds() { # NAME STORE [serve options...]
         check "$name, round $round: the load is answered right until the kill" \
             load_and_kill "$WORK/model" -q 64 -w 80 -f 30
         check_output "$name, round $round: it was killed under load" \
-            '[1-9][0-9]+ writes.*went away'
+            '[1-9][0-9]* writes.*went away'
         note <"$WORK/check.out"
         target_start "$@" "$store"
         check "$name, round $round: all acknowledged writes are there" \
             "$blockcheck" verify -a -m "$WORK/model" "${URLS[0]}"
-        check "$name, round $round: it ends within 5 s" target_stop 5
+        check "$name, round $round: it ends when asked to" target_stop
     done
 }
 
-rounds "io_uring" "$WORK/disk" --engine io_uring
+if engine_works io_uring; then
+    rounds "io_uring" "$WORK/disk" --engine io_uring
+else
+    skip "io_uring: all acknowledged writes are there" "io_uring is closed on this machine"
+fi
 rounds "epoll" "$WORK/disk" --engine epoll
 rounds "two reactors" "$WORK/disk" --cores 2
 rounds "write-through" "$WORK/disk" --write-through
@@ -54,7 +61,7 @@ truncate -s 64M "$WORK/disk"
 target_start "$WORK/disk"
 check "a load without a kill" "$blockcheck" load -t 1 -w 100 -m "$WORK/model" "${URLS[0]}"
 check "verifies" "$blockcheck" verify -m "$WORK/model" -a "${URLS[0]}"
-check "and ends" target_stop 5
+check "and ends" target_stop
 cp "$WORK/disk" "$WORK/good"
 # a cell that was written
 cell=0
@@ -66,7 +73,7 @@ dd if="$WORK/good" of="$WORK/disk" bs=4096 skip=$cell seek=$((cell + 1)) count=1
 target_start "$WORK/disk"
 check_fails "a block in the wrong place is found" \
     "$blockcheck" verify -a -m "$WORK/model" "${URLS[0]}"
-check "and ends again" target_stop 5
+check "and ends again" target_stop
 cp "$WORK/good" "$WORK/disk"
 printf 'x' | dd of="$WORK/disk" bs=1 seek=1234567 conv=notrunc status=none
 target_start "$WORK/disk"

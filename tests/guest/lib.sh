@@ -64,12 +64,12 @@ wait_for() { # SECONDS COMMAND...
 start_iscsid() {
     modprobe iscsi_tcp
     iscsid
-    wait_for 10 iscsiadm -m iface || sleep 1
+    wait_for 60 iscsiadm -m iface || sleep 1
 }
 
 # The block device of a session to a target, e.g. /dev/sda; waits for it.
 disk_of() { # TARGET LUN
-    wait_for 30 find_disk "$1" "$2"
+    wait_for 120 find_disk "$1" "$2"
     find_disk "$1" "$2"
 }
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # run.sh TAP SCRIPT OUT [NAME=VALUE...]: boot the guest, its network on the TAP device as
 # 10.0.2.15/24, and run a script of this folder in it. The script's output goes to OUT as it
-# comes, the kernel's to OUT.console. Exits with the script's code; 124: out of time (LIMIT, 240
+# comes, the kernel's to OUT.console. Exits with the script's code; 124: out of time (LIMIT, 1000
 # seconds); 125: the guest never reported.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
@@ -27,7 +27,7 @@ mkdir -p "$work/root/guest"
 } >"$work/initrd"
 
 rc=0
-timeout -k 5 "${LIMIT:-240}" qemu-system-x86_64 -nodefaults -no-user-config -display none \
+timeout -k 5 "${LIMIT:-1000}" qemu-system-x86_64 -nodefaults -no-user-config -display none \
     -no-reboot -M pc -accel tcg,thread=multi -cpu max -m 512 \
     -kernel "$cache/vmlinuz" -initrd "$work/initrd" \
     -append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off nokaslr \

@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# time limit: 420
+# time limit: 1200
 # The Linux kernel's initiator in a guest (tests/guest/disk.sh): discovery, digests, file system,
 # discard, reservations, a restart of the server under I/O, CHAP. Runs in a network namespace of
 # its own, in which the guest is 10.0.2.15 and the server 10.0.2.2.
 set -u
 if [ -z "${USAN_IN_NS:-}" ]; then
     # What needs the network comes first: the namespace has none.
-    if ! "$(dirname "$0")/../guest/build.sh" >/tmp/usan-guest-build.$$ 2>&1; then
-        sed 's/^/# /' /tmp/usan-guest-build.$$
-        rm -f /tmp/usan-guest-build.$$
+    if ! why=$(unshare --net --mount -- true 2>&1); then
+        echo "1..0 # SKIP this process may make no network namespace: $why"
+        exit 0
+    fi
+    if ! built=$("$(dirname "$0")/../guest/build.sh" 2>&1); then
+        printf '%s\n' "$built" | sed 's/^/# /'
         echo "Bail out! the guest can not be built"
         exit 1
     fi
-    rm -f /tmp/usan-guest-build.$$
     USAN_IN_NS=1 exec unshare --net --mount -- "$0"
 fi
 . "$(dirname "$0")/../lib/tap.sh"
@@ -56,7 +58,7 @@ target_launch 2 target run -c "$WORK/usan.yaml" || bail "usan target run does no
 # When the guest asks for it, while it writes.
 restart_when_asked() {
     local old=$1
-    wait_for 300 grep -q '^please restart' "$WORK/out" || return
+    wait_for 900 grep -q '^please restart' "$WORK/out" || return
     sleep 1
     kill -KILL "$old"
     sleep 1
@@ -69,7 +71,7 @@ restart_when_asked "$TARGET_PID" &
 restarter=$!
 at_exit end_process $restarter
 rc=0
-LIMIT=360 tests/guest/run.sh usan0 disk.sh "$WORK/out" PORTAL=10.0.2.2:3260 \
+LIMIT=1000 tests/guest/run.sh usan0 disk.sh "$WORK/out" PORTAL=10.0.2.2:3260 \
     OPEN=$base:open WIDE=$base:wide CHAP_PORTAL=10.0.2.2:3261 CLOSED=$base:closed USER=carol \
     SECRET=a-secret-for-the-guest >"$WORK/run.log" 2>&1 || rc=$?
 
@@ -90,7 +92,7 @@ fi
 if [ -s "$WORK/second.pid" ]; then
     TARGET_PID=$(cat "$WORK/second.pid")
     kill -TERM "$TARGET_PID"
-    check "the server started anew ends within 5 s" wait_for 5 process_ended "$TARGET_PID"
+    check "the server started anew ends when asked to" wait_for 60 process_ended "$TARGET_PID"
 else
     fail "the server was restarted"
 fi

@@ -23,6 +23,10 @@ eight_at_once() { # URL
 }
 
 for engine in io_uring epoll; do
+    if ! engine_works $engine; then
+        skip "$engine: eight sessions at once" "$engine is closed on this machine"
+        continue
+    fi
     for cores in 1 2; do
         target_start --engine $engine --cores $cores "$WORK/disk"
         check "$engine, $cores reactors: eight sessions at once" eight_at_once "${URLS[0]}"
@@ -30,7 +34,7 @@ for engine in io_uring epoll; do
             -c 'read -P 1 1M 1M' -c 'read -P 4 4M 1M' -c 'read -P 8 8M 1M' "${URLS[0]}"
         check_output "$engine, $cores reactors: no pattern differs" 'read 1048576/1048576'
         check_target_healthy
-        check "$engine, $cores reactors: it ends within 5 s" target_stop 5
+        check "$engine, $cores reactors: it ends when asked to" target_stop
     done
 done
 

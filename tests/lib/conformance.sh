@@ -5,7 +5,7 @@
 # shellcheck disable=SC2034
 CONFORMANCE_KINDS=(disk disk-one-path thin block-4096 read-only removable)
 # A test that finds its disk busy with SANITIZE looks again after a minute.
-CONFORMANCE_LIMIT=100
+CONFORMANCE_LIMIT=300
 
 conformance_about() { # KIND
     case $1 in
@@ -63,7 +63,7 @@ conformance_target() { # KIND DIRECTORY TROUBLE SERVE-ARGUMENT...
         conformance_unit "$unit" "$dir/$unit.log" "${paths[@]}"
     done
     {
-        target_stop 5
+        target_stop
         grep -E 'Assertion|runtime error|ERROR: |WARNING: ThreadSanitizer' "$TARGET_LOG"
     } >>"$trouble"
 }

@@ -21,8 +21,8 @@ target_launch() { # COUNT ARGUMENT...
     ${LAUNCH_WITH:-} "$USAN" "$@" >"$TARGET_OUT" 2>"$TARGET_LOG" </dev/null &
     TARGET_PID=$!
     echo "$TARGET_PID" >>"$WORK/target.pids"
-    local i
-    for ((i = 0; i < 400; i++)); do
+    local end=$((SECONDS + 60))
+    while [ $SECONDS -lt $end ]; do
         mapfile -t URLS < <(grep '^iscsi://' "$TARGET_OUT")
         [ ${#URLS[@]} -lt "$count" ] || return 0
         kill -0 "$TARGET_PID" 2>/dev/null || break
@@ -45,7 +45,9 @@ target_start() { # [-n COUNT] ARGUMENT...
         bail "usan serve does not start"
 }
 
-# Ask the target to end; false unless it does within SECONDS, with exit code 0.
+# Ask the target to end; false unless it does within SECONDS, with exit code 0. The limit that it
+# has, 5 s, is the matter of interop/operator: a machine that is loaded may need longer.
+# shellcheck disable=SC2120
 target_stop() { # [SECONDS]
     local pid=$TARGET_PID rc=0
     TARGET_PID=''
@@ -53,8 +55,8 @@ target_stop() { # [SECONDS]
         note "the target had already ended"
         return 1
     }
-    if ! wait_for "${1:-5}" process_ended "$pid"; then
-        note "still running ${1:-5} s after SIGTERM"
+    if ! wait_for "${1:-60}" process_ended "$pid"; then
+        note "still running ${1:-60} s after SIGTERM"
         kill -KILL "$pid"
         wait "$pid" 2>/dev/null
         return 1
@@ -83,7 +85,7 @@ target_end_all() {
     while read -r pid; do
         [ "$(readlink "/proc/$pid/exe")" = "$(readlink -f "$USAN")" ] || continue
         kill -TERM "$pid" 2>/dev/null
-        wait_for 5 process_ended "$pid" || kill -KILL "$pid"
+        wait_for 20 process_ended "$pid" || kill -KILL "$pid"
     done <"$WORK/target.pids"
     wait
 }
@@ -111,6 +113,14 @@ portal_url() {
 # iscsi://USER%SECRET@HOST:PORT/IQN/LUN
 url_as() { # USER SECRET URL
     echo "iscsi://$1%$2@${3#iscsi://}"
+}
+
+# False where an engine of the event loop can not be used (containers may close io_uring).
+engine_works() { # io_uring|epoll
+    local rc=0
+    target_launch 1 serve --address 127.0.0.1 --port 0 --engine "$1" ram:1M >/dev/null || rc=1
+    [ $rc != 0 ] || target_stop 60 >/dev/null || rc=1
+    return $rc
 }
 
 # Memory of a process that is not shared, KiB.

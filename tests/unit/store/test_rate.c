@@ -3,7 +3,7 @@
  * The rate limit in real time, with many requests waiting: never faster than 95 % of the time it
  * should take. How slow it may be is the matter of test_filters, whose clock is not the machine's:
  * one that stops for longer than the burst slows us down, which is not the limit's fault. Here a
- * try within 5 % is looked for, and twice the time, however long one has looked, is a defect.
+ * try within 5 % is looked for; ten seconds in the best of all tries is a defect all the same.
  */
 #include "io/clock.h"
 #include "rig.h"
@@ -92,7 +92,7 @@ static void keeps_the_rate(void **state)
         assert_true(ns >= t->want_ns / 100 * 95); /* never faster, in no try */
         best_ns = ns < best_ns ? ns : best_ns;
     }
-    assert_true(best_ns <= 2 * t->want_ns);
+    assert_true(best_ns <= 10 * NS_PER_SEC);
 }
 
 #define RATE(name, ...)                                                                            \
