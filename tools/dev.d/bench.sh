@@ -4,7 +4,7 @@
 # what: ours, tgt and the echo limit, interleaved; --write makes doc/performance.md
 
 cmd_bench() {
-    [ "${1:-}" = target ] || die "usage: ./dev bench target [OPTIONS]"
+    [ "${1:-}" = target ] || misuse "usage: ./dev bench target [OPTIONS]"
     shift
     [ "$(id -u)" = 0 ] || die "network namespaces and pinning need root"
     install_packages build test bench

@@ -11,12 +11,48 @@ die() {
     exit 1
 }
 
+# What is wrong with the command line ends with 2.
+misuse() { # MESSAGE...
+    printf 'dev: %s\n' "$*" >&2
+    exit 2
+}
+
+# For commands that take none.
+no_options() { # COMMAND [ARGUMENT...]
+    [ $# = 1 ] || misuse "$1: unknown argument '$2' (./dev $1 --help)"
+}
+
+# Run a command, or a function in a subshell, as a process group that ends with this shell: one
+# that waits for a command in the foreground would hear of a signal only after it.
+interruptible() { # COMMAND...
+    local rc=0 child
+    set -m
+    "$@" &
+    child=$!
+    set +m
+    trap 'trap - TERM INT HUP; kill -TERM -- -$child 2>/dev/null; wait $child; exit 143' \
+        TERM INT HUP
+    wait $child || rc=$?
+    trap - TERM INT HUP
+    return $rc
+}
+
+# Counts of test cases: a file with lines "PASSED FAILED SKIPPED".
+print_counts() { # FILE
+    awk '{ p += $1; f += $2; s += $3 }
+         END { printf "%d passed, %d failed, %d skipped\n", p, f, s }' "$1"
+}
+
+counted_failures() { # FILE
+    awk '{ f += $2 } END { print f + 0 }' "$1"
+}
+
 # Run a command with its output in a file; show the end of it only when the command fails.
 quietly() { # LOG COMMAND...
     local log=$1
     shift
     mkdir -p "$(dirname "$log")"
-    if ! "$@" >"$log" 2>&1 </dev/null; then
+    if ! interruptible "$@" >"$log" 2>&1 </dev/null; then
         tail -n 60 "$log" >&2
         die "failed: $* (whole output: $log)"
     fi
@@ -80,7 +116,7 @@ build_in() { # DIR [MESON_OPTION...] [-- TARGET...]
     if [ -t 1 ]; then
         ninja -C "$dir" --quiet "$@"
     else
-        quietly "$dir/build.log" ninja -C "$dir" "$@"
+        quietly "$dir/build.log" ninja -C "$dir" -k 0 "$@"
     fi
 }
 

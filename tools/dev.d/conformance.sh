@@ -9,6 +9,7 @@ cmd_conformance() {
         write=1
         shift
     fi
+    [[ ${1:-} != -* ]] || misuse "conformance: unknown option '$1' (./dev conformance --help)"
     install_packages build test
     build_in build
     rm -rf $dir

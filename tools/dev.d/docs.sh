@@ -5,6 +5,7 @@
 
 cmd_docs() {
     local page
+    no_options docs "$@"
     install_packages build test
     build_in build -- tests/doc/pages
     for page in commands iscsi; do

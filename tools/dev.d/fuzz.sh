@@ -5,7 +5,7 @@
 
 cmd_fuzz() {
     local seconds=${1:-} target name failed=0 targets=()
-    [[ $seconds =~ ^[0-9]+$ ]] || die "usage: ./dev fuzz SECONDS [TARGET...]"
+    [[ $seconds =~ ^[0-9]+$ ]] || misuse "usage: ./dev fuzz SECONDS [TARGET...]"
     shift
     install_packages build test fuzz
     CC=clang build_in build-fuzz -Dfuzz=true -Dtests=false -Db_sanitize=address,undefined \

@@ -61,18 +61,21 @@ compiled_sources() {
 }
 
 cmd_lint() {
+    no_options lint "$@"
     install_packages build test lint
-    local failed=0 step started
+    local failed=0 passed=0 step started
     say "lint"
     for step in layout rules licence shell spelling clang tidy; do
         started=$SECONDS
-        if "lint_$step" >"build/lint-$step.log" 2>&1; then
+        if interruptible "lint_$step" >"build/lint-$step.log" 2>&1 </dev/null; then
+            passed=$((passed + 1))
             printf '  %-10s ok   %4d s\n' $step $((SECONDS - started))
         else
             printf '  %-10s FAIL %4d s\n' $step $((SECONDS - started))
             head -n 60 "build/lint-$step.log" | sed 's/^/    /'
-            failed=1
+            failed=$((failed + 1))
         fi
     done
+    [ -z "${COUNTS:-}" ] || echo "$passed $failed 0" >>"$COUNTS"
     [ $failed = 0 ] || die "lint found something"
 }

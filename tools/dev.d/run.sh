@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # usage: ./dev run [--once]
 # what: build, serve a small disk, use it with stock clients, keep serving (--once: end)
+# more: The disk is build/run.img (64 MiB, sparse); the port is a free one of 127.0.0.1.
 
 run_stop() {
     [ -z "${run_pid:-}" ] || {
@@ -35,7 +36,7 @@ cmd_run() {
     case ${1:-} in
     --once) once=1 ;;
     '') ;;
-    *) die "usage: ./dev run [--once]" ;;
+    *) misuse "usage: ./dev run [--once]" ;;
     esac
     install_packages build test
     build_in build
@@ -46,7 +47,7 @@ cmd_run() {
         </dev/null &
     run_pid=$!
     trap run_stop EXIT
-    for ((i = 0; i < 200; i++)); do
+    for ((i = 0; i < 1200; i++)); do
         url=$(grep -m 1 '^iscsi://' build/run.urls) && break
         kill -0 $run_pid 2>/dev/null || break
         sleep 0.05

@@ -20,6 +20,10 @@ sanitize_one() { # NAME MESON-VALUE COUNTS
 
 cmd_sanitize() {
     local counts rc=0
+    case ${1:-} in
+    '' | address | thread | valgrind) ;;
+    *) misuse "sanitize: unknown argument '$1' (./dev sanitize --help)" ;;
+    esac
     install_packages build test fuzz
     mkdir -p build
     counts=$(mktemp build/counts.XXXXXX)

@@ -26,7 +26,7 @@ soak_sessions() { # URL
 
 cmd_soak() {
     local seconds=${1:-} check=build/tests/fault/blockcheck urls=() i rc=0 first=0 last
-    [[ $seconds =~ ^[0-9]+$ ]] || die "usage: ./dev soak SECONDS"
+    [[ $seconds =~ ^[0-9]+$ ]] || misuse "usage: ./dev soak SECONDS"
     install_packages build test
     build_in build
     soak_dir=$(mktemp -d "${TMPDIR:-/tmp}/usan-soak.XXXXXX") soak_pids=()

@@ -2,15 +2,19 @@
 # shellcheck shell=bash
 # usage: ./dev test [NAME...]
 # what: build and run all tests, or those of a folder or file (unit, lint, interop, interop/chap)
+# more: A NAME is unit, lint, interop, conformance or fault; a script of these, as fault/power_loss;
+# more: or a unit test as meson calls it, as scsi/sbc_rw. doc/testing.md says what they are.
 
 # Counts of the unit tests go to the file, failures to the terminal.
 run_unit_tests() { # COUNTS [NAME...]
     local counts=$1 log=build/meson-logs/testlog.junit.xml rc=0 passed failed skipped
     shift
     rm -f $log
+    local started=$SECONDS
     say "unit tests"
-    meson test -C build --no-rebuild --no-stdsplit --print-errorlogs "$@" >build/unit.log 2>&1 \
-        </dev/null || rc=$?
+    # Limits of a machine that is ten times slower than one that is not.
+    interruptible meson test -C build --no-rebuild --no-stdsplit --print-errorlogs -t 10 "$@" \
+        >build/unit.log 2>&1 </dev/null || rc=$?
     if [ ! -f $log ]; then
         if grep -q 'No tests defined' build/unit.log; then
             echo "  none defined"
@@ -24,9 +28,10 @@ run_unit_tests() { # COUNTS [NAME...]
     # A program that crashed may have no failed case of its own.
     [ "$rc" = 0 ] || [ "$failed" != 0 ] || failed=$rc
     [ "$failed" = 0 ] || sed -n '/^[ 0-9]*\/[0-9]* .*OK  /!p' build/unit.log | head -n 200
-    printf '  %-34s %-4s %3d passed %2d failed %2d skipped\n' \
+    printf '  %-34s %-4s %3d passed %2d failed %2d skipped %5d s\n' \
         "$(grep -c '<testsuite ' <(sed 's/<testsuite /\n&/g' $log)) programs" \
-        "$([ "$failed" = 0 ] && echo ok || echo FAIL)" "$passed" "$failed" "$skipped"
+        "$([ "$failed" = 0 ] && echo ok || echo FAIL)" "$passed" "$failed" "$skipped" \
+        $((SECONDS - started))
     echo "$passed $failed $skipped" >>"$counts"
 }
 
@@ -40,7 +45,7 @@ shell_tests() { # FOLDER|FOLDER/NAME
 }
 
 cmd_test() {
-    local groups=(build test) wanted=("$@") name counts programs=()
+    local groups=(build test) wanted=("$@") name counts programs=() started
     local default=(unit lint)
     ! have_program || default+=(interop conformance fault)
     [ ${#wanted[@]} != 0 ] || wanted=("${default[@]}")
@@ -48,7 +53,9 @@ cmd_test() {
     *" interop"*) groups+=(guest) ;;
     esac
     install_packages "${groups[@]}"
+    started=$SECONDS
     build_in build
+    printf '  built in %d s\n' $((SECONDS - started))
     counts=$(mktemp build/counts.XXXXXX)
     local all_units='' units=()
     for name in "${wanted[@]}"; do
@@ -57,7 +64,7 @@ cmd_test() {
         lint* | interop* | conformance* | fault*)
             local found
             mapfile -t found < <(shell_tests "$name")
-            [ ${#found[@]} != 0 ] || die "no test named $name"
+            [ ${#found[@]} != 0 ] || misuse "no test named $name"
             programs+=("${found[@]}")
             ;;
         *) units+=("$name") ;;
@@ -70,12 +77,15 @@ cmd_test() {
     fi
     if [ ${#programs[@]} != 0 ]; then
         say "tests of the programs"
-        tools/tap-run -c "$counts" "${programs[@]}" || true
+        interruptible tools/tap-run -c "$counts" "${programs[@]}" || true
     fi
     local failed
-    failed=$(awk '{ f += $2 } END { print f + 0 }' "$counts")
-    awk '{ p += $1; f += $2; s += $3 }
-         END { printf "%d passed, %d failed, %d skipped\n", p, f, s }' "$counts"
+    failed=$(counted_failures "$counts")
+    if [ -n "${COUNTS:-}" ]; then
+        cat "$counts" >>"$COUNTS"
+    else
+        print_counts "$counts"
+    fi
     rm -f "$counts"
     [ "$failed" = 0 ]
 }
