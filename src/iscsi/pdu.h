@@ -265,10 +265,12 @@ static inline void pdu_r2t(uint8_t *b, uint64_t lun, uint32_t itt, uint32_t ttt,
     be32_put(b + 44, len);
 }
 
-static inline void pdu_tmf_response(uint8_t *b, uint32_t itt, uint8_t response) /* 11.6 */
+static inline void pdu_tmf_response(uint8_t *b, uint32_t itt, uint8_t response,
+                                    uint32_t info) /* 11.6 */
 {
     bhs_begin(b, ISCSI_OP_TMF_RESPONSE, 0x80, 0, itt);
     b[2] = response;
+    be24_put(b + 8, info); /* additional response information, RFC 7144 */
 }
 
 static inline void pdu_nop_in(uint8_t *b, uint32_t itt, uint32_t ttt, uint64_t lun,

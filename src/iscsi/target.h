@@ -40,8 +40,11 @@ struct iscsi_tconn_config {
     uint64_t login_timeout_ns; /* the whole login phase; default 15 s */
     uint64_t nop_interval_ns;  /* silence after which a NOP-In is sent; 0 = never */
     uint64_t nop_timeout_ns;   /* then, silence after which the connection is given up */
-    uint8_t seed[32];          /* random, different for every connection: CHAP, tags */
-    const char *address;       /* local "ip:port" or "[ip]:port", for SendTargets; copied */
+    /* The connection is closed when data that the initiator owes us does not move for that long, or
+     * when it takes none of what waits to be sent; 0 = never. Noticed up to a quarter later. */
+    uint64_t progress_timeout_ns;
+    uint8_t seed[32];    /* random, different for every connection: CHAP, tags */
+    const char *address; /* local "ip:port" or "[ip]:port", for SendTargets; copied */
 };
 
 /* CHAP credentials the owner answers with; all borrowed until the next event. */
@@ -77,7 +80,9 @@ struct iscsi_task {
     /* task_priv_bytes; zeroed once, when the session is made: what the owner keeps there it finds
      * again with a later task. */
     void *priv;
-    int data_err; /* with EV_DATA: 0, or why the data did not come whole (USAN_EDIGEST, ...) */
+    uint32_t tmf_info; /* TMF: the owner's, before it responds: 3 bytes of additional response
+                        * information (RFC 7144 6.1); 0 at first */
+    int data_err;      /* with EV_DATA: 0, or why the data did not come whole (USAN_EDIGEST, ...) */
 };
 
 /* ---- events ---- */
@@ -95,10 +100,12 @@ enum iscsi_ev {
     /* SendTargets: answer with iscsi_tconn_target_record() for each visible target, then
      * iscsi_tconn_targets_end(). */
     ISCSI_EV_SEND_TARGETS,
-    /* A command or TMF, in CmdSN order: ev.task. */
+    /* A command or TMF, in CmdSN order: ev.task. An ABORT TASK of a command that has not come up
+     * itself is answered without the owner. */
     ISCSI_EV_COMMAND,
     ISCSI_EV_TMF,
-    /* The data asked for with iscsi_task_want_data is there: ev.task. */
+    /* The data asked for with iscsi_task_want_data is there: ev.task. Or it did not come as it
+     * should (data_err), and the sequences that were asked for have ended. */
     ISCSI_EV_DATA,
     /* Its response has been handed to the transport whole: data-in memory may be reused; the task
      * is gone after this event. */
@@ -177,7 +184,6 @@ void iscsi_tconn_target_record(struct iscsi_tconn *conn, const char *name,
 void iscsi_tconn_targets_end(struct iscsi_tconn *conn);
 
 const struct iscsi_params *iscsi_tconn_params(const struct iscsi_tconn *conn);
-struct iscsi_tsess *iscsi_tconn_session(const struct iscsi_tconn *conn);
 /* "S5 LOGGED_IN" etc., for status output. */
 const char *iscsi_tconn_state(const struct iscsi_tconn *conn);
 
@@ -191,8 +197,6 @@ struct iscsi_tsess *iscsi_tsess_new(const struct iscsi_tconn *conn, uint16_t tsi
 void iscsi_tsess_free(struct iscsi_tsess *sess);
 uint16_t iscsi_tsess_tsih(const struct iscsi_tsess *sess);
 const char *iscsi_tsess_initiator(const struct iscsi_tsess *sess);
-const uint8_t *iscsi_tsess_isid(const struct iscsi_tsess *sess);
-unsigned iscsi_tsess_conn_count(const struct iscsi_tsess *sess);
 unsigned iscsi_tsess_task_count(const struct iscsi_tsess *sess);
 const char *iscsi_tsess_state(const struct iscsi_tsess *sess);
 /* Fewer commands are let in while memory is short: n of queue_depth. Takes effect as the window
@@ -221,11 +225,11 @@ struct iscsi_response {
 };
 /* Data-in and status (in the last Data-In PDU when that is allowed). Event SENT follows. */
 void iscsi_task_respond(struct iscsi_task *task, const struct iscsi_response *rsp);
-/* RFC 7143 11.6.1 response code. Event SENT follows. */
+/* RFC 7143 11.6.1 response code; task->tmf_info goes with it. Event SENT follows. */
 void iscsi_task_respond_tmf(struct iscsi_task *task, uint8_t response);
-/* Aborted: nothing (more) is sent, data on its way is thrown away; the task is gone on return. If
- * a part of its response is already on the wire the rest of that PDU must follow: then false is
- * returned, and SENT comes later. */
+/* Aborted: nothing is sent, data-out that still comes is thrown away; true: the task is gone. If a
+ * part of its response is already queued on the wire, the rest of the response follows as if
+ * nothing had happened: then false is returned, data-in memory stays borrowed, and SENT comes. */
 bool iscsi_task_drop(struct iscsi_task *task);
 
 /* ---- things the target starts ---- */

@@ -71,7 +71,7 @@ void iscsi_tconn_free(struct iscsi_tconn *c)
     }
     while (!list_empty(&c->events))
         tsess_task_put(list_entry(c->events.next, struct ttask, event));
-    if (c->sess) /* early commands that never had their turn */
+    if (c->sess) /* early requests that never had their turn */
         list_for_each_safe (&c->sess->held, pos) {
             struct ttask *t = list_entry(pos, struct ttask, node);
             if (t->conn == c)
@@ -84,6 +84,13 @@ void iscsi_tconn_free(struct iscsi_tconn *c)
     alloc_put(c->a, c->rx_buf);
     alloc_put(c->a, c->address);
     alloc_put(c->a, c);
+}
+
+/* From now on something may be waited for: have the timer look in a while. */
+static void watch_progress(struct iscsi_tconn *c)
+{
+    if (c->timer_ns == TIME_NEVER && c->cfg.progress_timeout_ns)
+        c->timer_ns = c->now_ns + c->cfg.progress_timeout_ns / 4;
 }
 
 /* ---- bytes in ---- */
@@ -99,6 +106,9 @@ int iscsi_tconn_rx_space(struct iscsi_tconn *c, void *buf, size_t cap,
 void iscsi_tconn_rx(struct iscsi_tconn *c, size_t n, uint64_t now_ns)
 {
     c->now_ns = c->last_rx_ns = now_ns;
+    if (c->rx_task || c->rx_buf)
+        c->data_ns = now_ns;
+    watch_progress(c);
     wire_rx_landed(&c->rx, n);
 }
 
@@ -140,9 +150,33 @@ static bool own_buffer(struct iscsi_tconn *c, uint32_t len)
     return true;
 }
 
-static bool take_turn(struct iscsi_tconn *c, const uint8_t *bhs)
+/* A NOP-Out, Text or Logout Request whose turn has come. */
+static bool serve(struct iscsi_tconn *c, const uint8_t *bhs, const uint8_t *data, uint32_t len,
+                  struct iscsi_event *ev)
 {
-    return tsess_pass_turn(c, bhs_cmd_sn(bhs), bhs_immediate(bhs));
+    if (bhs_opcode(bhs) == ISCSI_OP_TEXT_REQUEST)
+        return ttext_request(c, bhs, (const char *)data, len, ev);
+    if (bhs_opcode(bhs) == ISCSI_OP_NOP_OUT)
+        tctl_nop_out(c, bhs, data, len);
+    else
+        tctl_logout(c, bhs);
+    return false;
+}
+
+/* Now, later, or never (4.2.2.1). */
+static bool in_order(struct iscsi_tconn *c, const uint8_t *bhs, uint32_t len,
+                     struct iscsi_event *ev)
+{
+    switch (tsess_take_cmd_sn(c->sess, bhs_cmd_sn(bhs), bhs_immediate(bhs))) {
+    case TSESS_NOW:
+        return serve(c, bhs, c->rx_buf, len, ev);
+    case TSESS_LATER:
+        tsess_hold_request(c, bhs, c->rx_buf, len);
+        return false;
+    case TSESS_IGNORE:
+    default:
+        return false;
+    }
 }
 
 /* A request that is complete with its data (in rx_buf) and is no task. */
@@ -154,15 +188,9 @@ static bool other_request(struct iscsi_tconn *c, const uint8_t *bhs, uint32_t le
         tlogin_request(c, bhs, c->rx_buf, len);
         return false;
     case ISCSI_OP_NOP_OUT:
-        if (take_turn(c, bhs))
-            tctl_nop_out(c, bhs, c->rx_buf, len);
-        return false;
     case ISCSI_OP_TEXT_REQUEST:
-        return take_turn(c, bhs) && ttext_request(c, bhs, (const char *)c->rx_buf, len, ev);
     case ISCSI_OP_LOGOUT_REQUEST:
-        if (take_turn(c, bhs))
-            tctl_logout(c, bhs);
-        return false;
+        return in_order(c, bhs, len, ev);
     case ISCSI_OP_SNACK: /* recovery within a connection is level 1 and up, 11.16 */
         tctl_reject(c, ISCSI_REJECT_SNACK, bhs);
         return false;
@@ -201,7 +229,6 @@ static bool header_in_login(struct iscsi_tconn *c)
         tconn_close(c, USAN_EPROTO, "a Login Request that is too long");
         return false;
     }
-    c->exp_stat_sn = bhs_exp_stat_sn(bhs);
     return true;
 }
 
@@ -217,7 +244,6 @@ static bool on_header(struct iscsi_tconn *c, struct iscsi_event *ev)
         if (!header_in_login(c))
             return false;
     } else {
-        c->exp_stat_sn = bhs_exp_stat_sn(bhs);
         if (len > c->params.rx_data_segment) {
             fatal(c, bhs, "a data segment longer than MaxRecvDataSegmentLength");
             return false;
@@ -275,11 +301,28 @@ static bool on_data(struct iscsi_tconn *c, struct iscsi_event *ev)
 
 /* ---- events ---- */
 
+/* An early request that is no task, in its turn. */
+static bool serve_late(struct iscsi_tconn *c, struct ttask *t, struct iscsi_event *ev)
+{
+    const struct alloc *a = t->sess->a;
+    struct tlate *late = tsess_take_late(t);
+
+    tsess_task_put(t);
+    bool event = !c->closing && serve(c, late->bhs, late->data, late->len, ev);
+    alloc_put(a, late);
+    return event;
+}
+
 static bool pending_event(struct iscsi_tconn *c, struct iscsi_event *ev)
 {
     while (!list_empty(&c->events)) {
         struct ttask *t = list_entry(list_pop_front(&c->events), struct ttask, event);
         ev->task = &t->pub;
+        if (t->late) {
+            if (serve_late(c, t, ev))
+                return true;
+            continue;
+        }
         if (t->state == TTASK_SENT) {
             ev->type = ISCSI_EV_SENT;
             c->reap = t;
@@ -331,13 +374,16 @@ static enum step step(struct iscsi_tconn *c, struct iscsi_event *ev)
 
 static bool held_event(struct iscsi_tconn *c, struct iscsi_event *ev)
 {
-    if (!c->sess || list_empty(&c->sess->held) || c->closing)
-        return false;
-    struct ttask *t = tsess_next_held(c->sess);
-    if (!t)
-        return false;
-    ttask_deliver(t, ev);
-    return true;
+    while (c->sess && !list_empty(&c->sess->held) && !c->closing) {
+        struct ttask *t = tsess_next_held(c->sess);
+        if (!t)
+            return false;
+        if (t->late && t->conn != c)
+            ttask_event(t); /* when that connection is asked next */
+        else if (t->late ? serve_late(c, t, ev) : ttask_deliver(t, ev))
+            return true;
+    }
+    return false;
 }
 
 /* Anything that is due without taking bytes from the stream. */
@@ -390,7 +436,10 @@ int iscsi_tconn_tx(struct iscsi_tconn *c, struct iovec *iov, int max)
         return 0;
     if (!list_empty(&c->jobs))
         ttask_fill_wire(c);
-    return wire_tx_peek(&c->tx, iov, max);
+    int n = wire_tx_peek(&c->tx, iov, max);
+    if (n > 0)
+        watch_progress(c);
+    return n;
 }
 
 void iscsi_tconn_tx_done(struct iscsi_tconn *c, size_t n, uint64_t now_ns)
@@ -398,6 +447,8 @@ void iscsi_tconn_tx_done(struct iscsi_tconn *c, size_t n, uint64_t now_ns)
     if (c->closed)
         return;
     c->now_ns = now_ns;
+    if (n > 0)
+        c->sent_ns = now_ns;
     wire_tx_advance(&c->tx, n);
     for (struct txjob *job; (job = wire_tx_sent(&c->tx));) {
         if (job->kind == TXJOB_CTL) {
@@ -436,15 +487,59 @@ uint64_t iscsi_tconn_deadline(const struct iscsi_tconn *c)
     return c->timer_ns;
 }
 
+/* Is it waited for, and did nothing move for too long? */
+static bool stalled(const struct iscsi_tconn *c, bool waiting, uint64_t progress_ns,
+                    uint64_t *since_ns)
+{
+    if (!waiting)
+        *since_ns = 0;
+    else if (!*since_ns)
+        *since_ns = c->now_ns;
+    else if (*since_ns < progress_ns)
+        *since_ns = progress_ns;
+    return waiting && c->now_ns >= *since_ns + c->cfg.progress_timeout_ns;
+}
+
+/* Close the connection of an initiator that makes us keep memory for it. Returns when to look
+ * again. A text exchange that does not go on is only forgotten. */
+static uint64_t check_progress(struct iscsi_tconn *c)
+{
+    uint64_t timeout = c->cfg.progress_timeout_ns, now = c->now_ns, next = now + timeout / 4;
+
+    if (!timeout)
+        return TIME_NEVER;
+    if (stalled(c, iscsi_tconn_tx_pending(c), c->sent_ns, &c->send_since_ns)) {
+        tconn_close(c, USAN_ETIMEOUT, "no progress: the initiator does not take what is sent");
+        return TIME_NEVER;
+    }
+    if (stalled(c, ttask_data_awaited(c), c->data_ns, &c->data_since_ns)) {
+        tconn_close(c, USAN_ETIMEOUT, "no progress: data of a command does not come");
+        return TIME_NEVER;
+    }
+    bool text = c->text_in || c->text_out;
+    if (text && now >= c->text_ns + timeout) {
+        ttext_abandon(c);
+        text = false;
+    }
+    if (c->send_since_ns)
+        next = time_min(next, c->send_since_ns + timeout);
+    if (c->data_since_ns)
+        next = time_min(next, c->data_since_ns + timeout);
+    return c->send_since_ns || c->data_since_ns || text ? next : TIME_NEVER;
+}
+
 static void tick_full_feature(struct iscsi_tconn *c)
 {
-    uint64_t now = c->now_ns, next = TIME_NEVER;
+    uint64_t now = c->now_ns, next = check_progress(c);
+
+    if (c->closed)
+        return;
 
     if (c->tx.block && wire_tx_empty(&c->tx)) {
         if (now >= c->idle_since_ns + TX_BLOCK_IDLE_NS)
             wire_tx_shrink(&c->tx);
         else
-            next = c->idle_since_ns + TX_BLOCK_IDLE_NS;
+            next = time_min(next, c->idle_since_ns + TX_BLOCK_IDLE_NS);
     }
     if (!c->cfg.nop_interval_ns) {
         c->timer_ns = next;
@@ -490,11 +585,6 @@ void iscsi_tconn_tick(struct iscsi_tconn *c, uint64_t now_ns)
 const struct iscsi_params *iscsi_tconn_params(const struct iscsi_tconn *c)
 {
     return &c->params;
-}
-
-struct iscsi_tsess *iscsi_tconn_session(const struct iscsi_tconn *c)
-{
-    return c->sess;
 }
 
 const char *iscsi_tconn_state(const struct iscsi_tconn *c)

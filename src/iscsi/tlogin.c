@@ -2,6 +2,7 @@
 /* The login phase of a connection: PDUs and events around the negotiation of login.c. */
 #include "iscsi/tlogin.h"
 #include "iscsi/tctl.h"
+#include "iscsi/tsess.h"
 #include "iscsi/ttask.h"
 
 #include <assert.h>
@@ -91,8 +92,7 @@ void tlogin_request(struct iscsi_tconn *conn, const uint8_t *bhs, const void *te
         conn->cid = q.cid;
         conn->tsih = q.tsih;
         memcpy(conn->isid, q.isid, sizeof conn->isid);
-        /* "The initiator ... ExpStatSN": our StatSN starts where it expects it, 11.12.9 */
-        conn->stat_sn = conn->exp_stat_sn;
+        conn->stat_sn = bhs_exp_stat_sn(bhs); /* StatSN begins where the initiator expects it */
         tconn_event(conn, ISCSI_CONN_EV_LOGIN_STARTED);
     }
     conn->login_itt = bhs_itt(bhs);
@@ -174,10 +174,7 @@ void iscsi_tconn_bind(struct iscsi_tconn *conn, struct iscsi_tsess *sess)
     if (!conn->login_waits || conn->closed)
         return;
     conn->login_waits = false;
-    assert(!conn->sess);
-    conn->sess = sess;
-    list_push_back(&sess->conns, &conn->node);
-    sess->conn_count++;
+    tsess_join(conn, sess);
     if (sess->conn_count == 1)
         tsess_event(sess, ISCSI_SESS_EV_CONN_IN_LOGIN);
     act_on(conn, iscsi_login_bound(conn->login));

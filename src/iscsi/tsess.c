@@ -43,12 +43,15 @@ struct iscsi_tsess *iscsi_tsess_new(const struct iscsi_tconn *conn, uint16_t tsi
     s->a = a;
     s->tsih = tsih;
     s->state = ISCSI_SESS_FREE;
-    memcpy(s->isid, conn->isid, sizeof s->isid);
     list_init(&s->conns);
     list_init(&s->held);
     list_init(&s->tasks);
     s->depth = s->window = conn->discovery ? 1 : conn->cfg.queue_depth;
-    s->pool_max = (s->depth + TSESS_IMMEDIATE_TASKS + TSESS_CHUNK - 1) / TSESS_CHUNK * TSESS_CHUNK;
+    uint32_t answered = conn->cfg.params.max_connections;
+    if (answered > TSESS_ANSWERED_TASKS)
+        answered = TSESS_ANSWERED_TASKS;
+    s->pool_max = s->depth + TSESS_IMMEDIATE_TASKS + answered;
+    s->pool_max = (s->pool_max + TSESS_CHUNK - 1) / TSESS_CHUNK * TSESS_CHUNK;
     s->task_bytes = (sizeof(struct ttask) + conn->cfg.task_priv_bytes + 63) & ~(size_t)63;
     uint32_t buckets = 16;
     while (buckets < 2 * s->pool_max)
@@ -72,7 +75,8 @@ void iscsi_tsess_free(struct iscsi_tsess *s)
         return;
     assert(list_empty(&s->conns));
     for (uint32_t i = 0; i < s->pool_count; i++) {
-        alloc_put(s->a, task_at(s, i)->stash);
+        tsess_stash_put(task_at(s, i));
+        alloc_put(s->a, tsess_take_late(task_at(s, i)));
         alloc_put(s->a, task_at(s, i)->ranges);
     }
     for (uint32_t i = 0; i < s->pool_count / TSESS_CHUNK; i++)
@@ -90,16 +94,6 @@ uint16_t iscsi_tsess_tsih(const struct iscsi_tsess *s)
 const char *iscsi_tsess_initiator(const struct iscsi_tsess *s)
 {
     return s->initiator_name;
-}
-
-const uint8_t *iscsi_tsess_isid(const struct iscsi_tsess *s)
-{
-    return s->isid;
-}
-
-unsigned iscsi_tsess_conn_count(const struct iscsi_tsess *s)
-{
-    return s->conn_count;
 }
 
 unsigned iscsi_tsess_task_count(const struct iscsi_tsess *s)
@@ -130,6 +124,15 @@ struct iscsi_task *iscsi_tsess_next_task(struct iscsi_tsess *s, struct iscsi_tas
     return NULL;
 }
 
+void tsess_join(struct iscsi_tconn *conn, struct iscsi_tsess *s)
+{
+    assert(!conn->sess);
+    conn->sess = s;
+    conn->max_cmd_sn = s->exp_cmd_sn - 1;
+    list_push_back(&s->conns, &conn->node);
+    s->conn_count++;
+}
+
 void tsess_leave(struct iscsi_tconn *conn)
 {
     struct iscsi_tsess *s = conn->sess;
@@ -142,13 +145,17 @@ void tsess_leave(struct iscsi_tconn *conn)
 
 /* ---- the command window ---- */
 
-uint32_t tsess_max_cmd_sn(struct iscsi_tsess *s)
+uint32_t tsess_max_cmd_sn(struct iscsi_tconn *conn)
 {
-    uint32_t room = s->window > s->outstanding ? s->window - s->outstanding : 0;
-    uint32_t max = s->exp_cmd_sn + room - 1;
+    struct iscsi_tsess *s = conn->sess;
+    uint32_t taken = s->outstanding - conn->answered;
+    uint32_t max = s->exp_cmd_sn + (s->window > taken ? s->window - taken : 0) - 1;
+
+    if (sn_lt(conn->max_cmd_sn, max))
+        conn->max_cmd_sn = max;
     if (sn_lt(s->max_cmd_sn, max))
         s->max_cmd_sn = max;
-    return s->max_cmd_sn;
+    return conn->max_cmd_sn;
 }
 
 enum tsess_order tsess_take_cmd_sn(struct iscsi_tsess *s, uint32_t cmd_sn, bool immediate)
@@ -163,16 +170,25 @@ enum tsess_order tsess_take_cmd_sn(struct iscsi_tsess *s, uint32_t cmd_sn, bool 
         s->exp_cmd_sn++;
         return TSESS_NOW;
     }
-    list_for_each (&s->held, pos)
-        if (list_entry(pos, struct ttask, node)->pub.cmd_sn == cmd_sn)
+    list_for_each (&s->held, pos) {
+        const struct ttask *t = list_entry(pos, struct ttask, node);
+        if (t->pub.cmd_sn == cmd_sn && !t->pub.immediate)
             return TSESS_IGNORE;
+    }
     return TSESS_LATER;
+}
+
+/* An immediate request has the CmdSN of the one that follows it, 4.2.2.1. */
+static bool turn_before(const struct ttask *a, const struct ttask *b)
+{
+    return sn_lt(a->pub.cmd_sn, b->pub.cmd_sn) ||
+           (a->pub.cmd_sn == b->pub.cmd_sn && a->pub.immediate && !b->pub.immediate);
 }
 
 void tsess_hold(struct iscsi_tsess *s, struct ttask *t)
 {
     struct list *pos = s->held.prev;
-    while (pos != &s->held && sn_lt(t->pub.cmd_sn, list_entry(pos, struct ttask, node)->pub.cmd_sn))
+    while (pos != &s->held && turn_before(t, list_entry(pos, struct ttask, node)))
         pos = pos->prev;
     list_del(&t->node);
     list_insert_between(&t->node, pos, pos->next);
@@ -183,11 +199,12 @@ struct ttask *tsess_next_held(struct iscsi_tsess *s)
 {
     while (!list_empty(&s->held)) {
         struct ttask *t = list_entry(s->held.next, struct ttask, node);
-        if (t->pub.cmd_sn != s->exp_cmd_sn)
+        if (sn_lt(s->exp_cmd_sn, t->pub.cmd_sn))
             return NULL;
-        s->exp_cmd_sn++;
+        if (t->pub.cmd_sn == s->exp_cmd_sn && !t->pub.immediate)
+            s->exp_cmd_sn++;
         list_del(&t->node);
-        if (!t->ghost) {
+        if (!t->ghost || t->late) {
             list_push_back(&s->tasks, &t->node);
             return t;
         }
@@ -203,8 +220,28 @@ static uint32_t bucket_of(const struct iscsi_tsess *s, uint32_t itt)
     return (itt * 2654435761u >> 12) & s->hash_mask;
 }
 
+static void hash_insert(struct ttask *t)
+{
+    struct iscsi_tsess *s = t->sess;
+    uint32_t b = bucket_of(s, t->pub.itt);
+
+    t->hash_next = s->hash[b];
+    s->hash[b] = t;
+}
+
+static void hash_remove(struct ttask *t)
+{
+    struct ttask **p = &t->sess->hash[bucket_of(t->sess, t->pub.itt)];
+
+    while (*p != t)
+        p = &(*p)->hash_next;
+    *p = t->hash_next;
+}
+
 struct ttask *tsess_find(struct iscsi_tsess *s, uint32_t itt)
 {
+    if (itt == ISCSI_TAG_NONE) /* of all ghosts */
+        return NULL;
     struct ttask *t = s->hash[bucket_of(s, itt)];
     while (t && t->pub.itt != itt)
         t = t->hash_next;
@@ -239,23 +276,23 @@ struct ttask *tsess_task_get(struct iscsi_tsess *s, uint32_t itt, bool immediate
         return NULL;
     s->free_list = t->hash_next;
 
-    uint32_t b = bucket_of(s, itt);
-    t->hash_next = s->hash[b];
-    s->hash[b] = t;
     t->pub.itt = itt;
+    hash_insert(t);
     t->pub.cdb_len = 16;
     t->pub.tmf = 0;
     t->pub.immediate = immediate;
     t->pub.data_err = 0;
-    t->generation++;
+    t->pub.tmf_info = 0;
+    t->tmf_answer = 0;
     t->state = TTASK_OWNED;
     t->job.kind = TXJOB_IDLE;
     t->ghost = t->data_ready = t->data_done = t->wants = t->unsolicited = false;
-    t->on_wire = t->dropped = false;
+    t->on_wire = false;
     t->got = t->asked = t->unsol_got = t->want_len = 0;
     t->r2t_sn = t->data_sn = t->burst_pos = 0;
     t->in_pos = 0;
     t->in_skip = 0;
+    t->answered = false;
     t->counted = !immediate;
     if (t->counted)
         s->outstanding++;
@@ -266,48 +303,122 @@ struct ttask *tsess_task_get(struct iscsi_tsess *s, uint32_t itt, bool immediate
     return t;
 }
 
-bool tsess_hold_place(struct iscsi_tconn *conn, uint32_t cmd_sn)
+struct ttask *tsess_hold_place(struct iscsi_tconn *conn, uint32_t cmd_sn)
 {
-    struct ttask *ghost = tsess_task_get(conn->sess, ISCSI_TAG_NONE, true);
+    struct ttask *ghost = tsess_task_get(conn->sess, ISCSI_TAG_NONE, false);
 
     if (!ghost) { /* without its place the sequence would stand still for good */
-        tconn_close(conn, USAN_ELIMIT, "too many requests ahead of their turn");
-        return false;
+        tconn_close(conn, USAN_ENOMEM, "out of memory for a request ahead of its turn");
+        return NULL;
     }
     ghost->ghost = true;
     ghost->conn = conn;
     ghost->pub.cmd_sn = cmd_sn;
     tsess_hold(conn->sess, ghost);
-    return true;
+    return ghost;
 }
 
-bool tsess_pass_turn(struct iscsi_tconn *conn, uint32_t cmd_sn, bool immediate)
+void tsess_hold_request(struct iscsi_tconn *conn, const uint8_t *bhs, const void *data,
+                        uint32_t len)
 {
-    enum tsess_order order = tsess_take_cmd_sn(conn->sess, cmd_sn, immediate);
+    struct iscsi_tsess *s = conn->sess;
 
-    if (order != TSESS_LATER)
-        return order == TSESS_NOW;
-    return tsess_hold_place(conn, cmd_sn);
+    if (len > TSESS_LATE_BYTES_MAX - s->late_bytes) {
+        tconn_close(conn, USAN_ELIMIT, "too much data ahead of its turn");
+        return;
+    }
+    struct ttask *t = tsess_hold_place(conn, bhs_cmd_sn(bhs));
+    if (!t)
+        return;
+    t->late = alloc_get(s->a, sizeof *t->late + len);
+    if (!t->late) {
+        tconn_close(conn, USAN_ENOMEM, "out of memory for a request ahead of its turn");
+        return;
+    }
+    memcpy(t->late->bhs, bhs, ISCSI_BHS_LEN);
+    if (len)
+        memcpy(t->late->data, data, len);
+    t->late->len = len;
+    s->late_bytes += len;
 }
 
-void tsess_uncount(struct ttask *t)
+struct tlate *tsess_take_late(struct ttask *t)
+{
+    struct tlate *late = t->late;
+
+    if (late)
+        t->sess->late_bytes -= late->len;
+    t->late = NULL;
+    return late;
+}
+
+void tsess_make_ghost(struct ttask *t)
+{
+    assert(t->state == TTASK_HELD);
+    ttask_stop_rx(t);
+    tsess_stash_put(t);
+    t->unsolicited = false;
+    hash_remove(t);
+    t->pub.itt = ISCSI_TAG_NONE;
+    t->ghost = true;
+    hash_insert(t);
+}
+
+void tsess_plug(struct iscsi_tsess *s, uint32_t cmd_sn)
+{
+    list_for_each_safe (&s->held, pos) {
+        struct ttask *t = list_entry(pos, struct ttask, node);
+        if (sn_lt(t->pub.cmd_sn, cmd_sn) && !t->pub.tmf && !t->late) {
+            ttask_stop_rx(t);
+            tsess_task_put(t);
+        }
+    }
+    s->exp_cmd_sn = cmd_sn;
+}
+
+uint8_t *tsess_stash_get(struct ttask *t, uint32_t bytes)
+{
+    struct iscsi_tsess *s = t->sess;
+
+    if (t->stash)
+        return t->stash;
+    if (bytes > TSESS_STASH_MAX - s->stash_bytes)
+        return NULL;
+    t->stash = alloc_get(s->a, bytes);
+    if (t->stash) {
+        t->stash_cap = bytes;
+        s->stash_bytes += bytes;
+    }
+    return t->stash;
+}
+
+void tsess_stash_put(struct ttask *t)
+{
+    if (!t->stash)
+        return;
+    alloc_put(t->sess->a, t->stash);
+    t->stash = NULL;
+    t->sess->stash_bytes -= t->stash_cap;
+}
+
+void tsess_answered(struct ttask *t)
 {
     if (t->counted) {
-        t->counted = false;
-        t->sess->outstanding--;
+        t->answered = true;
+        t->conn->answered++;
     }
 }
 
 void tsess_task_put(struct ttask *t)
 {
     struct iscsi_tsess *s = t->sess;
-    struct ttask **p = &s->hash[bucket_of(s, t->pub.itt)];
 
-    while (*p != t)
-        p = &(*p)->hash_next;
-    *p = t->hash_next;
-    tsess_uncount(t);
-    if (t->pub.immediate)
+    hash_remove(t);
+    if (t->answered)
+        t->conn->answered--;
+    if (t->counted)
+        s->outstanding--;
+    else
         s->immediate_count--;
     list_del(&t->node);
     list_del(&t->event);
@@ -315,10 +426,9 @@ void tsess_task_put(struct ttask *t)
     if (t->r2t_sn)
         for (unsigned i = 0; i < TTASK_BURSTS; i++)
             t->bursts[i].active = false;
-    if (t->stash) {
-        alloc_put(s->a, t->stash);
-        t->stash = NULL;
-    }
+    tsess_stash_put(t);
+    if (t->late)
+        alloc_put(s->a, tsess_take_late(t));
     t->state = TTASK_FREE;
     t->conn = NULL;
     t->hash_next = s->free_list;

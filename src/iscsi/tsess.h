@@ -16,17 +16,31 @@ struct ttask *tsess_find(struct iscsi_tsess *sess, uint32_t itt);
 struct ttask *tsess_find_ttt(struct iscsi_tsess *sess, uint32_t ttt, struct tburst **ret_burst);
 /* Keep an early task (TSESS_LATER) until its turn. */
 void tsess_hold(struct iscsi_tsess *sess, struct ttask *t);
-/* Keep the place of an early CmdSN that needs no delivery. False: the connection was closed. */
-bool tsess_hold_place(struct iscsi_tconn *conn, uint32_t cmd_sn);
-/* A request that is no task: carried out as it comes, in its turn or early (then its place in the
- * sequence is kept). False if it is to be ignored. */
-bool tsess_pass_turn(struct iscsi_tconn *conn, uint32_t cmd_sn, bool immediate);
-/* The next held task whose turn has come, NULL if none. ExpCmdSN moves on. */
+/* Keep the place of an early CmdSN that needs no delivery. NULL: the connection was closed. */
+struct ttask *tsess_hold_place(struct iscsi_tconn *conn, uint32_t cmd_sn);
+/* Keep an early request that is no task, until its turn. */
+void tsess_hold_request(struct iscsi_tconn *conn, const uint8_t *bhs, const void *data,
+                        uint32_t len);
+/* Take it out of its place; the caller frees it with the session's allocator. */
+struct tlate *tsess_take_late(struct ttask *t);
+/* A held command is aborted before its turn: only its place remains. */
+void tsess_make_ghost(struct ttask *t);
+/* All commands up to this CmdSN count as received; those that are held are dropped. */
+void tsess_plug(struct iscsi_tsess *sess, uint32_t cmd_sn);
+/* The next held task (or place with a late request) whose turn has come, NULL if none. ExpCmdSN
+ * moves on. */
 struct ttask *tsess_next_held(struct iscsi_tsess *sess);
-/* The command no longer counts against the window. */
-void tsess_uncount(struct ttask *t);
-/* Recompute MaxCmdSN; it never goes back. */
-uint32_t tsess_max_cmd_sn(struct iscsi_tsess *sess);
+/* Memory for unsolicited data of the task; NULL when the session holds TSESS_STASH_MAX, or out of
+ * memory. */
+uint8_t *tsess_stash_get(struct ttask *t, uint32_t bytes);
+void tsess_stash_put(struct ttask *t);
+/* Its answer goes on the wire: in the headers from this one on it has left the window. */
+void tsess_answered(struct ttask *t);
+/* MaxCmdSN for the next header of the connection; it never goes back. Whoever reads it has read all
+ * that was sent before it, and so the tasks answered there are free again: a command in the window
+ * always finds one. */
+uint32_t tsess_max_cmd_sn(struct iscsi_tconn *conn);
+void tsess_join(struct iscsi_tconn *conn, struct iscsi_tsess *sess);
 void tsess_leave(struct iscsi_tconn *conn);
 
 #endif

@@ -26,11 +26,19 @@ enum {
     TCONN_CTL_MAX = 1024,          /* answers queued for a peer that does not read them ... */
     TCONN_CTL_BYTES_MAX = 1 << 20, /* ... and their bytes; then the connection is closed */
     TSESS_IMMEDIATE_TASKS = 16,    /* tasks beyond the queue depth, for immediate commands */
-    TTASK_BURSTS = 8,              /* most R2Ts outstanding per task */
-    TTASK_RANGES = 16,             /* disjoint pieces of a burst with DataPDUInOrder=No */
-    TSESS_CHUNK = 16,              /* tasks the pool grows by */
-    TSESS_CHUNKS_MAX = (ISCSI_QUEUE_DEPTH_MAX + TSESS_IMMEDIATE_TASKS) / TSESS_CHUNK,
+    /* ... and for the answer that each connection has partly sent: the initiator has seen in its
+     * header that there is room again, while the task is still needed. */
+    TSESS_ANSWERED_TASKS = 16,
+    TTASK_BURSTS = 8,  /* most R2Ts outstanding per task */
+    TTASK_RANGES = 16, /* disjoint pieces of a burst with DataPDUInOrder=No */
+    TSESS_CHUNK = 16,  /* tasks the pool grows by */
+    TSESS_CHUNKS_MAX =
+        (ISCSI_QUEUE_DEPTH_MAX + TSESS_IMMEDIATE_TASKS + TSESS_ANSWERED_TASKS) / TSESS_CHUNK,
     TTASK_SPAN_MAX = 256, /* payload iovecs of one Data-In PDU */
+    /* Unsolicited data of a session that waits for the owner to say where it goes: what 128 writes
+     * with a FirstBurstLength of 256 KiB send. More fails its command (EV_DATA, USAN_ENOMEM). */
+    TSESS_STASH_MAX = 32 << 20,
+    TSESS_LATE_BYTES_MAX = 1 << 20, /* data of requests that came early and are no tasks */
 };
 
 /* What waits in a connection's send queue; first member of everything that can. */
@@ -53,7 +61,6 @@ struct tctl {
     uint8_t bhs[ISCSI_BHS_LEN];
     bool takes_stat_sn; /* the PDU carries a status and so advances StatSN */
     bool closes;        /* the connection ends after it */
-    bool queued;        /* handed to the wire */
     uint32_t len;
     struct iovec iov;
     uint8_t data[];
@@ -64,7 +71,7 @@ struct tburst {
     uint32_t ttt; /* ISCSI_TAG_NONE: unsolicited */
     uint32_t off, len, got;
     uint32_t next_data_sn;
-    bool active, sent;
+    bool active, sent; /* of an R2T */
 };
 
 /* DataPDUInOrder=No: the pieces of a burst that came, disjoint. */
@@ -73,6 +80,13 @@ struct tranges {
     struct {
         uint32_t off, end;
     } range[TTASK_RANGES];
+};
+
+/* A request that is no task (NOP-Out, Text, Logout) and came early: it waits for its turn. */
+struct tlate {
+    uint8_t bhs[ISCSI_BHS_LEN];
+    uint32_t len;
+    uint8_t data[];
 };
 
 enum ttask_state {
@@ -93,11 +107,16 @@ struct ttask {
     struct ttask *hash_next;
     enum ttask_state state;
     uint16_t slot;
-    uint16_t generation;
-    bool ghost;      /* held place of a CmdSN that needs no delivery */
+    bool ghost;         /* held place of a CmdSN that needs no delivery ... */
+    struct tlate *late; /* ... or of this request, which is no task */
+    /* A TMF that the owner does not see: response code + 1; 0 = the owner answers. */
+    uint16_t tmf_answer;
     bool data_ready; /* EV_DATA is due */
-    bool data_done;  /* EV_DATA was due: nothing more is taken in */
-    bool counted;    /* counts against the command window */
+    /* EV_DATA was due: nothing more is taken in. With pub.data_err set and this not, what comes is
+     * thrown away until the sequences that were asked for have ended. */
+    bool data_done;
+    bool counted;  /* counts against the command window */
+    bool answered; /* ... but what its connection sends from now on says that it does not */
 
     /* data-out */
     bool wants;       /* iscsi_task_want_data was called */
@@ -127,7 +146,6 @@ struct ttask {
     uint32_t data_sn;
     uint32_t burst_pos; /* bytes of the current Data-In sequence */
     bool on_wire;       /* a part of the response is queued on the wire */
-    bool dropped;       /* the owner gave it up while it was on the wire */
     uint32_t sense_len;
     struct iovec sense_iov;
     uint8_t sense[2 + ISCSI_SENSE_MAX]; /* SenseLength, sense data */
@@ -153,8 +171,9 @@ struct iscsi_tconn {
 
     struct wire_rx rx;
     struct wire_tx tx;
-    uint32_t stat_sn;     /* next to be assigned */
-    uint32_t exp_stat_sn; /* as acknowledged by the initiator */
+    uint32_t stat_sn;    /* next to be assigned */
+    uint32_t max_cmd_sn; /* as last sent here */
+    uint32_t answered;   /* tasks whose answers are on the wire, not wholly sent */
 
     /* the PDU whose data segment is under way */
     struct ttask *rx_task;
@@ -201,6 +220,10 @@ struct iscsi_tconn {
     /* time */
     uint64_t now_ns, started_ns, last_rx_ns, nop_sent_ns, idle_since_ns;
     uint64_t timer_ns, drain_ns;
+    uint64_t data_ns, sent_ns, text_ns; /* last progress: data-out, bytes sent, text exchange */
+    /* what is waited for, since when; 0 = nothing. First seen by a tick: nothing to do for each
+     * command. */
+    uint64_t data_since_ns, send_since_ns;
     uint32_t nop_ttt;
 };
 
@@ -208,20 +231,21 @@ struct iscsi_tsess {
     const struct alloc *a;
     enum iscsi_sess_state state;
     uint16_t tsih;
-    uint8_t isid[6];
     char *initiator_name;
     struct iscsi_params params;
     struct list conns;
     unsigned conn_count;
 
-    uint32_t exp_cmd_sn, max_cmd_sn;
-    uint32_t depth;           /* of the task pool, without the immediate ones */
-    uint32_t window;          /* commands let in; <= depth */
-    uint32_t outstanding;     /* tasks that count against the window */
-    uint32_t immediate_count; /* tasks of immediate requests, and places kept by tsess_pass_turn */
-    struct list held;         /* ttask.node, by CmdSN: they wait for earlier ones */
-    struct list tasks;        /* ttask.node: with the owner, or being answered */
+    uint32_t exp_cmd_sn, max_cmd_sn; /* the highest that was ever sent */
+    uint32_t depth;                  /* of the task pool, without the immediate ones */
+    uint32_t window;                 /* commands let in; <= depth */
+    uint32_t outstanding;            /* tasks that count against the window */
+    uint32_t immediate_count;        /* tasks of immediate requests */
+    struct list held;                /* ttask.node, by CmdSN: they wait for earlier ones */
+    struct list tasks;               /* ttask.node: with the owner, or being answered */
     unsigned task_count;
+    size_t stash_bytes; /* in the stashes of its tasks */
+    size_t late_bytes;  /* data of early requests that are no tasks */
 
     /* The pool grows to what the initiator really uses, so that a session that only waits is
      * cheap; it never shrinks, so that nothing is allocated in steady state. */

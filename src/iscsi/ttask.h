@@ -9,7 +9,8 @@
 /* SCSI Command or TMF header; true if ev was filled in. */
 bool ttask_command(struct iscsi_tconn *conn, struct iscsi_event *ev);
 bool ttask_tmf(struct iscsi_tconn *conn, struct iscsi_event *ev);
-void ttask_deliver(struct ttask *t, struct iscsi_event *ev);
+/* Its turn has come. False: it was answered here. */
+bool ttask_deliver(struct ttask *t, struct iscsi_event *ev);
 
 /* ---- ttask_data.c ---- */
 /* Is the unsolicited data that comes with this header allowed? */
@@ -22,6 +23,8 @@ void ttask_data_out(struct iscsi_tconn *conn);
 void ttask_place(struct iscsi_tconn *conn);
 /* The data segment is complete. */
 void ttask_data_complete(struct iscsi_tconn *conn, bool digest_ok);
+/* Is the initiator to send data-out on this connection? */
+bool ttask_data_awaited(const struct iscsi_tconn *conn);
 /* No data is taken in for the task any more, and none is asked for. */
 void ttask_data_stop(struct ttask *t);
 

@@ -75,21 +75,31 @@ static struct ttask *new_task(struct iscsi_tconn *conn, enum tsess_order *ret_or
     return t;
 }
 
-void ttask_deliver(struct ttask *t, struct iscsi_event *ev)
+bool ttask_deliver(struct ttask *t, struct iscsi_event *ev)
 {
+    struct iscsi_tconn *conn = t->conn;
+
+    if (t->tmf_answer) {
+        struct tctl *ctl = tctl_new(conn, 0);
+        if (ctl) {
+            pdu_tmf_response(ctl->bhs, t->pub.itt, (uint8_t)(t->tmf_answer - 1), 0);
+            tctl_queue(conn, ctl);
+        }
+        tsess_task_put(t);
+        return false;
+    }
     t->state = TTASK_OWNED;
     ev->type = t->pub.tmf ? ISCSI_EV_TMF : ISCSI_EV_COMMAND;
     ev->task = &t->pub;
+    return true;
 }
 
 /* In its turn: report it. Early: keep it. */
 static bool deliver_or_hold(struct iscsi_tconn *conn, struct ttask *t, enum tsess_order order,
                             struct iscsi_event *ev)
 {
-    if (order == TSESS_NOW) {
-        ttask_deliver(t, ev);
-        return true;
-    }
+    if (order == TSESS_NOW)
+        return ttask_deliver(t, ev);
     tsess_hold(conn->sess, t);
     return false;
 }
@@ -124,12 +134,68 @@ bool ttask_command(struct iscsi_tconn *conn, struct iscsi_event *ev)
     return deliver_or_hold(conn, t, order, ev);
 }
 
-/* A command that an ABORT TASK names but that has not come: its CmdSN counts as received, so that
- * the window moves on (11.5.1). */
-static void skip_missing(struct iscsi_tconn *conn, const struct pdu_tmf_request *q, uint32_t cmd_sn)
+/* ---- task management ---- */
+
+enum { /* 11.5.1; I_T NEXUS RESET: RFC 7144 */
+       TMF_ABORT_TASK = 1,
+       TMF_ABORT_TASK_SET = 2,
+       TMF_CLEAR_TASK_SET = 4,
+       TMF_LOGICAL_UNIT_RESET = 5,
+       TMF_TARGET_WARM_RESET = 6,
+       TMF_TARGET_COLD_RESET = 7,
+       TMF_I_T_NEXUS_RESET = 11,
+};
+
+enum { TMF_RSP_COMPLETE = 0, TMF_RSP_NO_TASK = 1 }; /* 11.6.1 */
+
+/*
+ * ABORT TASK of what the owner does not have (11.6.1): a command that waits for its turn goes; one
+ * that never came counts as received from now on, when its CmdSN is in the window and lower than
+ * that of the request; anything else is no task.
+ */
+static void abort_unseen(struct iscsi_tconn *conn, struct ttask *t)
 {
-    if (sn_lt(q->ref_cmd_sn, cmd_sn) && !tsess_find(conn->sess, q->ref_itt))
-        (void)tsess_pass_turn(conn, q->ref_cmd_sn, false);
+    struct iscsi_tsess *sess = conn->sess;
+    struct ttask *ref = tsess_find(sess, t->pub.ref_itt);
+    uint32_t sn = t->pub.ref_cmd_sn;
+
+    if (ref && (ref->state != TTASK_HELD || ref->pub.tmf || ref->pub.lun != t->pub.lun))
+        return;
+    t->tmf_answer = 1 + TMF_RSP_COMPLETE;
+    if (ref) {
+        tsess_make_ghost(ref);
+    } else if (!sn_lt(sn, t->pub.cmd_sn) || sn_lt(sn, sess->exp_cmd_sn) ||
+               sn_lt(sess->max_cmd_sn, sn)) {
+        t->tmf_answer = 1 + TMF_RSP_NO_TASK;
+    } else if (tsess_take_cmd_sn(sess, sn, false) == TSESS_LATER) {
+        (void)tsess_hold_place(conn, sn);
+    }
+}
+
+/*
+ * An immediate request is not to overtake the commands it is about, those with a lower CmdSN: the
+ * target waits for them, and for a reset of the whole target it need not (4.2.3.3). One that is
+ * not immediate has its turn after them anyway.
+ */
+static enum tsess_order cover_earlier(struct iscsi_tsess *sess, const struct ttask *t)
+{
+    uint32_t sn = t->pub.cmd_sn;
+
+    if (!sn_lt(sess->exp_cmd_sn, sn) || sn_lt(sess->max_cmd_sn + 1, sn))
+        return TSESS_NOW; /* nothing is missing; or it does not belong to what we know */
+    switch (t->pub.tmf) {
+    case TMF_ABORT_TASK_SET:
+    case TMF_CLEAR_TASK_SET:
+    case TMF_LOGICAL_UNIT_RESET:
+    case TMF_I_T_NEXUS_RESET:
+        return TSESS_LATER;
+    case TMF_TARGET_WARM_RESET:
+    case TMF_TARGET_COLD_RESET:
+        tsess_plug(sess, sn);
+        return TSESS_NOW;
+    default:
+        return TSESS_NOW;
+    }
 }
 
 bool ttask_tmf(struct iscsi_tconn *conn, struct iscsi_event *ev)
@@ -150,7 +216,13 @@ bool ttask_tmf(struct iscsi_tconn *conn, struct iscsi_event *ev)
     t->pub.ref_cmd_sn = q.ref_cmd_sn;
     t->pub.read = t->pub.write = false;
     t->pub.in_expected = t->pub.out_expected = 0;
-    if (q.function == 1)
-        skip_missing(conn, &q, t->pub.cmd_sn);
+    if (q.function == TMF_ABORT_TASK)
+        abort_unseen(conn, t);
+    else if (t->pub.immediate)
+        order = cover_earlier(conn->sess, t);
+    if (conn->closed) {
+        tsess_task_put(t);
+        return false;
+    }
     return deliver_or_hold(conn, t, order, ev);
 }

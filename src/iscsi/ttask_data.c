@@ -30,6 +30,7 @@ static void expect_segment(struct iscsi_tconn *conn, struct ttask *t, struct tbu
     conn->rx_off = off;
     conn->rx_final = final;
     conn->rx_stashed = false;
+    conn->data_ns = conn->now_ns;
 }
 
 void ttask_begin_unsolicited(struct iscsi_tconn *conn, struct ttask *t, bool final)
@@ -38,7 +39,7 @@ void ttask_begin_unsolicited(struct iscsi_tconn *conn, struct ttask *t, bool fin
     t->unsol_got = 0;
     if (final && conn->rx.data_len == 0)
         return;
-    t->unsol = (struct tburst){ .ttt = ISCSI_TAG_NONE, .active = true };
+    t->unsol = (struct tburst){ .ttt = ISCSI_TAG_NONE };
     t->unsol.len = conn->params.first_burst;
     if (t->unsol.len > t->pub.out_expected)
         t->unsol.len = (uint32_t)t->pub.out_expected;
@@ -48,22 +49,35 @@ void ttask_begin_unsolicited(struct iscsi_tconn *conn, struct ttask *t, bool fin
 
 /* ---- what was asked for ---- */
 
-/* The data did not come as it should: EV_DATA says so, what still comes is thrown away. */
-static void data_failed(struct ttask *t, int err)
+static bool sequences_open(const struct ttask *t)
 {
-    if (t->data_done)
-        return;
-    t->pub.data_err = err;
+    bool open = t->unsolicited;
+
+    for (unsigned i = 0; i < TTASK_BURSTS; i++)
+        open |= t->bursts[i].active;
+    return open;
+}
+
+static void data_over(struct ttask *t)
+{
     t->data_done = true;
     t->data_ready = true;
-    t->unsolicited = false;
-    for (unsigned i = 0; i < TTASK_BURSTS; i++)
-        t->bursts[i].active = false;
-    ttask_stop_rx(t);
-    if (t->job.kind == TXJOB_R2T)
-        txjob_cancel(&t->job);
     if (t->wants)
         ttask_event(t);
+}
+
+/* The data did not come as it should. What still comes is thrown away, and EV_DATA waits for the
+ * end of what was asked for: the initiator must have its response after that only (7.8). */
+static void data_failed(struct ttask *t, int err)
+{
+    if (t->pub.data_err || t->data_done)
+        return;
+    t->pub.data_err = err;
+    for (unsigned i = 0; i < TTASK_BURSTS; i++)
+        if (!t->bursts[i].sent)
+            t->bursts[i].active = false;
+    if (t->job.kind == TXJOB_R2T)
+        txjob_cancel(&t->job);
 }
 
 /* Ask for the data that is missing, as far as MaxOutstandingR2T allows. */
@@ -73,7 +87,7 @@ static void ask(struct ttask *t)
     unsigned limit = p->max_outstanding_r2t, active = 0;
     bool any = false;
 
-    if (t->unsolicited || !t->conn || t->data_done)
+    if (t->unsolicited || !t->conn)
         return;
     if (limit > TTASK_BURSTS)
         limit = TTASK_BURSTS;
@@ -83,6 +97,7 @@ static void ask(struct ttask *t)
         t->ranges = alloc_get(t->sess->a, TTASK_BURSTS * sizeof *t->ranges);
         if (!t->ranges) {
             data_failed(t, USAN_ENOMEM);
+            data_over(t); /* nothing was asked for */
             return;
         }
     }
@@ -113,14 +128,16 @@ static void ask(struct ttask *t)
 
 static void data_check_complete(struct ttask *t)
 {
-    if (!t->wants || t->data_done)
+    if (t->data_done)
         return;
-    if (t->got == t->want_len) {
-        t->data_done = true;
-        t->data_ready = true;
-        ttask_event(t);
-    } else {
-        ask(t);
+    if (t->pub.data_err) {
+        if (!sequences_open(t))
+            data_over(t);
+    } else if (t->wants) {
+        if (t->got == t->want_len)
+            data_over(t);
+        else
+            ask(t);
     }
 }
 
@@ -184,23 +201,12 @@ void ttask_data_out(struct iscsi_tconn *conn)
     /* Data of a task that has ended meanwhile, or that failed, is thrown away (7.4.2). */
     if (!t || !b || t->data_done || t->conn != conn)
         return;
-    if (!data_out_fits(conn, t, b, &d)) {
+    if (!t->pub.data_err && !data_out_fits(conn, t, b, &d))
         data_failed(t, USAN_EPROTO);
-        return;
-    }
     expect_segment(conn, t, b, d.offset, bhs_final(bhs));
     b->next_data_sn++;
     if (conn->rx.data_len == 0)
         ttask_data_complete(conn, true);
-}
-
-static bool need_stash(struct ttask *t)
-{
-    if (!t->stash) {
-        t->stash_cap = t->unsol.len;
-        t->stash = alloc_get(t->sess->a, t->stash_cap);
-    }
-    return t->stash != NULL;
 }
 
 void ttask_place(struct iscsi_tconn *conn)
@@ -208,6 +214,8 @@ void ttask_place(struct iscsi_tconn *conn)
     struct ttask *t = conn->rx_task;
     uint64_t off = conn->rx_off, len = conn->rx.data_len;
 
+    if (t->pub.data_err)
+        return;
     if (t->wants && off + len <= t->want_len) {
         wire_rx_place(&conn->rx, t->out, t->out_cnt, off);
         return;
@@ -215,11 +223,12 @@ void ttask_place(struct iscsi_tconn *conn)
     if (t->wants && off >= t->want_len)
         return; /* more than the command calls for */
     /* not decided yet, or only a part is wanted: by way of the stash */
-    if (off + len > t->unsol.len || !need_stash(t)) {
+    uint8_t *stash = off + len > t->unsol.len ? NULL : tsess_stash_get(t, t->unsol.len);
+    if (!stash) {
         data_failed(t, USAN_ENOMEM);
         return;
     }
-    conn->rx_iov.iov_base = t->stash + off;
+    conn->rx_iov.iov_base = stash + off;
     conn->rx_iov.iov_len = len;
     conn->rx_stashed = true;
     wire_rx_place(&conn->rx, &conn->rx_iov, 1, 0);
@@ -251,13 +260,14 @@ static uint64_t wanted(const struct ttask *t, uint64_t off, uint64_t len)
 
 static void burst_ended(struct ttask *t, struct tburst *b)
 {
-    b->active = false;
     if (b == &t->unsol) {
         t->unsolicited = false;
         t->asked = t->unsol_got;
-    } else if (b->got != b->len) {
-        data_failed(t, USAN_EPROTO); /* 11.8: an R2T is answered in full */
+        return;
     }
+    b->active = false;
+    if (b->got != b->len)
+        data_failed(t, USAN_EPROTO); /* 11.8: an R2T is answered in full */
 }
 
 void ttask_data_complete(struct iscsi_tconn *conn, bool digest_ok)
@@ -270,18 +280,19 @@ void ttask_data_complete(struct iscsi_tconn *conn, bool digest_ok)
     if (!digest_ok) {
         tctl_reject(conn, ISCSI_REJECT_DATA_DIGEST, conn->rx_bhs); /* 7.8 */
         data_failed(t, USAN_EDIGEST);
-        return;
     }
     b->got += (uint32_t)len;
     if (b == &t->unsol)
         t->unsol_got += len;
-    if (t->wants) {
+    if (t->wants && !t->pub.data_err) {
         uint64_t n = wanted(t, off, len);
         if (conn->rx_stashed)
             copy_out(t, off, t->stash + off, n);
         t->got += n;
     }
-    if (conn->rx_final || (b != &t->unsol && b->got == b->len))
+    if (t->wants || t->pub.data_err)
+        tsess_stash_put(t);
+    if (conn->rx_final || (b != &t->unsol && b->got >= b->len))
         burst_ended(t, b);
     data_check_complete(t);
 }
@@ -306,8 +317,41 @@ void iscsi_task_want_data(struct iscsi_task *task, struct iovec *iov, int iovcnt
         t->got = n;
     }
     /* With a segment of it still to come from the stream, that decides what is missing. */
-    if (t->conn && t->conn->rx_task != t)
+    if (t->conn && t->conn->rx_task == t)
+        return;
+    tsess_stash_put(t);
+    if (t->conn)
         data_check_complete(t);
+}
+
+static bool awaits_data(const struct ttask *t)
+{
+    bool any = t->unsolicited;
+
+    if (t->data_done || (t->state != TTASK_OWNED && t->state != TTASK_HELD))
+        return false;
+    for (unsigned i = 0; i < TTASK_BURSTS; i++)
+        any |= t->bursts[i].active && t->bursts[i].sent;
+    return any;
+}
+
+bool ttask_data_awaited(const struct iscsi_tconn *conn)
+{
+    if (conn->rx_task || conn->rx_buf) /* in the middle of a PDU */
+        return true;
+    if (!conn->sess)
+        return false;
+    list_for_each (&conn->sess->tasks, pos) {
+        const struct ttask *t = list_entry(pos, struct ttask, node);
+        if (t->conn == conn && awaits_data(t))
+            return true;
+    }
+    list_for_each (&conn->sess->held, pos) {
+        const struct ttask *t = list_entry(pos, struct ttask, node);
+        if (t->conn == conn && awaits_data(t))
+            return true;
+    }
+    return false;
 }
 
 void ttask_data_stop(struct ttask *t)
@@ -320,4 +364,5 @@ void ttask_data_stop(struct ttask *t)
         for (unsigned i = 0; i < TTASK_BURSTS; i++)
             t->bursts[i].active = false;
     list_del(&t->event);
+    tsess_stash_put(t);
 }

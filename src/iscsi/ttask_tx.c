@@ -10,7 +10,7 @@ static void put_sn(struct iscsi_tconn *conn, uint8_t *bhs, bool takes_stat_sn)
     struct iscsi_tsess *s = conn->sess;
     uint32_t exp = s ? s->exp_cmd_sn : conn->first_cmd_sn;
 
-    bhs_put_sn(bhs, conn->stat_sn, exp, s ? tsess_max_cmd_sn(s) : exp);
+    bhs_put_sn(bhs, conn->stat_sn, exp, s ? tsess_max_cmd_sn(conn) : exp);
     if (takes_stat_sn)
         conn->stat_sn++;
 }
@@ -36,6 +36,7 @@ static int fill_r2t(struct iscsi_tconn *conn, struct ttask *t)
         put_sn(conn, bhs, false);
         wire_tx_push(&conn->tx, NULL, 0, 0, 0, NULL);
         b->sent = true;
+        conn->data_ns = conn->now_ns;
     }
 }
 
@@ -106,7 +107,7 @@ static int fill_data_in(struct iscsi_tconn *conn, struct ttask *t)
         }
         if (status) {
             flags |= (uint8_t)(PDU_DATA_IN_STATUS | t->resid_flags);
-            tsess_uncount(t);
+            tsess_answered(t);
         }
         uint8_t *bhs = wire_tx_header(&conn->tx);
         pdu_data_in(bhs, t->pub.itt, flags, status ? t->status : 0, len, t->data_sn++,
@@ -135,7 +136,7 @@ static int fill_response(struct iscsi_tconn *conn, struct ttask *t)
     int err = wire_tx_room(&conn->tx, 1);
     if (err)
         return err;
-    tsess_uncount(t);
+    tsess_answered(t);
     uint8_t *bhs = wire_tx_header(&conn->tx);
     pdu_scsi_response(bhs, t->pub.itt, t->resid_flags, t->response, t->status, t->qualifier,
                       t->sense_len, t->data_sn + t->r2t_sn, t->residual, t->bidi_residual);
@@ -153,9 +154,9 @@ static int fill_tmf(struct iscsi_tconn *conn, struct ttask *t)
     int err = wire_tx_room(&conn->tx, 0);
     if (err)
         return err;
-    tsess_uncount(t);
+    tsess_answered(t);
     uint8_t *bhs = wire_tx_header(&conn->tx);
-    pdu_tmf_response(bhs, t->pub.itt, t->response);
+    pdu_tmf_response(bhs, t->pub.itt, t->response, t->pub.tmf_info);
     put_sn(conn, bhs, true);
     wire_tx_push(&conn->tx, NULL, 0, 0, 0, &t->job);
     t->on_wire = true;
@@ -174,7 +175,6 @@ static int fill_ctl(struct iscsi_tconn *conn, struct tctl *ctl)
     ctl->iov.iov_base = ctl->data;
     ctl->iov.iov_len = ctl->len;
     wire_tx_push(&conn->tx, &ctl->iov, 1, 0, ctl->len, &ctl->job);
-    ctl->queued = true;
     list_del(&ctl->job.node);
     return 0;
 }
@@ -294,10 +294,8 @@ bool iscsi_task_drop(struct iscsi_task *task)
     struct ttask *t = ttask_of(task);
 
     ttask_data_stop(t);
-    if (t->on_wire && t->conn && !t->conn->closed && t->state == TTASK_SENDING) {
-        t->dropped = true;
+    if (t->on_wire && t->conn && !t->conn->closed && t->state == TTASK_SENDING)
         return false;
-    }
     tsess_task_put(t);
     return true;
 }

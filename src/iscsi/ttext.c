@@ -12,12 +12,20 @@ enum {
     NEGOTIATED_MAX = 4096,  /* answers to the other keys of a request */
 };
 
-void ttext_abandon(struct iscsi_tconn *conn)
+/* The request is taken in. */
+static void text_in_drop(struct iscsi_tconn *conn)
 {
     alloc_put(conn->a, conn->text_in);
+    conn->text_in = NULL;
+    conn->text_in_len = 0;
+}
+
+void ttext_abandon(struct iscsi_tconn *conn)
+{
+    text_in_drop(conn);
     alloc_put(conn->a, conn->text_out);
-    conn->text_in = conn->text_out = NULL;
-    conn->text_in_len = conn->text_out_len = conn->text_out_pos = 0;
+    conn->text_out = NULL;
+    conn->text_out_len = conn->text_out_pos = 0;
     conn->text_ttt = ISCSI_TAG_NONE;
     conn->text_targets = false;
 }
@@ -129,6 +137,7 @@ static bool text_complete(struct iscsi_tconn *conn, struct iscsi_event *ev)
     }
     conn->text_out_len = out_len;
     if (!targets) {
+        text_in_drop(conn);
         send_piece(conn, conn->text_itt, 0);
         return false;
     }
@@ -144,6 +153,7 @@ bool ttext_request(struct iscsi_tconn *conn, const uint8_t *bhs, const char *tex
 {
     uint32_t ttt = bhs_ttt(bhs);
 
+    conn->text_ns = conn->now_ns;
     if (ttt == ISCSI_TAG_NONE) {
         ttext_abandon(conn);
     } else if (ttt != conn->text_ttt || conn->text_itt != bhs_itt(bhs) ||
@@ -198,5 +208,6 @@ void iscsi_tconn_targets_end(struct iscsi_tconn *conn)
     if (!conn->text_targets)
         return;
     conn->text_targets = false;
+    text_in_drop(conn);
     send_piece(conn, conn->text_itt, 0);
 }

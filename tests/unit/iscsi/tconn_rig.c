@@ -166,6 +166,8 @@ static void event(struct rig *r, const struct iscsi_event *ev)
         break;
     case ISCSI_EV_TMF:
         r->tmfs++;
+        r->commands_at_tmf = r->commands;
+        ev->task->tmf_info = r->tmf_info;
         iscsi_task_respond_tmf(ev->task, 0);
         break;
     case ISCSI_EV_DATA:
@@ -191,6 +193,8 @@ static void pump_out(struct rig *r)
 
     while (!r->closed && (n = iscsi_tconn_tx(r->conn, iov, 1 + (int)draw(r, 16))) > 0) {
         size_t total = 0, take, done = 0;
+        if (r->deaf)
+            return;
         for (int i = 0; i < n; i++)
             total += iov[i].iov_len;
         take = r->max_out ? 1 + draw(r, r->max_out) : total;
@@ -375,6 +379,17 @@ void rig_rw(struct rig *r, uint8_t *bhs, bool write, bool final, uint32_t lba, u
     bhs[32] = write ? 0x2a : 0x28;
     be32_put(bhs + 34, lba);
     be16_put(bhs + 39, blocks);
+}
+
+void rig_request(struct rig *r, uint8_t *bhs, uint8_t opcode, bool immediate)
+{
+    memset(bhs, 0, ISCSI_BHS_LEN);
+    bhs[0] = (uint8_t)(opcode | (immediate ? 0x40 : 0));
+    bhs[1] = 0x80;
+    be32_put(bhs + 16, ++r->itt);
+    be32_put(bhs + 20, ISCSI_TAG_NONE);
+    be32_put(bhs + 24, immediate ? r->cmd_sn : r->cmd_sn++);
+    be32_put(bhs + 28, r->exp_stat_sn);
 }
 
 void rig_data_out(uint8_t *bhs, uint32_t itt, uint32_t ttt, uint32_t sn, uint32_t off, bool final)

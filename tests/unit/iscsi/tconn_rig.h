@@ -17,7 +17,7 @@
 /* cmocka wants those four before it */
 #include <cmocka.h>
 
-enum { RIG_BLOCK = 512, RIG_BLOCKS = 4096, RIG_TASKS = 64, RIG_OUT = 8 << 20 };
+enum { RIG_BLOCK = 512, RIG_BLOCKS = 4096, RIG_TASKS = 256, RIG_OUT = 8 << 20 };
 
 struct rig_alloc {
     struct alloc a;
@@ -49,10 +49,12 @@ struct rig {
     bool hold_commands; /* commands are kept in `held` */
     struct iscsi_task *held[RIG_TASKS];
     unsigned held_count;
-    bool late_data; /* iscsi_task_want_data only when the rig is told to */
+    bool deaf;         /* the initiator does not take what is sent */
+    uint32_t tmf_info; /* additional response information of every TMF */
 
     /* seen */
     unsigned commands, tmfs, data_events, sent_events;
+    unsigned commands_at_tmf; /* commands when the last TMF came */
     int data_err;
     bool closed;
     int close_err;
@@ -84,6 +86,8 @@ struct rig_pdu rig_expect(struct rig *r, uint8_t opcode);
 
 /* Header of a READ(10)/WRITE(10) with the next CmdSN and a new ITT. */
 void rig_rw(struct rig *r, uint8_t *bhs, bool write, bool final, uint32_t lba, uint16_t blocks);
+/* A request that is no command: immediate, or with the next CmdSN. F is set, TTT is reserved. */
+void rig_request(struct rig *r, uint8_t *bhs, uint8_t opcode, bool immediate);
 void rig_data_out(uint8_t *bhs, uint32_t itt, uint32_t ttt, uint32_t sn, uint32_t off, bool final);
 /* What the rig does with a command by itself; for held ones. */
 void rig_serve(struct rig *r, struct iscsi_task *task);

@@ -279,12 +279,17 @@ static void test_bad_data_out(void **state)
         uint32_t ttt = be32_get(rig_expect(r, ISCSI_OP_R2T).bhs + 20);
         rig_data_out(bhs, itt, ttt, bad[i].sn, bad[i].off, bad[i].final);
         rig_send(r, bhs, NULL, 0, data, bad[i].len);
+        struct rig_pdu p;
+        if (!bad[i].final) { /* the sequence is to end first, RFC 7143 7.8 */
+            assert_false(rig_next(r, &p));
+            rig_data_out(bhs, itt, ttt, bad[i].sn + 1, bad[i].off + 512, true);
+            rig_send(r, bhs, NULL, 0, data, 512);
+        }
         assert_int_equal(r->data_err, USAN_EPROTO);
         assert_int_equal(rig_expect(r, ISCSI_OP_SCSI_RESPONSE).bhs[3], 2);
         /* late data is nobody's */
         rig_data_out(bhs, itt, ttt, 0, 0, true);
         rig_send(r, bhs, NULL, 0, data, 512);
-        struct rig_pdu p;
         assert_false(rig_next(r, &p));
         (void)check_read(r, 0, 8);
         rig_free(r);
@@ -311,6 +316,48 @@ static void test_data_digest_error(void **state)
     assert_memory_equal(p.data + 8, bhs + 8, 40);
     assert_int_equal(rig_expect(r, ISCSI_OP_SCSI_RESPONSE).bhs[3], 2);
     assert_int_equal(r->data_err, USAN_EDIGEST);
+    rig_free(r);
+}
+
+/* After a bad digest the response waits until all that was asked for has come to its end, and no
+ * more is asked for; what comes after that is thrown away without a word. */
+static void test_data_error_waits_for_all_sequences(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(15);
+    uint8_t bhs[ISCSI_BHS_LEN], data[1024] = { 0 };
+    uint8_t raw[ISCSI_BHS_LEN + 1024 + 4] = { 0 };
+    struct rig_pdu p;
+    rig_login(r, KEYS("DataDigest=CRC32C\0InitialR2T=Yes\0ImmediateData=No\0MaxBurstLength=1024\0"
+                      "MaxOutstandingR2T=2"));
+    rig_rw(r, bhs, true, true, 0, 6); /* three sequences */
+    uint32_t itt = r->itt, ttt[2];
+    rig_send(r, bhs, NULL, 0, NULL, 0);
+    ttt[0] = be32_get(rig_expect(r, ISCSI_OP_R2T).bhs + 20);
+    ttt[1] = be32_get(rig_expect(r, ISCSI_OP_R2T).bhs + 20);
+    rig_data_out(raw, itt, ttt[0], 0, 0, true); /* the digest after it is wrong */
+    be24_put(raw + 5, 1024);
+    raw[ISCSI_BHS_LEN + 1024] = 1;
+    rig_feed(r, raw, sizeof raw);
+    p = rig_expect(r, ISCSI_OP_REJECT);
+    assert_int_equal(p.bhs[2], ISCSI_REJECT_DATA_DIGEST);
+    assert_false(rig_next(r, &p));
+    assert_int_equal(r->data_events, 0);
+    rig_data_out(bhs, itt, ttt[1], 0, 1024, false);
+    rig_send(r, bhs, NULL, 0, data, 512);
+    assert_int_equal(r->data_events, 0);
+    rig_data_out(bhs, itt, ttt[1], 1, 1536, true);
+    rig_send(r, bhs, NULL, 0, data, 512);
+    assert_int_equal(r->data_events, 1);
+    assert_int_equal(r->data_err, USAN_EDIGEST);
+    p = rig_expect(r, ISCSI_OP_SCSI_RESPONSE);
+    assert_int_equal(p.bhs[3], 2);
+    for (unsigned i = 0; i < 2; i++) {
+        rig_data_out(bhs, itt, ttt[i], 1, i * 1024, true);
+        rig_send(r, bhs, NULL, 0, data, 1024);
+    }
+    assert_false(rig_next(r, &p));
+    (void)check_read(r, 0, 4);
     rig_free(r);
 }
 
@@ -596,6 +643,7 @@ int main(void)
         cmocka_unit_test(test_data_pdus_out_of_order),
         cmocka_unit_test(test_bad_data_out),
         cmocka_unit_test(test_data_digest_error),
+        cmocka_unit_test(test_data_error_waits_for_all_sequences),
         cmocka_unit_test(test_cmd_sn_order),
         cmocka_unit_test(test_window_closes_and_opens),
         cmocka_unit_test(test_late_decision_keeps_unsolicited_data),
