@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * iSCSI URLs, as libiscsi and QEMU write them:
+ *
+ *   iscsi://[USER[%SECRET]@]HOST[:PORT][/TARGET/LUN][?KEY=VALUE[&KEY=VALUE]...]
+ *
+ * HOST is a name, an IPv4 address, or an IPv6 address in brackets. The port is 3260 if none is
+ * given. Without TARGET the URL names a discovery portal, without LUN a target. In the user's name
+ * and secret, and in values, %HH stands for the byte with that hexadecimal value: "%25" for "%",
+ * "%40" for "@", "%2f" for "/". The first "%" before the "@" ends the user's name, so a name that
+ * needs an escape is given with the option user.
+ *
+ * Secrets appear in no message and in no text that is made here.
+ */
+#ifndef USAN_INITIATOR_URL_H
+#define USAN_INITIATOR_URL_H
+
+#include "base/err.h"
+#include "io/socket.h"
+#include "iscsi/params.h"
+#include "store/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    INI_URL_MAX = 4096,    /* bytes of a URL */
+    INI_USER_MAX = 255,    /* bytes of a CHAP name or secret */
+    INI_LUN_MAX = 16383,   /* flat space addressing, SAM-6 4.7.7.3 */
+    INI_PORT = 3260,       /* RFC 7143 4.2.7.4 */
+    INI_URL_TEXT_MAX = 640 /* room for ini_url_text() */
+};
+
+enum ini_digest {
+    INI_DIGEST_NONE,     /* none, whatever the target wants */
+    INI_DIGEST_OFFERED,  /* CRC32C if the target likes */
+    INI_DIGEST_REQUIRED, /* CRC32C or nothing */
+};
+
+/* Strings are empty when they were not given. */
+struct ini_url {
+    char host[SOCK_ADDR_SPEC_BYTES]; /* without brackets */
+    uint16_t port;
+    char target[ISCSI_NAME_MAX + 1];
+    bool has_lun;
+    uint16_t lun;
+    char user[INI_USER_MAX + 1], secret[INI_USER_MAX + 1];
+    char target_user[INI_USER_MAX + 1], target_secret[INI_USER_MAX + 1];
+    char initiator[ISCSI_NAME_MAX + 1];
+    enum ini_digest header_digest, data_digest;
+    uint64_t login_timeout_ns;     /* connect and login together */
+    uint64_t reconnect_timeout_ns; /* how long commands wait for a lost session to come back */
+    uint64_t nop_interval_ns, nop_timeout_ns;
+    uint16_t queue_depth;
+};
+
+/* The options, with their defaults; ends with key NULL. */
+extern const struct store_opt_desc ini_url_opts[];
+
+/*
+ * USAN_EINVAL, USAN_ERANGE: e says which part is wrong and how to write it. USAN_ENOENT, USAN_EIO:
+ * a file with a secret can not be read.
+ */
+USAN_MUST_CHECK
+int ini_url_parse(const char *text, struct ini_url *ret_url, struct err_text *e);
+
+/* The same in steps: what stands before the "?", each option, and what only shows at the end. */
+USAN_MUST_CHECK
+int ini_url_parse_address(const char *text, struct ini_url *ret_url, struct err_text *e);
+USAN_MUST_CHECK
+int ini_url_set_option(struct ini_url *url, const char *key, const char *value, struct err_text *e);
+USAN_MUST_CHECK
+int ini_url_check(const struct ini_url *url, struct err_text *e);
+
+/* The first line of the file is the secret. Errors as ini_url_parse(). */
+USAN_MUST_CHECK
+int ini_url_read_secret(const char *path, char ret_secret[INI_USER_MAX + 1], struct err_text *e);
+
+/* "iscsi://user@host:port/target/lun": without secrets and options. INI_URL_TEXT_MAX suffices. */
+void ini_url_text(const struct ini_url *url, char *buf, size_t cap);
+/* "host:port", with brackets where they belong. SOCK_ADDR_SPEC_BYTES + 8 suffices. */
+void ini_url_portal(const struct ini_url *url, char *buf, size_t cap);
+/* Overwrite the secrets. */
+void ini_url_wipe(struct ini_url *url);
+
+#endif
