@@ -112,6 +112,7 @@ void tgt_tmf_done(struct tgt_cmd *cmd)
 {
     struct tgt_session *s = cmd->session;
     uint8_t rsp = cmd->task.tmf_rsp;
+    cmd->it->tmf_info = cmd->task.tmf_info;
     scsi_task_fini(&cmd->task);
     touch_all(s);
     if (is_target_reset(cmd->iscsi_tmf)) {
