@@ -67,6 +67,33 @@ void scsi_abort_set(struct scsi_itl *itl, const struct scsi_task *self, bool tas
     }
 }
 
+static void cancel(struct scsi_task *t, bool waiting)
+{
+    if (t->want == SCSI_WANT_IO) {
+        t->flags |= SCSI_TF_CANCELED;
+    } else if (waiting) {
+        assert(t->want == SCSI_WANT_WAIT);
+        scsi_task_stop_waiting(t);
+        t->flags |= SCSI_TF_CANCELED | SCSI_TF_RECHECK;
+        t->in_section = t->itl;
+        scsi_lane_ready(t->itl->lane, t);
+    }
+}
+
+void scsi_abort_visitors(struct scsi_itl *itl, bool waiting)
+{
+    const struct scsi_nexus *nexus = itl->nexus;
+    for (unsigned i = 0; i < nexus->itl_count; i++) {
+        if (nexus->itls[i] == itl)
+            continue;
+        list_for_each (&nexus->itls[i]->tasks, pos) {
+            struct scsi_task *t = list_entry(pos, struct scsi_task, node);
+            if (t->in_section == itl && !(t->flags & SCSI_TF_MARKED))
+                cancel(t, waiting);
+        }
+    }
+}
+
 unsigned scsi_set_size(const struct scsi_itl *itl)
 {
     unsigned n = 0;
@@ -81,6 +108,7 @@ void scsi_abort_all(struct scsi_itl *itl)
 {
     itl->aca = false;
     scsi_abort_set(itl, NULL, false);
+    scsi_abort_visitors(itl, false);
 }
 
 void scsi_lane_abort(struct scsi_lane *lane, const struct scsi_task *self)

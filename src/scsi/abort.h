@@ -18,6 +18,11 @@ void scsi_task_stop_waiting(struct scsi_task *t);
 void scsi_abort_set(struct scsi_itl *itl, const struct scsi_task *self, bool tas);
 /* As LOGICAL UNIT RESET does: it ends ACA and reports no status for any task (SAM-6 6.3.3). */
 void scsi_abort_all(struct scsi_itl *itl);
+/* Third-party copies of the same nexus that were addressed to other units and are at work on itl's.
+ * Their commands there end (SAM-6 5.6), so the copies fail, with a status, for their own unit is
+ * not concerned: those with I/O under way when that has ended; those that only wait to be let in,
+ * if `waiting` says so, at once. */
+void scsi_abort_visitors(struct scsi_itl *itl, bool waiting);
 /* Tasks of a set that are not being aborted. */
 unsigned scsi_set_size(const struct scsi_itl *itl);
 /* Abort this lane's tasks as lu->abort says, but `self` (may be NULL). */

@@ -137,8 +137,11 @@ static void piece_written(struct scsi_task *t, int err)
 
 static void piece_write(struct scsi_task *t, int err)
 {
-    (void)err;
     struct copy_job *job = copy_job(t);
+    if (err) { /* the unit went while this waited for it */
+        copy_fail(t, SENSE_COPY_TARGET_NOT_REACHABLE);
+        return;
+    }
     const struct scsi_itl *dst = t->in_section;
     uint64_t off = job->dst_off + piece_at(job);
     uint32_t kaq = refusal(dst, true);
@@ -190,8 +193,11 @@ static void piece_read_done(struct scsi_task *t, int err)
 
 static void piece_read(struct scsi_task *t, int err)
 {
-    (void)err;
     struct copy_job *job = copy_job(t);
+    if (err) {
+        copy_fail(t, SENSE_COPY_TARGET_NOT_REACHABLE);
+        return;
+    }
     const struct scsi_itl *src = t->in_section;
     uint64_t off = job->src_off + piece_at(job);
     uint32_t kaq = refusal(src, false);

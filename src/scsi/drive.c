@@ -38,8 +38,14 @@ static bool step_inside(struct scsi_task *t)
     if (t->flags & SCSI_TF_RECHECK) {
         t->flags &= ~(uint32_t)SCSI_TF_RECHECK;
         bool own_unit = t->in_section == t->itl;
-        if (own_unit && !(t->flags & SCSI_TF_BACKGROUND) && !scsi_check_again(t))
+        if (own_unit && !(t->flags & (SCSI_TF_BACKGROUND | SCSI_TF_CANCELED))) {
+            if (!scsi_check_again(t))
+                return true;
+        } else if (t->flags & SCSI_TF_CANCELED) {
+            t->flags &= ~(uint32_t)SCSI_TF_CANCELED;
+            t->step(t, USAN_ECANCELED);
             return true;
+        }
     }
     t->step(t, 0);
     return true;
@@ -198,10 +204,23 @@ void scsi_task_start(struct scsi_task *t)
         go(t);
 }
 
-void scsi_task_resume(struct scsi_task *t, int err)
+/* What the owner brings is no longer wanted. */
+static void resume_cut(struct scsi_task *t)
 {
     if (t->flags & SCSI_TF_MARKED) {
         scsi_task_end_marked(t);
+        return;
+    }
+    assert(t->want == SCSI_WANT_IO);
+    t->flags &= ~(uint32_t)SCSI_TF_CANCELED;
+    t->step(t, USAN_ECANCELED);
+    settle(t);
+}
+
+void scsi_task_resume(struct scsi_task *t, int err)
+{
+    if (t->flags & (SCSI_TF_MARKED | SCSI_TF_CANCELED)) {
+        resume_cut(t);
         return;
     }
     switch (t->want) {

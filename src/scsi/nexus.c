@@ -129,12 +129,26 @@ int scsi_nexus_map(struct scsi_nexus *nexus, uint64_t lun, struct scsi_lane *lan
     return 0;
 }
 
+/* A third-party copy that was addressed to another unit is at work on this one. */
+static bool has_visitors(const struct scsi_itl *itl)
+{
+    const struct scsi_nexus *nexus = itl->nexus;
+    for (unsigned i = 0; i < nexus->itl_count; i++) {
+        list_for_each (&nexus->itls[i]->tasks, pos) {
+            if (list_entry(pos, struct scsi_task, node)->in_section == itl)
+                return true;
+        }
+    }
+    return false;
+}
+
 void scsi_nexus_unmap(struct scsi_nexus *nexus, uint64_t lun)
 {
     unsigned at = scsi_itl_index(nexus, lun);
     if (at >= nexus->itl_count || nexus->itls[at]->lun != lun)
         return;
     struct scsi_itl *itl = nexus->itls[at];
+    assert(!has_visitors(itl));
     nexus->itl_count--;
     memmove(&nexus->itls[at], &nexus->itls[at + 1],
             (nexus->itl_count - at) * sizeof(struct scsi_itl *));
@@ -151,6 +165,8 @@ void scsi_nexus_abort(struct scsi_nexus *nexus, uint64_t lun)
             continue;
         list_for_each_safe (&itl->tasks, pos)
             scsi_task_abort(list_entry(pos, struct scsi_task, node), false);
+        if (lun != UINT64_MAX)
+            scsi_abort_visitors(itl, true);
     }
     list_for_each_safe (&nexus->tmfs, pos) {
         struct scsi_task *t = list_entry(pos, struct scsi_task, node);

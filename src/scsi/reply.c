@@ -7,17 +7,6 @@
 
 #include <string.h>
 
-void scsi_status(struct scsi_task *t, enum scsi_status status)
-{
-    t->status = (uint8_t)status;
-    t->want = SCSI_DONE;
-}
-
-void scsi_good(struct scsi_task *t)
-{
-    scsi_status(t, SCSI_STATUS_GOOD);
-}
-
 /* SAM-6 5.9: a command with NACA = 1 that fails puts its nexus into ACA; one with the ACA attribute
  * and NACA = 0 takes it out. */
 static void update_aca(struct scsi_task *t)

@@ -9,8 +9,15 @@
 
 /* ---- ends ---- */
 
-void scsi_good(struct scsi_task *t);
-void scsi_status(struct scsi_task *t, enum scsi_status status);
+static inline void scsi_status(struct scsi_task *t, enum scsi_status status)
+{
+    t->status = (uint8_t)status;
+    t->want = SCSI_DONE;
+}
+static inline void scsi_good(struct scsi_task *t)
+{
+    scsi_status(t, SCSI_STATUS_GOOD);
+}
 void scsi_check(struct scsi_task *t, uint32_t kaq); /* CHECK CONDITION, SCSI_KAQ() or SENSE_... */
 /* INVALID FIELD IN CDB / IN PARAMETER LIST with the sense-key specific field pointer; bit 0..7 is
  * the most significant bit of the field in error, -1 = not stated. */

@@ -43,9 +43,9 @@ static uint64_t source_at(const struct copy_job *job, uint64_t *ret_off)
 
 static void delete_token(struct scsi_task *t, int err)
 {
-    (void)err;
     const struct copy_job *job = copy_job(t);
-    struct rod_token *k = rod_token_find(t->in_section->lu, job->token_id);
+    /* With an error the unit is gone for this nexus, and this is not its section. */
+    struct rod_token *k = err ? NULL : rod_token_find(t->in_section->lu, job->token_id);
     if (k)
         atomic_store(&k->invalid, true);
     copy_result_end(t, job->serial, COPY_DONE, NULL);
@@ -126,8 +126,11 @@ static void fail_token(struct scsi_task *t, uint32_t kaq)
 /* In the section of the token's unit. */
 static void load_token(struct scsi_task *t, int err)
 {
-    (void)err;
     struct copy_job *job = copy_job(t);
+    if (err) { /* the unit went while this waited for it */
+        fail_token(t, SENSE_COPY_TARGET_NOT_REACHABLE);
+        return;
+    }
     const struct scsi_lu *src = t->in_section->lu;
     const struct rod_token *k = rod_token_find(src, job->token_id);
     if (!k || atomic_load(&k->invalid)) {

@@ -232,10 +232,12 @@ void scsi_nexus_free(struct scsi_nexus *nexus);
  * a used nexus queues REPORTED LUNS DATA HAS CHANGED. `first` POWER ON unit attention is queued. */
 USAN_MUST_CHECK
 int scsi_nexus_map(struct scsi_nexus *nexus, uint64_t lun, struct scsi_lane *lane, bool read_only);
-/* All tasks of that lun have finished (scsi_nexus_abort first). */
+/* All tasks of that lun have finished, and so have third-party copies that were at work on its unit
+ * (scsi_nexus_abort first, then pull). */
 void scsi_nexus_unmap(struct scsi_nexus *nexus, uint64_t lun);
 /* Abort every task of this nexus (on one lun, or all with lun UINT64_MAX), e.g. because the
- * connection is gone. Then pull scsi_lane_next() of its lanes. */
+ * connection is gone. Then pull scsi_lane_next() of its lanes. With one lun, third-party copies
+ * that were addressed to other units and are at work on its unit fail: they end with a status. */
 void scsi_nexus_abort(struct scsi_nexus *nexus, uint64_t lun);
 /* Tasks started and not yet finished with scsi_task_fini. */
 unsigned scsi_nexus_tasks(const struct scsi_nexus *nexus);

@@ -51,7 +51,9 @@ void scsi_wake(struct scsi_task *t);
 /* Leave the section t is in and enter that of the logical unit of `itl`, another I_T_L nexus of the
  * same I_T nexus (or t->itl itself), waiting while its gate is closed; then `next` runs there
  * (err 0). Only the section changes: t stays in the task set of t->itl, and reservations, ALUA and
- * medium of the other unit are the caller's to check. The section is left when the task ends. */
+ * medium of the other unit are the caller's to check. The section is left when the task ends. When
+ * the other unit is reset or goes away meanwhile, `next`, or the step after WANT_IO there, gets
+ * USAN_ECANCELED, and is in the section of t's own unit if that was waiting. */
 void scsi_want_section(struct scsi_task *t, struct scsi_itl *itl, scsi_step *next);
 /* The gate is held. Abort the tasks of one I_T_L nexus (NULL: all of the LU), but t itself, as
  * PREEMPT AND ABORT does, on whatever lane they are; when they have ended, `next` runs (err 0).

@@ -21,8 +21,9 @@ enum {
     SCSI_TF_MARKED = 1u << 9,      /* aborted: ends when resumed */
     SCSI_TF_TAS = 1u << 10,        /* ... with TASK ABORTED status */
     SCSI_TF_BACKGROUND = 1u << 11, /* see scsi_background_new */
-    SCSI_TF_MARKED_IO = 1u << 13,  /* ... counted in lane->marked */
     SCSI_TF_WLUN = 1u << 12,       /* addresses the REPORT LUNS well known logical unit; no itl */
+    SCSI_TF_MARKED_IO = 1u << 13,  /* MARKED, and counted in lane->marked */
+    SCSI_TF_CANCELED = 1u << 14,   /* what it did on another unit than its own is to fail */
 };
 
 /* scsi_task.ask: what a step that ended with want WAIT has asked for. */

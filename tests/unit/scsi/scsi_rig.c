@@ -301,7 +301,7 @@ static struct rig_task *task_new(struct rig *r, unsigned initiator)
     rt->out_mem = rt->io_mem = NULL;
     rt->t.nexus = r->nexus[initiator];
     rt->t.user = rt;
-    rt->t.lun = 0;
+    rt->t.lun = r->lun;
     rt->t.attr = SCSI_ATTR_SIMPLE;
     rt->t.priority = 0;
     rt->t.tmf = SCSI_TMF_NONE;

@@ -47,6 +47,7 @@ struct rig {
     unsigned initiator_count;
 
     /* knobs */
+    uint64_t lun;     /* LUN field of what is begun from here on, unless told otherwise */
     uint32_t stop_at; /* bits 1 << enum scsi_want: wants that are left for rig_go() */
     int io_err;       /* what the next bio of io_err_op ends with (once), at its offset + */
     enum bio_op io_err_op;
@@ -109,7 +110,7 @@ struct rig_result rig_cmd_lun(struct rig *r, unsigned initiator, uint64_t lun_fi
                               uint64_t in_expected);
 struct rig_result rig_tmf(struct rig *r, unsigned initiator, enum scsi_tmf tmf, uint64_t ref_tag);
 
-/* Begin a command on lun 0; it runs until it ends, waits, or has a want of stop_at. */
+/* Begin a command on r->lun; it runs until it ends, waits, or has a want of stop_at. */
 struct rig_task *rig_start(struct rig *r, unsigned initiator, enum scsi_attr attr, uint64_t tag,
                            const uint8_t *cdb, size_t cdb_len, const void *out, size_t out_len,
                            uint64_t in_expected);

@@ -456,6 +456,116 @@ static void an_aborted_copy(void **state)
     rig_free(r);
 }
 
+/* A copy of two segments from unit 0 to unit 1, begun by initiator 0 and left after `ios` requests:
+ * it reads, writes, reads, writes. */
+static struct rig_task *copy_half_way(struct rig *r, unsigned ios)
+{
+    struct xlist l = list_new(7, USAGE_HOLD);
+    add_cscd(&l, r, 0);
+    add_cscd(&l, r, 1);
+    add_segment(&l, 0, 1, 3, 0, 100);
+    add_segment(&l, 0, 1, 3, 0, 200);
+    uint8_t cdb[SCSI_CDB_MAX] = { 0x83 };
+    size_t len = list_len(&l);
+    be32_put(cdb + 10, (uint32_t)len);
+    r->lun = 0;
+    r->stop_at = 1u << SCSI_WANT_IO;
+    struct rig_task *rt = rig_start(r, 0, SCSI_ATTR_SIMPLE, 1, cdb, 16, l.b, len, 0);
+    for (unsigned i = 0; i < ios; i++)
+        rig_go(rt);
+    assert_int_equal(rt->t.want, SCSI_WANT_IO);
+    return rt;
+}
+
+/* SAM-6 6.3.3: what the copy manager has under way in the unit that is reset ends; the copy, which
+ * another unit does, fails. A piece that comes later is a command from after the reset. */
+static void a_unit_of_the_copy_is_reset(void **state)
+{
+    (void)state;
+    for (unsigned ios = 0; ios < 4; ios++) {
+        for (unsigned who = 0; who < 2; who++) {
+            struct rig *r =
+                test_rig(&(struct rig_config){ .units = 2, .initiators = 2, .lanes = 2 });
+            test_fill_disk(r);
+            struct rig_task *rt = copy_half_way(r, ios);
+            bool there = ios % 2; /* it writes to the unit */
+            r->lun = 1ull << 48;
+            struct rig_task *reset = rig_start_tmf(r, who, SCSI_TMF_LOGICAL_UNIT_RESET, 0);
+            assert_int_equal(rig_ended(reset), !there); /* not before the write has ended */
+            r->stop_at = 0;
+            rig_go(rt);
+            struct rig_result res = rig_end(rt);
+            if (there)
+                assert_info(res, SENSE_THIRD_PARTY_DEVICE_FAILURE, 3 * 512);
+            else
+                assert_good(res);
+            assert_int_equal(rig_end(reset).tmf_rsp, SCSI_TMF_RSP_COMPLETE);
+            /* unit 0 was not reset, unit 1 was */
+            r->lun = 0;
+            assert_int_equal(copy_in(r, 0, 0, COPY_IN_STATUS_LID1, 7, 255).in[4], there ? 2 : 1);
+            assert_int_equal(rig_cmd_lun(r, 0, 1ull << 48, CDB(0), NULL, 0, 0).kaq,
+                             SCSI_KAQ(6, 0x29, 3));
+            assert_int_equal(copied(r, 1, 200, 0, 3), ios != 1);
+            rig_free(r);
+        }
+    }
+}
+
+/* The other unit is taken from the nexus: the copy fails, whatever it does just then. */
+static void a_unit_of_the_copy_goes_away(void **state)
+{
+    (void)state;
+    for (unsigned ios = 0; ios < 4; ios++) {
+        struct rig *r = copy_rig(2);
+        struct rig_task *rt = copy_half_way(r, ios);
+        scsi_nexus_abort(r->nexus[0], 1);
+        rig_pump(r);
+        assert_false(rig_ended(rt));
+        r->stop_at = 0;
+        if (ios % 2 == 0) /* it reads unit 0, and is nowhere else */
+            scsi_nexus_unmap(r->nexus[0], 1);
+        rig_go(rt);
+        assert_info(rig_end(rt),
+                    ios % 2 ? SENSE_THIRD_PARTY_DEVICE_FAILURE : SENSE_COPY_TARGET_NOT_REACHABLE,
+                    3 * 512);
+        if (ios % 2)
+            scsi_nexus_unmap(r->nexus[0], 1);
+        rig_pump(r);
+        rig_clear_ua(r);
+        assert_good(rig_cmd(r, 0, CDB(0), NULL, 0, 0));
+        assert_int_equal(rig_cmd_lun(r, 0, 1ull << 48, CDB(0), NULL, 0, 0).kaq,
+                         SENSE_LUN_NOT_SUPPORTED);
+        rig_free(r);
+    }
+}
+
+/* The same while it waits to be let into that unit, which somebody has for himself. */
+static void a_unit_of_the_copy_goes_away_closed(void **state)
+{
+    (void)state;
+    struct rig *r = copy_rig(2);
+    struct rig_task *rt = copy_half_way(r, 0);
+    r->lun = 1ull << 48;
+    r->stop_at = 1u << SCSI_WANT_IO | 1u << SCSI_WANT_SAVE;
+    /* PERSISTENT RESERVE OUT with APTPL = 1 holds the gate while it is saved */
+    uint8_t list[24] = { [15] = 1, [20] = 1 };
+    struct rig_task *alone = rig_start(r, 1, SCSI_ATTR_SIMPLE, 2, CDB(0x5f, [8] = 24), list, 24, 0);
+    assert_int_equal(alone->t.want, SCSI_WANT_SAVE);
+    rig_go(rt); /* it has read */
+    assert_int_equal(rt->t.want, SCSI_WANT_WAIT);
+    scsi_nexus_abort(r->nexus[0], 1);
+    rig_pump(r);
+    assert_int_equal(rt->t.want, SCSI_DONE);
+    assert_info(rig_end(rt), SENSE_COPY_TARGET_NOT_REACHABLE, 3 * 512);
+    scsi_nexus_unmap(r->nexus[0], 1);
+    r->stop_at = 0;
+    rig_go(alone);
+    assert_good(rig_end(alone));
+    rig_pump(r);
+    r->lun = 0;
+    rig_free(r);
+}
+
 /* Two copies cross, with an exclusive command waiting on each unit: nobody waits for ever. */
 static void crossing_copies(void **state)
 {
@@ -602,6 +712,9 @@ int main(void)
         cmocka_unit_test(results_go_with_the_nexus_and_with_time),
         cmocka_unit_test(status_while_it_runs),
         cmocka_unit_test(an_aborted_copy),
+        cmocka_unit_test(a_unit_of_the_copy_is_reset),
+        cmocka_unit_test(a_unit_of_the_copy_goes_away),
+        cmocka_unit_test(a_unit_of_the_copy_goes_away_closed),
         cmocka_unit_test(crossing_copies),
         cmocka_unit_test(operating_parameters),
         cmocka_unit_test(lid4),
