@@ -14,7 +14,9 @@ static const char usage[] =
     "  -t SECS     how long (5)            -q DEPTH    requests in flight (32)\n"
     "  -w PERCENT  of writes (60)          -f PERCENT  of writes with FUA (0)\n"
     "  -s SECS     between two SYNCHRONIZE CACHE (0: none)\n"
-    "  -k          the target may go away or fail, that is no error\n"
+    "  -u PERCENT  of writes are UNMAPs (0)  -c PERCENT  are COMPARE AND WRITEs (0)\n"
+    "  -x PERCENT  of reads are aborted (0)  -d          header digests\n"
+    "  -k          the target may go away or fail, that is no error; not with -u\n"
     "  -a          acknowledged writes count as durable\n"
     "  -g          what was not durable may be damaged\n";
 
@@ -38,8 +40,9 @@ int main(int argc, char **argv)
     struct load_config cfg = { .depth = 32, .write_percent = 60, .seconds = 5 };
     const char *path = NULL;
     struct verify_config verify = { 0 };
+    bool digests = false;
     int c;
-    while ((c = getopt(argc, argv, "m:t:q:w:f:s:kag")) != -1) {
+    while ((c = getopt(argc, argv, "m:t:q:w:f:s:u:c:x:dkag")) != -1) {
         switch (c) {
         case 'm':
             path = optarg;
@@ -59,6 +62,18 @@ int main(int argc, char **argv)
         case 's':
             cfg.sync_seconds = number(optarg, 0, 1e6);
             break;
+        case 'u':
+            cfg.unmap_percent = (uint32_t)number(optarg, 0, 100);
+            break;
+        case 'c':
+            cfg.compare_percent = (uint32_t)number(optarg, 0, 100);
+            break;
+        case 'x':
+            cfg.abort_percent = (uint32_t)number(optarg, 0, 100);
+            break;
+        case 'd':
+            digests = true;
+            break;
         case 'k':
             cfg.may_die = true;
             break;
@@ -72,14 +87,14 @@ int main(int argc, char **argv)
             wrong_use();
         }
     }
-    if (argc - optind != 2 || !path)
+    if (argc - optind != 2 || !path || (cfg.may_die && cfg.unmap_percent))
         wrong_use();
     const char *what = argv[optind];
     bool load = !strcmp(what, "load");
     if (!load && strcmp(what, "verify") != 0)
         wrong_use();
     cfg.url = argv[optind + 1];
-    struct disk *d = disk_open(cfg.url);
+    struct disk *d = disk_open(cfg.url, digests);
     struct model m;
     model_load(&m, path, disk_cells(d));
     int rc = load ? disk_load(d, &m, &cfg) : disk_verify(d, &m, &verify);

@@ -10,6 +10,7 @@
  *   durable   the last version promised to be on stable storage (FUA, or SYNCHRONIZE CACHE)
  *   acked     the last version whose write was acknowledged; what a read has to show
  *   written   the last version sent; it may be there, or not, or in part
+ *   zeroed    the last version that was an UNMAP: zeroes, as on a new disk
  */
 #ifndef USAN_TESTS_BLOCKCHECK_H
 #define USAN_TESTS_BLOCKCHECK_H
@@ -24,8 +25,14 @@
 #define DEPTH_MAX    256u
 
 struct cell {
-    uint32_t durable, acked, written; /* versions; 0 is the zeroes of a new disk */
+    uint32_t durable, acked, written, zeroed; /* versions; 0 is the zeroes of a new disk */
 };
+
+/* The version that data of an acknowledged cell shows. */
+static inline uint32_t cell_shows(const struct cell *c)
+{
+    return c->zeroed == c->acked ? 0 : c->acked;
+}
 
 struct model {
     uint64_t seed;
@@ -55,6 +62,8 @@ struct load_config {
     const char *url;
     uint32_t depth;
     uint32_t write_percent, fua_percent;
+    /* of the writes: UNMAPs, COMPARE AND WRITEs; of the reads: aborted */
+    uint32_t unmap_percent, compare_percent, abort_percent;
     double sync_seconds; /* a SYNCHRONIZE CACHE that often; 0 = never */
     double seconds;
     bool may_die; /* the target may go away or fail: that ends the load, without an error */
@@ -62,8 +71,8 @@ struct load_config {
 
 struct disk;
 
-/* Log in; ends the process on failure. */
-struct disk *disk_open(const char *url);
+/* Log in, with header digests or without; ends the process on failure. */
+struct disk *disk_open(const char *url, bool digests);
 void disk_close(struct disk *d);
 /* Cells the disk has, at most CELLS_MAX. */
 uint32_t disk_cells(const struct disk *d);

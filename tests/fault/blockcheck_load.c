@@ -23,10 +23,20 @@ struct disk {
 
 struct load;
 
+enum op { OP_READ, OP_WRITE, OP_SYNC, OP_UNMAP, OP_COMPARE, OP_MISCOMPARE };
+
+static const char *const op_names[] = {
+    [OP_READ] = "read",   [OP_WRITE] = "write",     [OP_SYNC] = "sync",
+    [OP_UNMAP] = "unmap", [OP_COMPARE] = "compare", [OP_MISCOMPARE] = "miscompare",
+};
+
 struct slot {
     struct load *load;
     uint32_t first, count;
-    bool write, fua, sync, busy;
+    enum op op;
+    bool fua, busy;
+    struct scsi_task *task; /* until it is done */
+    bool aborting;          /* the answer to an ABORT TASK is under way: the slot stays busy */
     struct scsi_iovec iov;
     uint8_t *buf;
     uint32_t *snapshot; /* of the versions a SYNCHRONIZE CACHE makes durable */
@@ -38,7 +48,7 @@ struct load {
     const struct load_config *cfg;
     bool *locked; /* a request works on the cell */
     struct slot *slots;
-    uint64_t rng, reads, writes, syncs, bytes;
+    uint64_t rng, reads, writes, syncs, unmaps, compares, aborts, bytes;
     uint32_t in_flight, bad;
     bool stopping, gone, told;
 };
@@ -76,7 +86,7 @@ static void read_size(struct disk *d)
     scsi_free_scsi_task(task);
 }
 
-struct disk *disk_open(const char *url)
+struct disk *disk_open(const char *url, bool digests)
 {
     struct disk *d = calloc(1, sizeof(*d));
     char name[64];
@@ -91,7 +101,8 @@ struct disk *disk_open(const char *url)
     iscsi_set_timeout(d->ctx, 120);
     if (iscsi_set_targetname(d->ctx, u->target) ||
         iscsi_set_session_type(d->ctx, ISCSI_SESSION_NORMAL) ||
-        iscsi_set_header_digest(d->ctx, ISCSI_HEADER_DIGEST_NONE_CRC32C) ||
+        iscsi_set_header_digest(d->ctx, digests ? ISCSI_HEADER_DIGEST_CRC32C
+                                                : ISCSI_HEADER_DIGEST_NONE_CRC32C) ||
         iscsi_full_connect_sync(d->ctx, u->portal, u->lun))
         stop("%s", iscsi_get_error(d->ctx));
     iscsi_destroy_url(u);
@@ -142,12 +153,21 @@ static void finish_read(struct load *l, const struct slot *s)
 {
     uint32_t version;
     for (uint32_t i = 0; i < s->count; i++) {
-        uint32_t want = l->model->cells[s->first + i].acked;
+        uint32_t want = cell_shows(&l->model->cells[s->first + i]);
         if (!cell_check(l->model, s->first + i, s->buf + i * CELL_BYTES, want, want, &version))
             l->bad++;
     }
     l->reads++;
     l->bytes += (uint64_t)s->count * CELL_BYTES;
+}
+
+static void finish_unmap(struct load *l, const struct slot *s)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        struct cell *c = &l->model->cells[s->first + i];
+        c->acked = c->zeroed = c->written;
+    }
+    l->unmaps++;
 }
 
 static void finish_sync(struct load *l, const struct slot *s)
@@ -159,33 +179,90 @@ static void finish_sync(struct load *l, const struct slot *s)
     l->syncs++;
 }
 
+static void finish(struct load *l, const struct slot *s)
+{
+    switch (s->op) {
+    case OP_READ:
+        finish_read(l, s);
+        break;
+    case OP_WRITE:
+        finish_write(l, s);
+        break;
+    case OP_SYNC:
+        finish_sync(l, s);
+        break;
+    case OP_UNMAP:
+        finish_unmap(l, s);
+        break;
+    case OP_COMPARE:
+        finish_write(l, s);
+        l->compares++;
+        break;
+    case OP_MISCOMPARE:
+        fprintf(stderr, "cell %u: a COMPARE AND WRITE of data that is not there succeeded\n",
+                s->first);
+        l->bad++;
+        break;
+    }
+}
+
+/* Whether a status that is not GOOD is what was asked for. */
+static bool wanted(const struct slot *s, int status, const struct scsi_task *t)
+{
+    if (s->aborting && status == SCSI_STATUS_CANCELLED)
+        return true;
+    /* SBC-4 5.3: MISCOMPARE, and nothing is written */
+    return s->op == OP_MISCOMPARE && status == SCSI_STATUS_CHECK_CONDITION && t &&
+           t->sense.key == SCSI_SENSE_MISCOMPARE;
+}
+
+static void release(struct slot *s)
+{
+    struct load *l = s->load;
+    if (s->task || s->aborting)
+        return;
+    for (uint32_t i = 0; i < s->count; i++)
+        l->locked[s->first + i] = false;
+    s->busy = false;
+    l->in_flight--;
+}
+
 static void on_done(struct iscsi_context *ctx, int status, void *data, void *private_data)
 {
     struct slot *s = private_data;
     struct load *l = s->load;
     if (status == SCSI_STATUS_GOOD) {
-        if (s->sync)
-            finish_sync(l, s);
-        else if (s->write)
-            finish_write(l, s);
-        else
-            finish_read(l, s);
+        finish(l, s);
+    } else if (wanted(s, status, data)) {
+        l->compares += s->op == OP_MISCOMPARE;
     } else if (status == SCSI_STATUS_CANCELLED || status == SCSI_STATUS_ERROR || l->cfg->may_die) {
         l->gone = true;
     } else {
-        fprintf(stderr, "cell %u, %s of %u: status %#x, %s\n", s->first,
-                s->sync    ? "sync"
-                : s->write ? "write"
-                           : "read",
-                s->count, (unsigned)status, iscsi_get_error(ctx));
+        fprintf(stderr, "cell %u, %s of %u: status %#x, %s\n", s->first, op_names[s->op], s->count,
+                (unsigned)status, iscsi_get_error(ctx));
         l->bad++;
     }
-    for (uint32_t i = 0; i < s->count; i++)
-        l->locked[s->first + i] = false;
-    s->busy = false;
-    l->in_flight--;
-    if (data)
-        scsi_free_scsi_task(data);
+    scsi_free_scsi_task(s->task);
+    s->task = NULL;
+    release(s);
+}
+
+/* RFC 7143 11.6.1: 0 function complete, 1 task does not exist: it has ended before. */
+static void on_aborted(struct iscsi_context *ctx, int status, void *data, void *private_data)
+{
+    struct slot *s = private_data;
+    const uint32_t *response = data;
+    if (status != SCSI_STATUS_GOOD || !response) {
+        s->load->gone = true;
+    } else if (*response > 1) {
+        fprintf(stderr, "ABORT TASK: response %u\n", *response);
+        s->load->bad++;
+    }
+    if (s->task)
+        iscsi_scsi_cancel_task(ctx, s->task);
+    s->aborting = false;
+    s->load->aborts++;
+    release(s);
 }
 
 static uint32_t run_length(struct load *l)
@@ -217,48 +294,6 @@ static bool choose(struct load *l, struct slot *s)
     return false;
 }
 
-static void issue(struct load *l, struct slot *s)
-{
-    const struct disk *d = l->disk;
-    if (!choose(l, s))
-        return;
-    s->sync = false;
-    s->write = random_next(&l->rng) % 100 < l->cfg->write_percent;
-    s->fua = s->write && random_next(&l->rng) % 100 < l->cfg->fua_percent;
-    uint64_t lba = (uint64_t)s->first * (CELL_BYTES / d->block_bytes);
-    uint32_t bytes = s->count * CELL_BYTES;
-    s->iov = (struct scsi_iovec){ .iov_base = s->buf, .iov_len = bytes };
-    struct scsi_task *t;
-    if (s->write) {
-        for (uint32_t i = 0; i < s->count; i++) {
-            struct cell *c = &l->model->cells[s->first + i];
-            c->written++;
-            cell_fill(l->model, s->first + i, c->written, s->buf + i * CELL_BYTES);
-        }
-        t = iscsi_write16_iov_task(d->ctx, d->lun, lba, NULL, bytes, (int)d->block_bytes, 0, 0,
-                                   s->fua, 0, 0, on_done, s, &s->iov, 1);
-    } else {
-        t = iscsi_read16_iov_task(d->ctx, d->lun, lba, bytes, (int)d->block_bytes, 0, 0, 0, 0, 0,
-                                  on_done, s, &s->iov, 1);
-    }
-    if (!t)
-        stop("issue: %s", iscsi_get_error(d->ctx));
-    s->busy = true;
-    l->in_flight++;
-}
-
-static void issue_sync(struct load *l, struct slot *s)
-{
-    for (uint32_t i = 0; i < l->model->count; i++)
-        s->snapshot[i] = l->model->cells[i].acked;
-    s->sync = true;
-    s->count = 0;
-    if (!iscsi_synchronizecache16_task(l->disk->ctx, l->disk->lun, 0, 0, 0, 0, on_done, s))
-        stop("issue: %s", iscsi_get_error(l->disk->ctx));
-    s->busy = true;
-    l->in_flight++;
-}
-
 /* One turn of libiscsi; a target that is gone ends the load. */
 static void serve_once(struct load *l)
 {
@@ -268,6 +303,145 @@ static void serve_once(struct load *l)
         stop("poll: %s", strerror(errno));
     if (iscsi_service(ctx, p.revents) < 0)
         l->gone = true;
+}
+
+/* Until everything that was issued is on its way. */
+static void flush(struct load *l)
+{
+    while (!l->gone && iscsi_out_queue_length(l->disk->ctx) > 0)
+        serve_once(l);
+}
+
+/* libiscsi takes an ABORT TASK that waits behind commands for one that is out of order: it goes
+ * out by itself.
+ */
+static void abort_task(struct load *l, struct slot *s)
+{
+    const struct scsi_task *t = s->task;
+    s->aborting = true; /* keeps the slot, also when the task is done meanwhile */
+    flush(l);
+    if (l->gone)
+        return;
+    if (s->task != t) {
+        s->aborting = false;
+        release(s);
+        return;
+    }
+    if (iscsi_task_mgmt_abort_task_async(l->disk->ctx, s->task, on_aborted, s))
+        stop("abort: %s", iscsi_get_error(l->disk->ctx));
+    flush(l);
+}
+
+static bool percent(struct load *l, uint32_t p)
+{
+    return p && random_next(&l->rng) % 100 < p;
+}
+
+static enum op choose_op(struct load *l)
+{
+    const struct load_config *cfg = l->cfg;
+    if (!percent(l, cfg->write_percent))
+        return OP_READ;
+    if (percent(l, cfg->unmap_percent))
+        return OP_UNMAP;
+    if (percent(l, cfg->compare_percent))
+        return percent(l, 20) ? OP_MISCOMPARE : OP_COMPARE;
+    return OP_WRITE;
+}
+
+/* New versions of the cells, at `buf`. */
+static void fill_next(struct load *l, const struct slot *s, uint8_t *buf)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        struct cell *c = &l->model->cells[s->first + i];
+        c->written++;
+        cell_fill(l->model, s->first + i, c->written, buf + i * CELL_BYTES);
+    }
+}
+
+static struct scsi_task *send_write(struct load *l, struct slot *s, uint64_t lba)
+{
+    const struct disk *d = l->disk;
+    uint32_t bytes = s->count * CELL_BYTES;
+    s->fua = percent(l, l->cfg->fua_percent);
+    s->iov = (struct scsi_iovec){ .iov_base = s->buf, .iov_len = bytes };
+    fill_next(l, s, s->buf);
+    return iscsi_write16_iov_task(d->ctx, d->lun, lba, NULL, bytes, (int)d->block_bytes, 0, 0,
+                                  s->fua, 0, 0, on_done, s, &s->iov, 1);
+}
+
+static struct scsi_task *send_read(struct load *l, struct slot *s, uint64_t lba)
+{
+    const struct disk *d = l->disk;
+    uint32_t bytes = s->count * CELL_BYTES;
+    s->iov = (struct scsi_iovec){ .iov_base = s->buf, .iov_len = bytes };
+    return iscsi_read16_iov_task(d->ctx, d->lun, lba, bytes, (int)d->block_bytes, 0, 0, 0, 0, 0,
+                                 on_done, s, &s->iov, 1);
+}
+
+static struct scsi_task *send_unmap(struct load *l, struct slot *s, uint64_t lba)
+{
+    const struct disk *d = l->disk;
+    struct unmap_list range = { .lba = lba, .num = s->count * (CELL_BYTES / d->block_bytes) };
+    for (uint32_t i = 0; i < s->count; i++)
+        l->model->cells[s->first + i].written++;
+    return iscsi_unmap_task(d->ctx, d->lun, 0, 0, &range, 1, on_done, s);
+}
+
+/* The data to compare with, then the data to write: of one cell. */
+static struct scsi_task *send_compare(struct load *l, struct slot *s, uint64_t lba)
+{
+    const struct disk *d = l->disk;
+    const struct cell *c = &l->model->cells[s->first];
+    s->fua = false;
+    if (s->op == OP_COMPARE) {
+        cell_fill(l->model, s->first, cell_shows(c), s->buf);
+        fill_next(l, s, s->buf + CELL_BYTES);
+    } else {
+        cell_fill(l->model, s->first, c->written + 1, s->buf);
+        cell_fill(l->model, s->first, c->written + 2, s->buf + CELL_BYTES);
+    }
+    return iscsi_compareandwrite_task(d->ctx, d->lun, lba, s->buf, 2 * CELL_BYTES,
+                                      (int)d->block_bytes, 0, 0, 0, 0, 0, on_done, s);
+}
+
+static void issue(struct load *l, struct slot *s)
+{
+    const struct disk *d = l->disk;
+    if (!choose(l, s))
+        return;
+    s->op = choose_op(l);
+    uint64_t lba = (uint64_t)s->first * (CELL_BYTES / d->block_bytes);
+    if (s->op == OP_COMPARE || s->op == OP_MISCOMPARE) {
+        memset(l->locked + s->first + 1, false, s->count - 1);
+        s->count = 1;
+        s->task = send_compare(l, s, lba);
+    } else if (s->op == OP_WRITE) {
+        s->task = send_write(l, s, lba);
+    } else if (s->op == OP_UNMAP) {
+        s->task = send_unmap(l, s, lba);
+    } else {
+        s->task = send_read(l, s, lba);
+    }
+    if (!s->task)
+        stop("issue: %s", iscsi_get_error(d->ctx));
+    s->busy = true;
+    l->in_flight++;
+    if (s->op == OP_READ && percent(l, l->cfg->abort_percent))
+        abort_task(l, s);
+}
+
+static void issue_sync(struct load *l, struct slot *s)
+{
+    for (uint32_t i = 0; i < l->model->count; i++)
+        s->snapshot[i] = l->model->cells[i].acked;
+    s->op = OP_SYNC;
+    s->count = 0;
+    s->task = iscsi_synchronizecache16_task(l->disk->ctx, l->disk->lun, 0, 0, 0, 0, on_done, s);
+    if (!s->task)
+        stop("issue: %s", iscsi_get_error(l->disk->ctx));
+    s->busy = true;
+    l->in_flight++;
 }
 
 static void load_init(struct load *l, struct disk *d, struct model *m,
@@ -301,9 +475,12 @@ static void load_fini(struct load *l)
 
 static int load_result(const struct load *l)
 {
-    printf("%llu reads, %llu writes, %llu syncs, %llu MiB, %u wrong%s\n",
-           (unsigned long long)l->reads, (unsigned long long)l->writes,
-           (unsigned long long)l->syncs, (unsigned long long)(l->bytes >> 20), l->bad,
+    printf("%llu reads, %llu writes, %llu syncs, ", (unsigned long long)l->reads,
+           (unsigned long long)l->writes, (unsigned long long)l->syncs);
+    if (l->cfg->unmap_percent || l->cfg->compare_percent || l->cfg->abort_percent)
+        printf("%llu unmaps, %llu compares, %llu aborts, ", (unsigned long long)l->unmaps,
+               (unsigned long long)l->compares, (unsigned long long)l->aborts);
+    printf("%llu MiB, %u wrong%s\n", (unsigned long long)(l->bytes >> 20), l->bad,
            l->gone ? ", the target went away" : "");
     if (l->bad)
         return 1;
@@ -349,6 +526,8 @@ static bool check_cell(struct disk *d, struct model *m, uint32_t i, const uint8_
     struct cell *c = &m->cells[i];
     uint32_t oldest = cfg->acked ? c->acked : c->durable;
     uint32_t version = UINT32_MAX;
+    if (c->zeroed && c->zeroed == c->written && c->zeroed == c->acked)
+        return cell_check(m, i, buf, 0, 0, &version);
     bool open = cfg->garbage && oldest < c->written;
     if (!open && !cell_check(m, i, buf, oldest, c->written, &version))
         return false;

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MODEL_MAGIC 0x7573616e63656c31ull
+#define MODEL_MAGIC 0x7573616e63656c32ull
 #define STAMP_MAGIC 0x7573616e626c6b31ull
 
 struct header {
