@@ -3,7 +3,7 @@
 # Runs the whole suite of iscsi-test-cu on one kind of disk. Sourced after target.sh.
 
 # shellcheck disable=SC2034
-CONFORMANCE_KINDS=(disk disk-one-path thin block-4096 read-only removable)
+CONFORMANCE_KINDS=(disk disk-one-path thin block-4096 read-only removable all)
 # A test that finds its disk busy with SANITIZE looks again after a minute.
 CONFORMANCE_LIMIT=300
 
@@ -15,6 +15,7 @@ conformance_about() { # KIND
     block-4096) echo "4,096-byte blocks, thin provisioned, two paths" ;;
     read-only) echo "write protected, thin provisioned, two paths" ;;
     removable) echo "removable medium, two paths" ;;
+    all) echo "thin provisioned, removable medium, two paths" ;;
     esac
 }
 
@@ -79,6 +80,7 @@ conformance_run() { # KIND DIRECTORY
     thin) options=(--thin) ;;
     block-4096) options=(--thin --block-size 4096) ;;
     removable) options=(--removable) ;;
+    all) options=(--thin --removable) ;;
     read-only)
         # a file opened for reading can not be thin; memory can
         options=(--thin --read-only)
@@ -89,7 +91,7 @@ conformance_run() { # KIND DIRECTORY
     # SANITIZE, which takes minutes, has a target of its own, and a slow disk: on a fast one it is
     # over before the suite looks.
     conformance_units | grep '^Sanitize\.' | conformance_target "$kind" "$dir" \
-        "$results.trouble" "${options[@]}" "ratelimit(bps=20M)+$other" >"$dir/sanitize" &
+        "$results.trouble" "${options[@]}" "ratelimit(bps=10M)+$other" >"$dir/sanitize" &
     target_tag=$target_tag.most
     conformance_units | grep -v '^Sanitize\.' | conformance_target "$kind" "$dir" \
         "$results.trouble" "${options[@]}" "$disk" >"$dir/most"
