@@ -217,12 +217,17 @@ static bool header_in_login(struct iscsi_tconn *c)
 {
     const uint8_t *bhs = c->rx.bhs;
 
-    if (bhs_opcode(bhs) != ISCSI_OP_LOGIN_REQUEST || !bhs_immediate(bhs)) {
+    bool login = bhs_opcode(bhs) == ISCSI_OP_LOGIN_REQUEST && bhs_immediate(bhs);
+    if (!login && !c->leading_cmd_sn_known) {
         tconn_close(c, USAN_EPROTO, "a PDU other than a Login Request in the login phase");
         return false;
     }
     if (c->login_waits || c->login_event >= 0) {
-        tconn_close(c, USAN_EPROTO, "a Login Request before the last one was answered");
+        tconn_close(c, USAN_EPROTO, "a request before the last Login Request was answered");
+        return false;
+    }
+    if (!login) { /* once the login has begun it is told why, 4.2.3 */
+        tlogin_refuse(c, ISCSI_LOGIN_INVALID_DURING_LOGIN);
         return false;
     }
     if (c->rx.data_len > ISCSI_TEXT_MAX) {
@@ -464,8 +469,7 @@ void iscsi_tconn_tx_done(struct iscsi_tconn *c, size_t n, uint64_t now_ns)
     }
     if (wire_tx_empty(&c->tx)) {
         c->idle_since_ns = now_ns;
-        if (c->timer_ns == TIME_NEVER)
-            c->timer_ns = now_ns + TX_BLOCK_IDLE_NS;
+        c->timer_ns = time_min(c->timer_ns, now_ns + TX_BLOCK_IDLE_NS);
     }
 }
 

@@ -41,6 +41,67 @@ static void test_nothing_but_login_first(void **state)
     }
 }
 
+/* The first request of a login whose security stage goes on. */
+static void begin_login(struct rig *r, uint8_t *bhs)
+{
+    static const char names[] = "InitiatorName=iqn.2026-01.test:rig\0"
+                                "TargetName=iqn.2026-01.test:a\0AuthMethod=None";
+    memset(bhs, 0, ISCSI_BHS_LEN);
+    bhs[0] = 0x43;
+    be32_put(bhs + 16, 77);
+    be32_put(bhs + 24, r->cmd_sn);
+    rig_send(r, bhs, NULL, 0, names, sizeof names);
+    struct rig_pdu p = rig_expect(r, ISCSI_OP_LOGIN_RESPONSE);
+    assert_int_equal(be16_get(p.bhs + 36), 0);
+}
+
+static void expect_login_refused(struct rig *r, uint16_t status)
+{
+    struct rig_pdu p = { .opcode = 0 };
+    r->exp_stat_sn = be32_get(r->out + r->out_pos + 24); /* not valid, RFC 7143 11.13.4 */
+    assert_true(rig_next(r, &p));
+    assert_int_equal(p.opcode, ISCSI_OP_LOGIN_RESPONSE);
+    assert_int_equal(bhs_itt(p.bhs), 77);
+    assert_int_equal(be16_get(p.bhs + 36), status);
+    assert_true(r->closed);
+}
+
+/* RFC 7143 4.2.3: once the login has begun, the initiator learns what it did wrong. */
+static void test_other_requests_during_login(void **state)
+{
+    (void)state;
+    static const uint8_t opcodes[] = { 0x40, 0x01, 0x42, 0x44, 0x05, 0x46, 0x10, 0x3f, 0x03 };
+    for (size_t i = 0; i < sizeof opcodes; i++) {
+        struct rig *r = rig_new(i);
+        uint8_t bhs[ISCSI_BHS_LEN];
+        begin_login(r, bhs);
+        bhs[0] = opcodes[i];
+        rig_send(r, bhs, NULL, 0, "abc", 3);
+        expect_login_refused(r, 0x020b);
+        rig_free(r);
+    }
+}
+
+/* 6.3: one Initiator Task Tag for the whole login; 11.12.8: and one CmdSN. */
+static void test_tag_and_cmd_sn_of_a_login(void **state)
+{
+    (void)state;
+    for (int what = 0; what < 3; what++) {
+        struct rig *r = rig_new((uint64_t)what);
+        uint8_t bhs[ISCSI_BHS_LEN];
+        begin_login(r, bhs);
+        bhs[1] = 0x83; /* on to the full feature phase */
+        be32_put(bhs + 16, what == 1 ? 78 : 77);
+        be32_put(bhs + 24, r->cmd_sn + (what == 2));
+        rig_send(r, bhs, NULL, 0, NULL, 0);
+        if (what)
+            expect_login_refused(r, 0x0200);
+        else
+            assert_int_equal(rig_expect(r, ISCSI_OP_LOGIN_RESPONSE).bhs[1] & 0x83, 0x83);
+        rig_free(r);
+    }
+}
+
 static void test_login_times_out(void **state)
 {
     (void)state;
@@ -115,6 +176,29 @@ static void test_nop_in_and_timeout(void **state)
             rig_run(r);
         }
         assert_int_equal(r->closed, !answer);
+        rig_free(r);
+    }
+}
+
+/* The send queue's block goes back after five seconds of silence, whether pings are sent or not. */
+static void test_silence_costs_no_block(void **state)
+{
+    (void)state;
+    for (unsigned ping_s = 0; ping_s <= 30; ping_s += 30) {
+        struct rig *r = rig_new(3);
+        iscsi_tconn_free(r->conn);
+        r->cfg.nop_interval_ns = ping_s * NS_PER_SEC;
+        r->cfg.nop_timeout_ns = 10 * NS_PER_SEC;
+        r->conn = iscsi_tconn_new(&r->cfg, &r->alloc.a, r->now_ns);
+        rig_login(r, KEYS("MaxBurstLength=65536"));
+        unsigned busy = r->alloc.live;
+        uint64_t end = r->now_ns + 5 * NS_PER_SEC;
+        while (r->now_ns < end) {
+            r->now_ns = time_min(end, iscsi_tconn_deadline(r->conn));
+            iscsi_tconn_tick(r->conn, r->now_ns);
+            rig_run(r);
+        }
+        assert_int_equal(r->alloc.live, busy - 1);
         rig_free(r);
     }
 }
@@ -204,6 +288,33 @@ static void test_text_negotiation(void **state)
             understood = false;
     assert_false(understood);
     rig_free(r);
+}
+
+/* A text negotiation that fails leaves everything as it was, RFC 7143 7.10. */
+static void test_text_negotiation_fails(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t len;
+    } bad[] = {
+        { KEYS("MaxRecvDataSegmentLength=512\0MaxRecvDataSegmentLength=1024") },
+        { KEYS("MaxRecvDataSegmentLength=512\0nonsense") },
+        { "InitiatorAlias=x", 16 }, /* no NUL */
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct rig *r = rig_new(i);
+        uint8_t bhs[ISCSI_BHS_LEN];
+        rig_login(r, KEYS("MaxRecvDataSegmentLength=4096"));
+        rig_request(r, bhs, ISCSI_OP_TEXT_REQUEST, true);
+        rig_send(r, bhs, NULL, 0, bad[i].text, (uint32_t)bad[i].len);
+        assert_int_equal(rig_expect(r, ISCSI_OP_REJECT).bhs[2], ISCSI_REJECT_PROTOCOL_ERROR);
+        assert_int_equal(iscsi_tconn_params(r->conn)->tx_data_segment, 4096);
+        rig_request(r, bhs, ISCSI_OP_TEXT_REQUEST, true);
+        rig_send(r, bhs, NULL, 0, KEYS("SendTargets="));
+        (void)rig_expect(r, ISCSI_OP_TEXT_RESPONSE);
+        rig_free(r);
+    }
 }
 
 static void test_logout(void **state)
@@ -419,12 +530,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_login_byte_by_byte),
         cmocka_unit_test(test_nothing_but_login_first),
+        cmocka_unit_test(test_other_requests_during_login),
+        cmocka_unit_test(test_tag_and_cmd_sn_of_a_login),
         cmocka_unit_test(test_login_times_out),
         cmocka_unit_test(test_nop_out_echo),
         cmocka_unit_test(test_nop_in_and_timeout),
+        cmocka_unit_test(test_silence_costs_no_block),
         cmocka_unit_test(test_send_targets),
         cmocka_unit_test(test_data_after_send_targets),
         cmocka_unit_test(test_text_negotiation),
+        cmocka_unit_test(test_text_negotiation_fails),
         cmocka_unit_test(test_logout),
         cmocka_unit_test(test_unknown_opcodes_and_snack),
         cmocka_unit_test(test_fatal_errors),
