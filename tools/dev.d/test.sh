@@ -3,7 +3,7 @@
 # usage: ./dev test [NAME...]
 # what: build and run all tests, or those of a folder or file (unit, lint, interop, interop/chap)
 # more: A NAME is unit, lint, interop, conformance or fault; a script of these, as fault/power_loss;
-# more: or a unit test as meson calls it, as scsi/sbc_rw. doc/testing.md says what they are.
+# more: or a unit test as meson calls it, as scsi/read_write. doc/testing.md says what they are.
 
 # Counts of the unit tests go to the file, failures to the terminal.
 run_unit_tests() { # COUNTS [NAME...]
