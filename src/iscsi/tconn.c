@@ -226,7 +226,7 @@ static bool header_in_login(struct iscsi_tconn *c)
         tconn_close(c, USAN_EPROTO, "a request before the last Login Request was answered");
         return false;
     }
-    if (!login) { /* once the login has begun it is told why, 4.2.3 */
+    if (!login) { /* once the login has begun it is told why, 4.2.4 */
         tlogin_refuse(c, ISCSI_LOGIN_INVALID_DURING_LOGIN);
         return false;
     }

@@ -89,14 +89,25 @@ void tlogin_request(struct iscsi_tconn *conn, const uint8_t *bhs, const void *te
     if (!conn->leading_cmd_sn_known) {
         conn->leading_cmd_sn_known = true;
         conn->first_cmd_sn = bhs_cmd_sn(bhs);
+        conn->login_itt = bhs_itt(bhs);
         conn->cid = q.cid;
         conn->tsih = q.tsih;
         memcpy(conn->isid, q.isid, sizeof conn->isid);
         conn->stat_sn = bhs_exp_stat_sn(bhs); /* StatSN begins where the initiator expects it */
         tconn_event(conn, ISCSI_CONN_EV_LOGIN_STARTED);
     }
-    conn->login_itt = bhs_itt(bhs);
+    /* "a sequence of Login Requests and Responses that carry the same Initiator Task Tag", 6.3; all
+     * with the CmdSN that the first command will have, 11.12.8 */
+    if (bhs_itt(bhs) != conn->login_itt || (!conn->tsih && bhs_cmd_sn(bhs) != conn->first_cmd_sn)) {
+        tlogin_refuse(conn, ISCSI_LOGIN_INITIATOR_ERROR);
+        return;
+    }
     act_on(conn, iscsi_login_request(conn->login, &req));
+}
+
+void tlogin_refuse(struct iscsi_tconn *conn, enum iscsi_login_status status)
+{
+    act_on(conn, iscsi_login_reject(conn->login, (uint16_t)status));
 }
 
 bool tlogin_event(struct iscsi_tconn *conn, struct iscsi_event *ev)

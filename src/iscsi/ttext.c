@@ -116,13 +116,20 @@ static const char *take_send_targets(char *text, size_t *len)
     return NULL;
 }
 
-static bool text_complete(struct iscsi_tconn *conn, struct iscsi_event *ev)
+/* The negotiation has failed: what held before holds on, 7.12. */
+static void refuse(struct iscsi_tconn *conn, enum iscsi_reject reason, const uint8_t *bhs)
+{
+    tctl_reject(conn, reason, bhs);
+    ttext_abandon(conn);
+}
+
+static bool text_complete(struct iscsi_tconn *conn, const uint8_t *bhs, struct iscsi_event *ev)
 {
     char *text = conn->text_in;
     size_t len = conn->text_in_len, out_len = 0;
 
     if (len > 0 && text[len - 1] != '\0') {
-        tconn_close(conn, USAN_EPROTO, "text request does not end with a NUL");
+        refuse(conn, ISCSI_REJECT_PROTOCOL_ERROR, bhs);
         return false;
     }
     const char *targets = take_send_targets(text, &len);
@@ -130,9 +137,13 @@ static bool text_complete(struct iscsi_tconn *conn, struct iscsi_event *ev)
         tconn_close(conn, USAN_ENOMEM, "no memory for a text answer");
         return false;
     }
-    if (len > 0 && iscsi_text_negotiate(text, len, &conn->cfg.params, &conn->params, conn->text_out,
-                                        NEGOTIATED_MAX, &out_len)) {
-        tconn_close(conn, USAN_EPROTO, "malformed text request");
+    int err = len == 0 ? 0
+                       : iscsi_text_negotiate(text, len, &conn->cfg.params, &conn->params,
+                                              conn->text_out, NEGOTIATED_MAX, &out_len);
+    if (err) {
+        refuse(conn,
+               err == USAN_ELIMIT ? ISCSI_REJECT_OUT_OF_RESOURCES : ISCSI_REJECT_PROTOCOL_ERROR,
+               bhs);
         return false;
     }
     conn->text_out_len = out_len;
@@ -167,8 +178,7 @@ bool ttext_request(struct iscsi_tconn *conn, const uint8_t *bhs, const char *tex
         return false;
     }
     if (conn->text_in_len + len > ISCSI_TEXT_MAX) {
-        tctl_reject(conn, ISCSI_REJECT_OUT_OF_RESOURCES, bhs);
-        ttext_abandon(conn);
+        refuse(conn, ISCSI_REJECT_OUT_OF_RESOURCES, bhs);
         return false;
     }
     if (!conn->text_in)
@@ -181,7 +191,7 @@ bool ttext_request(struct iscsi_tconn *conn, const uint8_t *bhs, const char *tex
         memcpy(conn->text_in + conn->text_in_len, text, len);
     conn->text_in_len += len;
     if (!pdu_text_request_cont(bhs))
-        return text_complete(conn, ev);
+        return text_complete(conn, bhs, ev);
 
     struct tctl *ctl = tctl_new(conn, 0); /* go on, 11.10.2 */
     if (!ctl)

@@ -66,7 +66,7 @@ static void expect_login_refused(struct rig *r, uint16_t status)
     assert_true(r->closed);
 }
 
-/* RFC 7143 4.2.3: once the login has begun, the initiator learns what it did wrong. */
+/* RFC 7143 4.2.4: once the login has begun, the initiator learns what it did wrong. */
 static void test_other_requests_during_login(void **state)
 {
     (void)state;
@@ -290,7 +290,7 @@ static void test_text_negotiation(void **state)
     rig_free(r);
 }
 
-/* A text negotiation that fails leaves everything as it was, RFC 7143 7.10. */
+/* A text negotiation that fails leaves everything as it was, RFC 7143 7.12. */
 static void test_text_negotiation_fails(void **state)
 {
     (void)state;
