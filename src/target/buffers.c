@@ -205,4 +205,6 @@ void tgt_buffers_uncharge(struct tgt_buffers *b, struct tgt_account *account, ui
     b->cached_bytes += bytes;
     if (b->cached_bytes > b->cached_max)
         (void)give_credit(b, b->cached_bytes - b->cached_max);
+    if (b->credit_bytes > TGT_BUFFERS_CREDIT_MAX)
+        (void)give_credit(b, b->credit_bytes - TGT_BUFFERS_CREDIT_MAX);
 }

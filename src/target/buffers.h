@@ -25,7 +25,8 @@ enum {
     TGT_BUFFERS_MIN_SHIFT = 12, /* smallest class: 4 KiB, one page */
     TGT_BUFFERS_MAX_SHIFT = 24, /* largest: 16 MiB, the longest transfer a LUN accepts */
     TGT_BUFFERS_CLASSES = TGT_BUFFERS_MAX_SHIFT - TGT_BUFFERS_MIN_SHIFT + 1,
-    TGT_BUFFERS_PIECE = 256 * 1024, /* what counted bytes are taken from the shared limit in */
+    TGT_BUFFERS_PIECE = 256 * 1024,    /* what counted bytes are taken from the shared limit in */
+    TGT_BUFFERS_CREDIT_MAX = 16 << 20, /* of them kept, for the next ones */
 };
 
 /* Shared by all reactors; initialise with max_bytes and 0. */

@@ -22,19 +22,25 @@ struct tgt_reactor *tgt_cmd_reactor(const struct tgt_cmd *cmd)
 
 /* ---- contexts ---- */
 
+/* One that was never used before. */
+static struct tgt_cmd *make_context(struct tgt_session *s)
+{
+    if (s->cmds_made == s->cmd_count ||
+        !tgt_buffers_charge(&s->reactor->buffers, NULL, sizeof(struct tgt_cmd)))
+        return NULL;
+    struct tgt_cmd *cmd = &s->cmds[s->cmds_made++];
+    cmd->session = s;
+    cmd->task.user = cmd;
+    return cmd;
+}
+
 struct tgt_cmd *tgt_cmd_get(struct tgt_session *s, struct iscsi_task *it)
 {
     struct tgt_cmd *cmd = s->free_cmds;
-    if (cmd) {
+    if (cmd)
         s->free_cmds = cmd->next_free;
-    } else {
-        /* Never touched before: a session that only waits has no memory for them. */
-        if (s->cmds_made == s->cmd_count)
-            return NULL;
-        cmd = &s->cmds[s->cmds_made++];
-        cmd->session = s;
-        cmd->task.user = cmd;
-    }
+    else if (!(cmd = make_context(s)))
+        return NULL;
     s->busy++;
     ref_of(it)->cmd = cmd;
 
@@ -430,7 +436,7 @@ void tgt_cmd_start(struct tgt_conn *conn, struct iscsi_task *it)
     s->commands++;
     struct tgt_cmd *cmd = s->nexus ? tgt_cmd_get(s, it) : NULL;
     if (!cmd) {
-        /* Only immediate commands beyond all measure come here. */
+        /* Immediate commands beyond all measure, or no memory at all. */
         ref_of(it)->cmd = NULL;
         iscsi_task_respond(it, &(struct iscsi_response){ .status = SCSI_STATUS_BUSY });
         tgt_conn_want_flush(conn);

@@ -75,7 +75,7 @@ void tgt_cmd_continue(struct tgt_cmd *cmd);
 struct tgt_reactor *tgt_cmd_reactor(const struct tgt_cmd *cmd);
 
 /* A context of the session with the SCSI task's fields for `it` filled in, but those that say
- * what it is; NULL when all are in use. */
+ * what it is; NULL when all are in use, or the program's memory is. */
 struct tgt_cmd *tgt_cmd_get(struct tgt_session *s, struct iscsi_task *it);
 /* Give memory and context back. The SCSI task is finished. */
 void tgt_cmd_release(struct tgt_cmd *cmd);

@@ -111,7 +111,7 @@ static void set_windows(struct tgt_reactor *r)
 
 void tgt_reactor_watch_memory(struct tgt_reactor *r)
 {
-    uint64_t used = r->buffers.used_bytes - r->contexts_bytes;
+    uint64_t used = r->buffers.used_bytes;
     bool shrunk = r->shrunk ? used >= r->restore_below : used > r->shrink_above;
     if (shrunk == r->shrunk)
         return;

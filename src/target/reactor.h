@@ -36,9 +36,8 @@ struct tgt_reactor {
     struct iovec tx_iov[TGT_TX_IOV];
 
     struct tgt_buffers buffers;
-    uint64_t contexts_bytes; /* in buffers.used_bytes, set aside for commands that may come */
-    uint64_t shrink_above;   /* what is used beside them from which windows shrink ... */
-    uint64_t restore_below;  /* ... and under which they open again */
+    uint64_t shrink_above;  /* buffers.used_bytes from which windows shrink ... */
+    uint64_t restore_below; /* ... and under which they open again */
     bool shrunk;
 
     struct list dirty; /* tgt_lane.dirty_node */

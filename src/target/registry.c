@@ -6,36 +6,78 @@
 
 void tgt_registry_init(struct tgt_registry *reg, uint32_t max)
 {
-    *reg = (struct tgt_registry){ .max = max };
+    memset(reg, 0, sizeof(*reg));
+    reg->max = max;
     pthread_mutex_init(&reg->lock, NULL);
-    list_init(&reg->entries);
 }
 
 void tgt_registry_fini(struct tgt_registry *reg)
 {
-    assert(list_empty(&reg->entries));
+    assert(reg->count == 0);
     pthread_mutex_destroy(&reg->lock);
+}
+
+static struct tgt_entry **tsih_bucket(struct tgt_registry *reg, uint16_t tsih)
+{
+    return &reg->by_tsih[tsih % TGT_REGISTRY_BUCKETS]; /* they are given in turn */
+}
+
+/* FNV-1a. Whoever makes up names that fall into one bucket slows down logins only, and has to be
+ * let in by as many sessions as it takes. */
+static struct tgt_entry **name_bucket(struct tgt_registry *reg, const struct tgt_entry *name)
+{
+    uint64_t h = 0xcbf29ce484222325;
+    for (const char *p = name->initiator; *p; p++)
+        h = (h ^ (uint8_t)*p) * 0x100000001b3;
+    for (size_t i = 0; i < sizeof(name->isid); i++)
+        h = (h ^ name->isid[i]) * 0x100000001b3;
+    return &reg->by_name[(h ^ h >> 32) % TGT_REGISTRY_BUCKETS];
 }
 
 static struct tgt_entry *find_tsih(struct tgt_registry *reg, uint16_t tsih)
 {
-    list_for_each (&reg->entries, pos) {
-        struct tgt_entry *e = list_entry(pos, struct tgt_entry, node);
-        if (e->tsih == tsih)
-            return e;
-    }
-    return NULL;
+    struct tgt_entry *e = *tsih_bucket(reg, tsih);
+    while (e && e->tsih != tsih)
+        e = e->next_tsih;
+    return e;
 }
 
 static struct tgt_entry *find_name(struct tgt_registry *reg, const struct tgt_entry *name)
 {
-    list_for_each (&reg->entries, pos) {
-        struct tgt_entry *e = list_entry(pos, struct tgt_entry, node);
-        if (e->target == name->target && memcmp(e->isid, name->isid, sizeof(e->isid)) == 0 &&
-            strcmp(e->initiator, name->initiator) == 0)
-            return e;
+    struct tgt_entry *e = *name_bucket(reg, name);
+    while (e && (e->target != name->target || memcmp(e->isid, name->isid, sizeof(e->isid)) != 0 ||
+                 strcmp(e->initiator, name->initiator) != 0))
+        e = e->next_name;
+    return e;
+}
+
+static void enter(struct tgt_registry *reg, struct tgt_entry *entry)
+{
+    struct tgt_entry **bucket = tsih_bucket(reg, entry->tsih);
+    entry->next_tsih = *bucket;
+    *bucket = entry;
+    if (entry->target) {
+        bucket = name_bucket(reg, entry);
+        entry->next_name = *bucket;
+        *bucket = entry;
     }
-    return NULL;
+    reg->count++;
+}
+
+static void leave(struct tgt_registry *reg, struct tgt_entry *entry)
+{
+    struct tgt_entry **at = tsih_bucket(reg, entry->tsih);
+    while (*at != entry)
+        at = &(*at)->next_tsih;
+    *at = entry->next_tsih;
+    if (entry->target) {
+        at = name_bucket(reg, entry);
+        while (*at != entry)
+            at = &(*at)->next_name;
+        *at = entry->next_name;
+    }
+    assert(reg->count > 0);
+    reg->count--;
 }
 
 /* Handles go round, so that one is not given again soon after its session ended. */
@@ -63,8 +105,7 @@ int tgt_registry_claim(struct tgt_registry *reg, struct tgt_entry *entry, struct
     } else {
         entry->tsih = choose_tsih(reg);
         list_init(&entry->waiters);
-        list_push_back(&reg->entries, &entry->node);
-        reg->count++;
+        enter(reg, entry);
     }
     pthread_mutex_unlock(&reg->lock);
     return err;
@@ -75,9 +116,7 @@ void tgt_registry_release(struct tgt_registry *reg, struct tgt_entry *entry)
     struct list woken;
     list_init(&woken);
     pthread_mutex_lock(&reg->lock);
-    list_del(&entry->node);
-    assert(reg->count > 0);
-    reg->count--;
+    leave(reg, entry);
     list_splice_back(&woken, &entry->waiters);
     pthread_mutex_unlock(&reg->lock);
     struct list *node;

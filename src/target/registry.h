@@ -19,9 +19,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { TGT_REGISTRY_BUCKETS = 4096 };
+
 struct tgt_registry {
     pthread_mutex_t lock;
-    struct list entries;
+    struct tgt_entry *by_name[TGT_REGISTRY_BUCKETS]; /* but discovery sessions, which have none */
+    struct tgt_entry *by_tsih[TGT_REGISTRY_BUCKETS];
     uint32_t count, max;
     uint16_t last_tsih;
 };
@@ -32,9 +35,9 @@ struct tgt_entry {
     const void *target;
     char initiator[ISCSI_NAME_MAX + 1];
     uint8_t isid[6];
-    struct loop *loop; /* where the session lives, set by the owner */
-    uint16_t tsih;     /* given by claim; unique, not 0 */
-    struct list node;
+    struct loop *loop;                       /* where the session lives, set by the owner */
+    uint16_t tsih;                           /* given by claim; unique, not 0 */
+    struct tgt_entry *next_name, *next_tsih; /* in their buckets */
     struct list waiters;
 };
 

@@ -21,13 +21,7 @@
 
 static int make_cmds(struct tgt_session *s)
 {
-    struct tgt_reactor *r = s->reactor;
-    uint32_t n = tgt_cfg(r->tgt)->limits.queue_depth + TGT_IMMEDIATE_CMDS;
-    uint64_t bytes = (uint64_t)n * sizeof(*s->cmds);
-    if (!tgt_buffers_charge(&r->buffers, NULL, bytes))
-        return USAN_ELIMIT;
-    s->cmds_bytes = bytes;
-    r->contexts_bytes += bytes;
+    uint32_t n = tgt_cfg(s->reactor->tgt)->limits.queue_depth + TGT_IMMEDIATE_CMDS;
     s->cmds = calloc(n, sizeof(*s->cmds));
     if (!s->cmds)
         return USAN_ENOMEM;
@@ -91,8 +85,7 @@ static void free_parts(struct tgt_session *s)
     }
     scsi_nexus_free(s->nexus);
     iscsi_tsess_free(s->tsess);
-    tgt_buffers_uncharge(&s->reactor->buffers, NULL, s->cmds_bytes);
-    s->reactor->contexts_bytes -= s->cmds_bytes;
+    tgt_buffers_uncharge(&s->reactor->buffers, NULL, s->cmds_made * sizeof(*s->cmds));
     tgt_reactor_watch_memory(s->reactor);
     free(s->lanes);
     free(s->cmds);

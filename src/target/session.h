@@ -46,9 +46,10 @@ struct tgt_session {
     struct tgt_cmd *free_cmds;
     bool closing; /* no connection any more; freed when busy is 0 */
 
-    struct tgt_cmd *cmds; /* all contexts, zeroed; those from cmds_made on were never used */
+    /* All contexts, zeroed. Those from cmds_made on were never touched: neither the system nor the
+     * program's limit has memory for them yet. */
+    struct tgt_cmd *cmds;
     uint32_t cmd_count, cmds_made;
-    uint64_t cmds_bytes;        /* of cmds, counted */
     struct tgt_account account; /* what its commands hold at this moment */
     struct tgt_core_alloc core; /* memory of tsess */
     struct iscsi_tsess *tsess;

@@ -185,7 +185,8 @@ static void half_is_everybody_s(void **state)
     assert_false(tgt_buffers_charge(&b, &a, 16 * MIB)); /* 48 > 2 * 16 */
     /* What is kept for reuse is free. */
     tgt_buffers_uncharge(&b, &a, 32 * MIB);
-    assert_int_equal(b.cached_bytes, m.taken_bytes);
+    assert_int_equal(b.cached_bytes, TGT_BUFFERS_CREDIT_MAX);
+    assert_int_equal(m.taken_bytes, TGT_BUFFERS_CREDIT_MAX);
     assert_true(tgt_buffers_charge(&b, &a, 16 * MIB));
     assert_true(tgt_buffers_charge(&b, &a, 16 * MIB));
     tgt_buffers_uncharge(&b, &a, 32 * MIB);
@@ -229,6 +230,13 @@ static void charges_are_taken_in_pieces(void **state)
     assert_true(tgt_buffers_charge(&b, NULL, 32 * MIB));
     tgt_buffers_uncharge(&b, NULL, 32 * MIB);
     assert_int_equal(m.taken_bytes, 1 * MIB);
+    tgt_buffers_fini(&b);
+    assert_int_equal(m.taken_bytes, 0);
+    /* However much may be kept, there are no buffers behind it. */
+    tgt_buffers_init(&b, &m, 64 * MIB);
+    assert_true(tgt_buffers_charge(&b, NULL, 32 * MIB));
+    tgt_buffers_uncharge(&b, NULL, 32 * MIB);
+    assert_int_equal(m.taken_bytes, TGT_BUFFERS_CREDIT_MAX);
     tgt_buffers_fini(&b);
     assert_int_equal(m.taken_bytes, 0);
 }

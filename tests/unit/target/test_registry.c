@@ -206,6 +206,38 @@ static void has_looks_at_all_of_the_name(void **state)
     assert_false(tgt_registry_has(&f->reg, tsih, "iqn.x:1", a.entry.isid));
 }
 
+/* More sessions than buckets, ended in another order than they began. */
+static void many_sessions(void **state)
+{
+    struct fixture *f = *state;
+    enum { MANY = 3 * TGT_REGISTRY_BUCKETS, STEP = 5003 }; /* without a common divisor */
+    static struct login l[MANY], again;
+    struct loop *loop;
+    uint16_t tsih;
+    f->reg.max = MANY;
+    for (unsigned i = 0; i < MANY; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "iqn.2025-01.com.example:%u", i / 2);
+        make_login(&l[i], f, i % 3 ? &target_a : NULL, name, (uint8_t)(i % 2));
+        assert_int_equal(tgt_registry_claim(&f->reg, &l[i].entry, &l[i].waiter, &loop, &tsih), 0);
+    }
+    for (unsigned i = 0, at = 0; i < MANY; i++, at = (at + STEP) % MANY) {
+        struct tgt_entry *e = &l[at].entry;
+        again = l[at];
+        assert_true(tgt_registry_has(&f->reg, e->tsih, e->initiator, e->isid));
+        if (e->target) {
+            assert_int_equal(tgt_registry_claim(&f->reg, &again.entry, &again.waiter, &loop, &tsih),
+                             USAN_EAGAIN);
+            assert_int_equal(tsih, e->tsih);
+        }
+        tgt_registry_release(&f->reg, e);
+        assert_false(tgt_registry_has(&f->reg, e->tsih, e->initiator, e->isid));
+        if (e->target)
+            deliver_messages(f);
+    }
+    assert_int_equal(tgt_registry_count(&f->reg), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +249,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(number_of_sessions_is_limited, setup, teardown),
         cmocka_unit_test_setup_teardown(has_looks_at_all_of_the_name, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_sessions, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
