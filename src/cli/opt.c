@@ -50,7 +50,11 @@ static int set_number(const struct cli_opt *o, const char *value, uint64_t *to, 
     }
     if (err)
         return err_set(e, USAN_EINVAL, "--%s %s: is not %s", o->name, value, like);
-    if (o->max && (v < o->min || v > o->max))
+    bool outside = o->max && (v < o->min || v > o->max);
+    if (outside && o->type == CLI_SIZE)
+        return err_set(e, USAN_EINVAL, "--%s %s: use %s to %s", o->name, value,
+                       tgt_size_text(o->min).s, tgt_size_text(o->max).s);
+    if (outside)
         return err_set(e, USAN_EINVAL, "--%s %s: use %llu to %llu", o->name, value,
                        (unsigned long long)o->min, (unsigned long long)o->max);
     *to = v;

@@ -22,7 +22,7 @@ struct serve_args {
     uint64_t cores, queue_depth, conns_per_session, sessions, connections, memory;
     const char *engine, *poll;
     const char *state_dir, *pid_file;
-    uint64_t login_timeout, nop_interval, nop_timeout;
+    uint64_t login_timeout, nop_interval, nop_timeout, progress_timeout;
     bool verbose;
 };
 
@@ -85,6 +85,9 @@ const struct cli_opt cli_serve_opts[] = {
       "ask a silent initiator for a sign of life; 0 never", AT(nop_interval), 0, 0 },
     { "nop-timeout", 0, CLI_TIME, "TIME", "30s", "give a connection up that does not answer then",
       AT(nop_timeout), 0, 0 },
+    { "progress-timeout", 0, CLI_TIME, "TIME", "60s",
+      "give a connection up that owes data, or takes none, for so long; 0 never",
+      AT(progress_timeout), 0, 0 },
     { "verbose", 'v', CLI_FLAG, NULL, NULL, "log logins, logouts and limits", AT(verbose), 0, 0 },
     { 0 },
 };
@@ -254,6 +257,7 @@ static int set_program(struct tgt_config *cfg, const struct serve_args *a)
     cfg->login_timeout_ns = a->login_timeout;
     cfg->nop_interval_ns = a->nop_interval;
     cfg->nop_timeout_ns = a->nop_timeout;
+    cfg->limits.progress_timeout_ns = a->progress_timeout;
     if (a->state_dir && !(cfg->state_dir = strdup(a->state_dir)))
         return USAN_ENOMEM;
     /* The words were checked by the option table. */

@@ -3,6 +3,9 @@
 #include "cli/command.h"
 #include "cli/run.h"
 #include "target/config_yaml.h"
+#include "target/size.h"
+
+#include <stdio.h>
 
 struct run_args {
     const char *config, *pid_file;
@@ -21,6 +24,32 @@ const struct cli_opt cli_target_run_opts[] = {
     { 0 },
 };
 
+/* "60s"; times of a configuration are seconds or parts of them. */
+static void print_time(const char *name, uint64_t ns)
+{
+    if (ns % NS_PER_SEC == 0)
+        printf(" %s=%llus", name, (unsigned long long)(ns / NS_PER_SEC));
+    else
+        printf(" %s=%gs", name, (double)ns / (double)NS_PER_SEC);
+}
+
+static void print_summary(const struct tgt_config *cfg)
+{
+    size_t luns = 0;
+    for (size_t i = 0; i < cfg->target_count; i++)
+        luns += cfg->targets[i].lun_count;
+    const struct tgt_limits *l = &cfg->limits;
+    printf("%s: targets=%zu luns=%zu portals=%zu users=%zu\n", cfg->source, cfg->target_count, luns,
+           cfg->portal_count, cfg->user_count);
+    printf("limits: sessions=%u connections=%u queue-depth=%u memory=%s", l->sessions,
+           l->connections, l->queue_depth, tgt_size_text(l->memory_bytes).s);
+    print_time("progress-timeout", l->progress_timeout_ns);
+    print_time("login-timeout", cfg->login_timeout_ns);
+    print_time("nop-interval", cfg->nop_interval_ns);
+    print_time("nop-timeout", cfg->nop_timeout_ns);
+    putchar('\n');
+}
+
 int cli_target_run(const struct cli_command *cmd, int argc, char **argv)
 {
     struct run_args a = { 0 };
@@ -33,11 +62,12 @@ int cli_target_run(const struct cli_command *cmd, int argc, char **argv)
         return cli_fail(cmd, CLI_USAGE, "needs --config FILE");
     struct tgt_config cfg;
     struct err_text e = { "" };
+    code = CLI_OK;
     tgt_config_init(&cfg);
     if (tgt_config_load(&cfg, a.config, &e))
         code = cli_fail(cmd, CLI_FAILED, e.text);
     else if (a.check)
-        code = CLI_OK;
+        print_summary(&cfg);
     else
         code = cli_run_target(cmd, &cfg,
                               &(struct cli_run){ .pid_file = a.pid_file, .verbose = a.verbose });

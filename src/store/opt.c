@@ -69,6 +69,20 @@ int opt_parse_bool(const char *text, bool *ret_value)
     return USAN_EINVAL;
 }
 
+int opt_target_size(const char *target, uint64_t *ret_bytes, struct err_text *e)
+{
+    uint64_t size;
+    if (!target || !*target)
+        return err_set(e, USAN_EINVAL, "has no size; write it behind the colon, such as 64M");
+    if (opt_parse_size(target, &size) || !size || size % 512 || size > INT64_MAX)
+        return err_set(e, USAN_EINVAL,
+                       "'%s' is not a size in whole blocks of 512 bytes, such as 4096, 64M or "
+                       "10GiB; the largest is 8191P",
+                       target);
+    *ret_bytes = size;
+    return 0;
+}
+
 int opt_parse_time(const char *text, uint64_t *ret_ns)
 {
     static const struct {

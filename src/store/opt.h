@@ -32,6 +32,11 @@ int opt_parse_ratio(const char *text, uint32_t *ret_ppb);
 
 #define OPT_RATIO_ONE 1000000000u
 
+/* The target of a store that is its size: whole blocks of 512 bytes, not none. e says what is wrong
+ * and how to write it. */
+USAN_MUST_CHECK
+int opt_target_size(const char *target, uint64_t *ret_bytes, struct err_text *e);
+
 /* Every option is in the table, at most once, with a value of its type. */
 USAN_MUST_CHECK
 int opt_check(const struct store_ops *ops, const struct store_opt *opts, size_t count,

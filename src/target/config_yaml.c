@@ -119,6 +119,7 @@ static const struct key discovery_keys[] = {
       CFG(discovery_users),
       .count_at = offsetof(struct tgt_config, discovery_user_count) },
     { .name = "mutual-user", .kind = K_TEXT, CFG(discovery_mutual_user) },
+    { .name = "optional", .kind = K_BOOL, CFG(discovery_optional) },
     { 0 },
 };
 
@@ -136,6 +137,7 @@ static const struct key limit_keys[] = {
       CFG(limits.memory_bytes),
       .min = 16 << 20,
       .max = 1ull << 50 },
+    { .name = "progress-timeout", .kind = K_TIME, CFG(limits.progress_timeout_ns) },
     { 0 },
 };
 
@@ -253,10 +255,17 @@ static int set_number(struct reader *r, const yaml_node_t *n, const struct key *
         err = tgt_parse_size(text, &v);
     else
         err = tgt_parse_uint(text, 0, UINT64_MAX, &v);
+    bool size = k->kind == K_SIZE || k->kind == K_SIZE32;
     if (err)
         return fail(r, n, "%s: '%s' is not %s", k->name, text,
-                    k->kind == K_TIME ? "a time like 15s or 500ms" : "a number");
-    if (k->max && (v < k->min || v > k->max))
+                    k->kind == K_TIME ? "a time like 15s or 500ms"
+                    : size            ? "a size like 512, 64M or 1GiB"
+                                      : "a number");
+    bool outside = k->max && (v < k->min || v > k->max);
+    if (outside && size)
+        return fail(r, n, "%s: %s is out of range, use %s to %s", k->name, text,
+                    tgt_size_text(k->min).s, tgt_size_text(k->max).s);
+    if (outside)
         return fail(r, n, "%s: %s is out of range, use %llu to %llu", k->name, text,
                     (unsigned long long)k->min, (unsigned long long)k->max);
     store_number(k->kind, to, v);

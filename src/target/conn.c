@@ -276,6 +276,7 @@ static int make_tconn(struct tgt_conn *conn)
         .login_timeout_ns = cfg->login_timeout_ns,
         .nop_interval_ns = cfg->nop_interval_ns,
         .nop_timeout_ns = cfg->nop_timeout_ns,
+        .progress_timeout_ns = cfg->limits.progress_timeout_ns,
         .address = conn->local,
     };
     tc.params.max_connections = (uint16_t)cfg->limits.connections_per_session;

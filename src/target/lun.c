@@ -75,8 +75,10 @@ static int choose_blocks(const struct tgt_lun *lun, struct scsi_lu_config *c, st
                        "block size 4096",
                        lun->cfg->store, block, info->block_bytes);
     if (info->size_bytes < block)
-        return err_set(e, USAN_EINVAL, "%s: is empty; give it a size first (truncate -s SIZE)",
-                       lun->cfg->store);
+        return err_set(e, USAN_EINVAL,
+                       "%s: holds less than one block of %u bytes; give it a size first (truncate "
+                       "-s SIZE)",
+                       lun->cfg->store, block);
     uint32_t phys =
         lun->cfg->phys_block_bytes ? lun->cfg->phys_block_bytes : info->phys_block_bytes;
     c->phys_exponent = 0;

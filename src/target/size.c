@@ -4,6 +4,7 @@
 #include "base/clock.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -46,6 +47,20 @@ int tgt_parse_size(const char *text, uint64_t *ret_bytes)
         return USAN_ERANGE;
     *ret_bytes = v << shift;
     return 0;
+}
+
+struct tgt_size_text tgt_size_text(uint64_t bytes)
+{
+    static const char units[] = " KMGTP";
+    struct tgt_size_text text;
+    unsigned unit = 0;
+    while (bytes && bytes % 1024 == 0 && unit < sizeof(units) - 2) {
+        bytes /= 1024;
+        unit++;
+    }
+    snprintf(text.s, sizeof(text.s), unit ? "%llu%c" : "%llu", (unsigned long long)bytes,
+             units[unit]);
+    return text;
 }
 
 int tgt_parse_uint(const char *text, uint64_t min, uint64_t max, uint64_t *ret)

@@ -11,6 +11,11 @@
  * them; upper or lower case. USAN_EINVAL for anything else, USAN_ERANGE when it does not fit. */
 USAN_MUST_CHECK
 int tgt_parse_size(const char *text, uint64_t *ret_bytes);
+/* The bytes with the largest unit that leaves a whole number, "16M" or "513". */
+struct tgt_size_text {
+    char s[24];
+};
+struct tgt_size_text tgt_size_text(uint64_t bytes);
 /* A decimal number within [min, max]. The same errors. */
 USAN_MUST_CHECK
 int tgt_parse_uint(const char *text, uint64_t min, uint64_t max, uint64_t *ret);

@@ -8,6 +8,7 @@
 #include "target/access.h"
 #include "target/buffers.h"
 #include "target/command.h"
+#include "target/conn.h"
 #include "target/drain.h"
 #include "target/log.h"
 #include "target/lun.h"
@@ -422,7 +423,8 @@ static bool on_signal(struct loop_fd *lfd, uint32_t events)
     if (si.ssi_signo == SIGUSR1)
         report_all(tgt);
     else if (si.ssi_signo == SIGHUP)
-        tgt_log(TGT_LOG_WARN, "hangup-ignored", "why=\"a changed configuration needs a restart\"");
+        tgt_log(TGT_LOG_WARN, "hangup-ignored",
+                "why=\"reload is not supported yet; restart to apply a changed configuration\"");
     else
         begin_stop(tgt);
     return true;
@@ -515,13 +517,14 @@ void tgt_print_urls(const struct tgt *tgt, FILE *out)
 void tgt_log_memory_bound(const struct tgt *tgt)
 {
     const struct tgt_limits *l = &tgt->cfg->limits;
-    uint64_t per_session = (uint64_t)(l->queue_depth + TGT_IMMEDIATE_CMDS) * sizeof(struct tgt_cmd);
-    uint64_t all_sessions = per_session * l->sessions;
-    uint64_t fixed = (uint64_t)tgt->reactor_count * (TGT_RX_BYTES + sizeof(struct tgt_reactor));
+    uint64_t commands = (uint64_t)(l->queue_depth + TGT_IMMEDIATE_CMDS) * sizeof(struct tgt_cmd);
+    /* What is made once, and the few objects of a session that are not counted. */
+    uint64_t beside = (uint64_t)tgt->reactor_count * (TGT_RX_BYTES + sizeof(struct tgt_reactor)) +
+                      (uint64_t)l->sessions * sizeof(struct tgt_session) +
+                      (uint64_t)l->connections * sizeof(struct tgt_conn);
     tgt_log(TGT_LOG_INFO, "memory-bound",
-            "sessions=%u queue_depth=%u commands_per_session_bytes=%llu commands_bytes=%llu "
-            "reactors_bytes=%llu limit_bytes=%llu",
-            l->sessions, l->queue_depth, (unsigned long long)per_session,
-            (unsigned long long)all_sessions, (unsigned long long)fixed,
-            (unsigned long long)l->memory_bytes);
+            "limit_bytes=%llu beside_bytes=%llu sessions=%u connections=%u queue_depth=%u "
+            "commands_per_session_bytes=%llu",
+            (unsigned long long)l->memory_bytes, (unsigned long long)beside, l->sessions,
+            l->connections, l->queue_depth, (unsigned long long)commands);
 }

@@ -27,10 +27,9 @@ static const struct store_opt_desc null_opts[] = { { .key = NULL } };
 static int null_open(const struct store_open *how, struct store **ret_store, struct err_text *e)
 {
     uint64_t size;
-    int err = opt_parse_size(how->target ? how->target : "", &size);
-    if (err || !size || size % 512)
-        return err_set(e, USAN_EINVAL, "'%s' is not a size in whole blocks of 512 bytes",
-                       how->target ? how->target : "");
+    int err = opt_target_size(how->target, &size, e);
+    if (err)
+        return err;
     struct null_store *n = calloc(1, sizeof *n);
     if (!n)
         return err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));

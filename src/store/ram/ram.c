@@ -469,9 +469,9 @@ static int ram_open(const struct store_open *how, struct store **ret_store, stru
 {
     uint64_t size, page = opt_size(&ram_ops, how, "page"), mem = opt_size(&ram_ops, how, "mem");
     const char *target = how->target ? how->target : "";
-    if (opt_parse_size(target, &size) || !size || size % BLOCK_BYTES || size > INT64_MAX)
-        return err_set(e, USAN_EINVAL, "'%s' is not a size in whole blocks of %u bytes", target,
-                       BLOCK_BYTES);
+    int err = opt_target_size(target, &size, e);
+    if (err)
+        return err;
     if (page < 1u << RAM_PAGE_SHIFT_MIN || page > 1u << RAM_PAGE_SHIFT_MAX || page & (page - 1))
         return err_set(e, USAN_EINVAL, "option 'page': not a power of two from 4K to 1M");
     unsigned shift = (unsigned)__builtin_ctzll(page);

@@ -70,6 +70,8 @@ static void read_only(void **state)
     store_close(s);
 }
 
+#define SIZES ", such as 4096, 64M or 10GiB; the largest is 8191P"
+
 static void mistakes(void **state)
 {
     static const struct {
@@ -107,13 +109,14 @@ static void mistakes(void **state)
           "ram: option 'page': 'x' is not a size such as 4096, 64K, 10GiB" },
         { "null:1M?x=1", USAN_EINVAL, "null: unknown option 'x' (it has no options)" },
         { "ram:1M?page=4K&page=8K", USAN_EINVAL, "ram: option 'page' is given twice" },
-        { "ram:", USAN_EINVAL, "ram: '' is not a size in whole blocks of 512 bytes" },
-        { "ram", USAN_EINVAL, "ram: '' is not a size in whole blocks of 512 bytes" },
-        { "ram?page=4K", USAN_EINVAL, "ram: '' is not a size in whole blocks of 512 bytes" },
-        { "ram:0", USAN_EINVAL, "ram: '0' is not a size in whole blocks of 512 bytes" },
-        { "ram:1000", USAN_EINVAL, "ram: '1000' is not a size in whole blocks of 512 bytes" },
-        { "ram:16000P", USAN_EINVAL, "ram: '16000P' is not a size in whole blocks of 512 bytes" },
-        { "null:x", USAN_EINVAL, "null: 'x' is not a size in whole blocks of 512 bytes" },
+        { "ram:", USAN_EINVAL, "ram: has no size; write it behind the colon, such as 64M" },
+        { "ram", USAN_EINVAL, "ram: has no size; write it behind the colon, such as 64M" },
+        { "ram?page=4K", USAN_EINVAL, "ram: has no size; write it behind the colon, such as 64M" },
+        { "ram:0", USAN_EINVAL, "ram: '0' is not a size in whole blocks of 512 bytes" SIZES },
+        { "ram:1000", USAN_EINVAL, "ram: '1000' is not a size in whole blocks of 512 bytes" SIZES },
+        { "ram:16000P", USAN_EINVAL,
+          "ram: '16000P' is not a size in whole blocks of 512 bytes" SIZES },
+        { "null:x", USAN_EINVAL, "null: 'x' is not a size in whole blocks of 512 bytes" SIZES },
         { "ram:1M?page=5K", USAN_EINVAL, "ram: option 'page': not a power of two from 4K to 1M" },
         { "ram:1M?page=2M", USAN_EINVAL, "ram: option 'page': not a power of two from 4K to 1M" },
         { "stats(name=)+ram:1M", USAN_EINVAL, "stats: option 'name': 1 to 31 characters" },

@@ -28,6 +28,7 @@ static const char full[] = "portals:\n"
                            "  - {name: alice, secret: alices-secret-1}\n"
                            "  - {name: gate, secret: gates-secret-22}\n"
                            "discovery:\n"
+                           "  optional: yes\n"
                            "  users: [alice]\n"
                            "targets:\n"
                            "  - name: iqn.2025-01.com.example:one\n"
@@ -51,6 +52,7 @@ static const char full[] = "portals:\n"
                            "  sessions: 10\n"
                            "  queue-depth: 64\n"
                            "  memory: 256MiB\n"
+                           "  progress-timeout: 90s\n"
                            "cores: 2\n"
                            "engine: epoll\n"
                            "poll: never\n"
@@ -92,6 +94,8 @@ static void reads_every_kind_of_value(void **state)
     assert_int_equal(c.limits.sessions, 10);
     assert_int_equal(c.limits.queue_depth, 64);
     assert_int_equal(c.limits.memory_bytes, 268435456);
+    assert_int_equal(c.limits.progress_timeout_ns, 90000000000);
+    assert_true(c.discovery_optional);
     assert_int_equal(c.cores, 2);
     assert_int_equal(c.engine, LOOP_ENGINE_EPOLL);
     assert_int_equal(c.poll, LOOP_POLL_NEVER);
@@ -127,8 +131,9 @@ static void errors_name_line_and_column(void **state)
         { "targets:\n  - name: ''\n", "c.yaml:2:11: name: is empty" },
         { "targets:\n  - users: alice\n", "c.yaml:2:12: users: needs a list here" },
         { "targets:\n  - users: [[a]]\n", "c.yaml:2:13: users: needs one value here" },
-        { "limits: {memory: 1M}\n", "c.yaml:1:18: memory: 1M is out of range, use 16777216 to "
-                                    "1125899906842624" },
+        { "limits: {memory: 1M}\n", "c.yaml:1:18: memory: 1M is out of range, use 16M to 1P" },
+        { "limits: {memory: 1.5G}\n",
+          "c.yaml:1:18: memory: '1.5G' is not a size like 512, 64M or 1GiB" },
         { "portals: [{port: 70000}]\n",
           "c.yaml:1:18: port: 70000 is out of range, use 0 to 65535" },
         { "state-dir: \"a\\0b\"\n", "c.yaml:1:12: state-dir: has a NUL character in it" },

@@ -691,6 +691,29 @@ static void login_after_a_long_silence(void **state)
     assert_int_equal(stop(&p), 0);
 }
 
+/* An initiator that owes data and sends none does not keep what was set aside for it. */
+static void owed_data_that_never_comes(void **state)
+{
+    (void)state;
+    struct program p = { 0 };
+    struct client c, idle;
+    configure(&p.cfg);
+    p.cfg.limits.progress_timeout_ns = 400 * NS_PER_MS;
+    start(&p);
+    client_login(&c, p.port, HOST, TARGET_A, 1);
+    client_login(&idle, p.port, HOST, TARGET_A, 2);
+    client_ready(&c, 0);
+    client_ready(&idle, 0);
+    uint64_t t0 = now_ms();
+    client_send_write(&c, 0, 0, NULL, 64);
+    client_expect_close(&c);
+    assert_true(now_ms() - t0 >= 350);
+    client_ready(&idle, 0); /* it owes nothing */
+    client_close(&c);
+    client_close(&idle);
+    assert_int_equal(stop(&p), 0);
+}
+
 /* ---- memory ---- */
 
 /* One reactor with 16 MiB for data, contexts and what the core needs. */
@@ -840,6 +863,7 @@ int main(void)
         PROGRAM_TEST(stop_finishes_commands),
         cmocka_unit_test(stop_asks_for_logout),
         cmocka_unit_test(login_after_a_long_silence),
+        cmocka_unit_test(owed_data_that_never_comes),
         cmocka_unit_test(memory_is_shared),
         cmocka_unit_test(lent_memory_is_limited),
     };

@@ -55,6 +55,26 @@ static void sizes(void **state)
     }
 }
 
+static void sizes_as_text(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } rows[] = {
+        { 0, "0" },
+        { 513, "513" },
+        { 1024, "1K" },
+        { 1536, "1536" },
+        { 16 << 20, "16M" },
+        { 1ull << 50, "1P" },
+        { 8192ull << 50, "8192P" },
+        { UINT64_MAX, "18446744073709551615" },
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_string_equal(tgt_size_text(rows[i].bytes).s, rows[i].text);
+}
+
 static void numbers(void **state)
 {
     (void)state;
@@ -105,10 +125,8 @@ static void bools(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes),
-        cmocka_unit_test(numbers),
-        cmocka_unit_test(times),
-        cmocka_unit_test(bools),
+        cmocka_unit_test(sizes), cmocka_unit_test(sizes_as_text), cmocka_unit_test(numbers),
+        cmocka_unit_test(times), cmocka_unit_test(bools),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
