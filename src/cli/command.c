@@ -50,7 +50,7 @@ static void print_commands(const char *group, FILE *out)
         if (!group || (strncmp(c->name, group, len) == 0 && c->name[len] == ' '))
             fprintf(out, "  %-12s %s\n", c->name, c->summary);
     }
-    fputs("\n`usan COMMAND --help` shows a command's options.\n", out);
+    fputs("\n`usan COMMAND --help` shows a command's options, `man usan` all there is.\n", out);
 }
 
 static void print_help(const struct cli_command *c, FILE *out)
@@ -58,6 +58,10 @@ static void print_help(const struct cli_command *c, FILE *out)
     fprintf(out, "usage: usan %s [OPTION...]%s%s\n\n%s\n\noptions:\n", c->name, *c->args ? " " : "",
             c->args, c->summary);
     cli_print_options(c->opts, out);
+    size_t len = strcspn(c->name, " ");
+    if (c->opts) /* the others are in usan(1) */
+        fprintf(out, "\nmore: man usan-%.*s (in the source: man -l doc/man/usan-%.*s.1)\n",
+                (int)len, c->name, (int)len, c->name);
 }
 
 int cli_fail(const struct cli_command *cmd, int code, const char *text)
