@@ -23,14 +23,19 @@ function ratio(who, load, other, other_load, key,    r, n, list) {
             list[++n] = value[r, who, load, key] / value[r, other, other_load, key]
     return n ? median(list, n) : ""
 }
-# sign is 1 where more is better, -1 where less is.
-function bar(text, got, sign, want, format,    ok, relation) {
+# sign is 1 where more is better, -1 where less is. beside: the same ratio to limit-memory.
+function bar(text, got, sign, want, format, beside,    ok, relation) {
     if (got == "")
         return
     ok = (sign > 0 ? got >= want : got <= want)
     relation = (sign > 0 ? "≥" : "≤")
-    printf("| %s | %s " format " | " format " | %s |\n", text, relation, want, got,
-           ok ? "met" : "**not met**")
+    printf("| %s | %s " format " | " format " | %s | %s |\n", text, relation, want, got,
+           beside == "" ? "" : sprintf(format, beside), ok ? "met" : "**not met**")
+}
+function limit_bar(who, load, want) {
+    bar((who == "usan-fresh" ? "fresh memory, " : "memory, ") load ": of the limit",
+        ratio(who, load, "limit", load, "iops"), 1, want, "%.2f",
+        ratio(who, load, "limit-memory", load, "iops"))
 }
 function file_bars(who, text,    i, load) {
     for (i = 1; i <= 4; i++) {
@@ -55,17 +60,19 @@ function file_bars(who, text,    i, load) {
 END {
     split("read-4k-q32 write-4k-q32 read-512k-q8 write-512k-q8", file_load, " ")
     ram = "usan-ram"
-    print "## Bars\n\n| what | bar | measured | |\n|---|---|---|---|"
+    print "## Bars\n\n| what | bar | measured | of limit-memory | |\n|---|---|---|---|---|"
     bar("memory, read-4k-q32: times tgt", ratio(ram, "read-4k-q32", "tgt", "read-4k-q32", "iops"), 1, 7, "%.2f")
-    bar("memory, read-4k-q32: of the limit", ratio(ram, "read-4k-q32", "limit", "read-4k-q32", "iops"), 1, 1.1, "%.2f")
-    bar("memory, read-4k-q128: of the limit", ratio(ram, "read-4k-q128", "limit", "read-4k-q128", "iops"), 1, 0.4, "%.2f")
+    limit_bar(ram, "read-4k-q32", 1.1)
+    limit_bar(ram, "read-4k-q128", 0.4)
+    limit_bar("usan-fresh", "read-4k-q32", 1.1)
+    limit_bar("usan-fresh", "read-4k-q128", 0.4)
     bar("memory, read-4k-q32: CPU µs per I/O", figure(ram, "read-4k-q32", "tgt_us"), -1, 2.2, "%.2f")
     bar("memory, read-4k-q128: CPU µs per I/O", figure(ram, "read-4k-q128", "tgt_us"), -1, 1.5, "%.2f")
-    bar("memory, write-4k-q128: of the limit", ratio(ram, "write-4k-q128", "limit", "write-4k-q128", "iops"), 1, 0.35, "%.2f")
+    limit_bar(ram, "write-4k-q128", 0.35)
     bar("memory, read-4k-q1: p50 of tgt's", ratio(ram, "read-4k-q1", "tgt", "read-4k-q1", "p50_us"), -1, 0.45, "%.2f")
     bar("idle: share of a core", figure(ram, "idle", "cpu"), -1, 0.005, "%.4f")
-    bar("memory, read-512k-q8: of the limit", ratio(ram, "read-512k-q8", "limit", "read-512k-q8", "iops"), 1, 0.85, "%.2f")
-    bar("memory, write-512k-q8: of the limit", ratio(ram, "write-512k-q8", "limit", "write-512k-q8", "iops"), 1, 0.75, "%.2f")
+    limit_bar(ram, "read-512k-q8", 0.85)
+    limit_bar(ram, "write-512k-q8", 0.75)
     file_bars("usan-tmpfs", "file on tmpfs")
     file_bars("usan-disk", "file on disk, buffered")
     file_bars("usan-direct", "file on disk, O_DIRECT")
@@ -85,8 +92,8 @@ END {
             util = figure(who, load, "srv_util")
         }
         plain = load
-        sub(/-digests|-2sessions/, "", plain)
-        printf "| %s | %s | %.0f | %.0f | %.2f | %.2f | %.1f | %.1f | %s | %s | %s |\n", who, load, figure(who, load, "iops"), figure(who, load, "MBps"), cpu, util, figure(who, load, "p50_us"), figure(who, load, "p99_us"), fraction(who, load, "limit", plain), fraction(who, load, "limit-memory", plain), fraction(who, load, "tgt", plain)
+        sub(/-digests|-[0-9]+sessions/, "", plain)
+        printf "| %s | %s | %.0f | %.0f | %.2f | %.2f | %.1f | %.1f | %s | %s | %s |\n", who, load, figure(who, load, "iops"), figure(who, load, "MBps"), cpu, util, figure(who, load, "p50_us"), figure(who, load, "p99_us"), fraction(who, load, "limit", plain), fraction(who, load, "limit-memory", plain), fraction(who, load, "tgt", ("tgt", load) in seen ? load : plain)
     }
 }
 function fraction(who, load, other, other_load,    r) {

@@ -64,7 +64,7 @@ start_usan() { # CONTENDER STORE OPTION...
     "$build/src/cli/usan" serve --address 127.0.0.1 --port 0 --name $iqn "$@" "$store" \
         >"$out/$name.urls" 2>"$out/$name.log" </dev/null &
     pid_of[$name]=$!
-    for ((i = 0; i < 200; i++)); do
+    for ((i = 0; i < 1200; i++)); do
         url=$(grep -m 1 '^iscsi://' "$out/$name.urls") && break
         sleep 0.05
     done
@@ -82,7 +82,7 @@ start_tgt() {
     mkdir -p /run/tgtd
     tgtd -f -C 9 --iscsi portal=127.0.0.1:3260 >"$out/tgt.log" 2>&1 </dev/null &
     pid_of[tgt]=$! port_of[tgt]=3260
-    for ((i = 0; i < 100; i++)); do
+    for ((i = 0; i < 1200; i++)); do
         "${admin[@]}" --op show --mode target >/dev/null 2>&1 && break
         sleep 0.05
     done
@@ -141,7 +141,9 @@ target_load() { # ROUND CONTENDER WORKLOAD...
     for w in "$@"; do
         local options=(-c 0)
         case $w in
-        *-2sessions) options=(-n 2) ;; # the client may use both processors, as the target does
+        # the client of two reactors may use both processors, as the target does
+        *-2sessions) options=(-n 2) ;;
+        *-4sessions) options+=(-n 4) ;;
         esac
         case $w in
         *-digests*) options+=(-D hd) ;;
@@ -181,6 +183,9 @@ all_loads=(read-4k-q1 read-4k-q8 read-4k-q32 read-4k-q128 write-4k-q32 write-4k-
     read-512k-q8 write-512k-q8)
 digest_loads=(read-4k-q32-digests write-4k-q32-digests read-512k-q8-digests
     write-512k-q8-digests)
+session_loads=(read-4k-q32-4sessions write-4k-q32-4sessions read-512k-q8-4sessions
+    write-512k-q8-4sessions)
+fresh_loads=(read-4k-q32 read-4k-q128)
 file_loads=(read-4k-q32 write-4k-q32 read-512k-q8 write-512k-q8)
 file_kinds=(usan-tmpfs usan-disk usan-direct)
 
@@ -189,25 +194,27 @@ for f in "$out/tmpfs/tgt" "$out/tmpfs/usan" "$out/disk.img" "$out/direct.img"; d
 done
 start_tgt
 start_usan usan-ram "ram:${mib}M"
+start_usan usan-fresh "ram:${mib}M"
 start_usan usan-two "ram:${mib}M" --cores 2
 start_usan usan-tmpfs "$out/tmpfs/usan"
 start_usan usan-disk "$out/disk.img"
 start_usan usan-direct "$out/direct.img?direct=1"
 for name in "${!pid_of[@]}"; do
-    # memory that was never written would be read from one page of zeroes
-    rawload "$name" -c 0 -b 524288 -s -w 100 -t 1.2 >/dev/null
+    # memory that was never written is read from one page of zeroes: usan-fresh shows that
+    [ "$name" = usan-fresh ] || rawload "$name" -c 0 -b 524288 -s -w 100 -t 1.2 >/dev/null
     [ "$name" = usan-two ] || pin "$name" 1
     kill -STOP "${pid_of[$name]}"
 done
 for ((round = 1; round <= rounds; round++)); do
     limit_load $round limit
-    target_load $round tgt "${all_loads[@]}"
-    target_load $round usan-ram "${all_loads[@]}" "${digest_loads[@]}"
+    target_load $round tgt "${all_loads[@]}" "${session_loads[@]}"
+    target_load $round usan-ram "${all_loads[@]}" "${digest_loads[@]}" "${session_loads[@]}"
+    limit_load $round limit-memory -m $mib
+    target_load $round usan-fresh "${fresh_loads[@]}"
     for name in "${file_kinds[@]}"; do
         target_load $round "$name" "${file_loads[@]}"
     done
     target_load $round usan-two read-4k-q32-2sessions read-512k-q8-2sessions
-    limit_load $round limit-memory -m $mib
     measure_idle $round usan-ram
 done
 awk -f tools/bench/report.awk "$results" >"$out/report.md"
