@@ -283,3 +283,13 @@ void iscsi_params_init(struct iscsi_params *params)
     }
     params->rx_data_segment = iscsi_keys[ISCSI_KEY_MAX_RECV_DATA_SEGMENT_LENGTH].def;
 }
+
+void iscsi_params_join(struct iscsi_params *params, const struct iscsi_params *sess)
+{
+    struct iscsi_params own = *params;
+    *params = *sess;
+    params->tx_data_segment = own.tx_data_segment;
+    params->rx_data_segment = own.rx_data_segment;
+    params->header_digest = own.header_digest;
+    params->data_digest = own.data_digest;
+}

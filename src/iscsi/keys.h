@@ -119,6 +119,9 @@ void iscsi_key_set(const struct iscsi_key *key, struct iscsi_params *params, uin
 
 /* What holds before anything is negotiated. */
 void iscsi_params_init(struct iscsi_params *params);
+/* For a connection that joins a session: its own values stay (MaxRecvDataSegmentLength of both
+ * ends, digests), all others become those of the session. */
+void iscsi_params_join(struct iscsi_params *params, const struct iscsi_params *sess);
 
 /* The table for the documentation, as a Markdown table. Not NUL-terminated; wr_truncated() says
  * when it did not fit. */

@@ -39,7 +39,8 @@ int iscsi_nego_admit(struct iscsi_nego *nego, const struct iscsi_key *key,
     *ret_ignore = (nego->declared & mask) && is_refusal(pair->value);
     if (*ret_ignore)
         return 0;
-    if (!(key->flags & ISCSI_KEY_F_INITIATOR) || !(key->flags & stage))
+    unsigned sender = nego->initiator ? ISCSI_KEY_F_TARGET : ISCSI_KEY_F_INITIATOR;
+    if (!(key->flags & sender) || !(key->flags & stage))
         return USAN_EPROTO;
     if ((nego->seen & mask) && !(key->flags & ISCSI_KEY_F_REPEAT))
         return USAN_EPROTO;
@@ -72,8 +73,12 @@ static uint32_t ours(const struct iscsi_nego *nego, enum iscsi_key_id id)
     if (id == ISCSI_KEY_PROTOCOL_LEVEL)
         return PROTOCOL_LEVEL;
     uint32_t v = clamp(iscsi_key_cfg(key, nego->cfg), key->min, key->max);
-    /* RFC 7143 13.14: FirstBurstLength must not exceed MaxBurstLength. */
-    return id == ISCSI_KEY_FIRST_BURST_LENGTH ? least(v, nego->params->max_burst) : v;
+    if (id != ISCSI_KEY_FIRST_BURST_LENGTH)
+        return v;
+    /* RFC 7143 13.14: FirstBurstLength must not exceed MaxBurstLength; an initiator offers both
+     * before it knows what MaxBurstLength will be. */
+    return least(v, nego->initiator ? ours(nego, ISCSI_KEY_MAX_BURST_LENGTH)
+                                    : nego->params->max_burst);
 }
 
 static uint32_t outcome(enum iscsi_key_result result, uint32_t a, uint32_t b)
@@ -174,6 +179,18 @@ static bool supported(const struct iscsi_nego *nego, enum iscsi_key_id id, const
            (!required && iscsi_item_is(item, len, "None"));
 }
 
+static void settle_word(struct iscsi_nego *nego, enum iscsi_key_id id, const char *item, size_t len)
+{
+    struct iscsi_params *params = nego->params;
+    if (id == ISCSI_KEY_TASK_REPORTING) {
+        /* RFC 7143 13.23: FastAbort includes the response fence. */
+        params->task_reporting_fast_abort = iscsi_item_is(item, len, "FastAbort");
+        params->task_reporting_rsp_fence = !iscsi_item_is(item, len, "RFC3720");
+    } else {
+        iscsi_key_set(&iscsi_keys[id], params, iscsi_item_is(item, len, "CRC32C"));
+    }
+}
+
 static void take_list(struct iscsi_nego *nego, const struct iscsi_key *key,
                       const struct iscsi_pair *pair, struct wr *w)
 {
@@ -187,14 +204,7 @@ static void take_list(struct iscsi_nego *nego, const struct iscsi_key *key,
         iscsi_text_put(w, key->name, answer_reject);
         return;
     }
-    struct iscsi_params *params = nego->params;
-    if (id == ISCSI_KEY_TASK_REPORTING) {
-        /* RFC 7143 13.23: FastAbort includes the response fence. */
-        params->task_reporting_fast_abort = iscsi_item_is(item, len, "FastAbort");
-        params->task_reporting_rsp_fence = !iscsi_item_is(item, len, "RFC3720");
-    } else {
-        iscsi_key_set(key, params, iscsi_item_is(item, len, "CRC32C"));
-    }
+    settle_word(nego, id, item, len);
     char word[ISCSI_ANSWER_MAX];
     assert(len < sizeof(word)); /* it is one of ours */
     memcpy(word, item, len);
@@ -211,9 +221,10 @@ static int take_answer(struct iscsi_nego *nego, const struct iscsi_key *key,
     if (is_refusal(pair->value))
         return 0;
     if (key->type == ISCSI_KEY_TYPE_LIST) {
-        if (strcmp(pair->value, "CRC32C") != 0)
+        /* one of the words that we listed */
+        if (!supported(nego, id, pair->value, pair->value_len))
             return USAN_EPROTO;
-        iscsi_key_set(key, nego->params, true);
+        settle_word(nego, id, pair->value, pair->value_len);
         return 0;
     }
     /* RFC 7143 6.2.2: the answer has to be what the function makes of our offer and some value
@@ -229,10 +240,11 @@ static int take_declared(struct iscsi_nego *nego, const struct iscsi_key *key,
                          const struct iscsi_pair *pair)
 {
     uint32_t value;
-    if (iscsi_key_id(key) == ISCSI_KEY_MAX_RECV_DATA_SEGMENT_LENGTH) {
+    if (key->type == ISCSI_KEY_TYPE_NUMBER) {
         if (parse(key, pair, &value))
             return USAN_EPROTO;
-        nego->params->tx_data_segment = value;
+        if (iscsi_key_id(key) == ISCSI_KEY_MAX_RECV_DATA_SEGMENT_LENGTH)
+            nego->params->tx_data_segment = value;
         return 0;
     }
     return pair->value_len > key->max ? USAN_EPROTO : 0;
@@ -337,6 +349,44 @@ unsigned iscsi_nego_offer(struct iscsi_nego *nego, struct wr *w)
         }
     }
     return count;
+}
+
+/* The words we take of a list key, the preferred one first. */
+static void offer_list(struct iscsi_nego *nego, enum iscsi_key_id id, struct wr *w)
+{
+    const char *words = iscsi_keys[id].words, *item;
+    char list[ISCSI_KEY_NAME_MAX];
+    struct wr v = wr_init(list, sizeof(list));
+    size_t len;
+    if (id == ISCSI_KEY_TASK_REPORTING) /* the strongest first, 13.23 */
+        words = "FastAbort,ResponseFence,RFC3720";
+    while (iscsi_text_item(&words, &item, &len)) {
+        if (!supported(nego, id, item, len))
+            continue;
+        if (v.len)
+            wr_u8(&v, ',');
+        wr_bytes(&v, item, len);
+    }
+    wr_u8(&v, 0);
+    assert(!wr_truncated(&v));
+    iscsi_text_put(w, iscsi_keys[id].name, list);
+}
+
+void iscsi_nego_offer_all(struct iscsi_nego *nego, struct wr *w)
+{
+    for (unsigned i = ISCSI_KEY_HEADER_DIGEST; i <= ISCSI_KEY_PROTOCOL_LEVEL; i++) {
+        enum iscsi_key_id id = (enum iscsi_key_id)i;
+        const struct iscsi_key *key = &iscsi_keys[id];
+        if ((nego->discovery && (key->flags & ISCSI_KEY_F_NORMAL)) ||
+            ((key->flags & ISCSI_KEY_F_LEADING) && !nego->leading))
+            continue;
+        if (key->type == ISCSI_KEY_TYPE_LIST)
+            offer_list(nego, id, w);
+        else
+            put_value(key, ours(nego, id), w);
+        nego->offered |= bit(id);
+    }
+    nego->offers_made = true;
 }
 
 int iscsi_nego_finish(struct iscsi_nego *nego)

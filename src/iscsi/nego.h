@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The negotiation of operational keys, responder side (RFC 7143 6.2, 6.3, 13), and the offers a
- * target makes itself where the default of a key is not acceptable to it. Which key is allowed
- * when, what it may hold and how the result is found comes from the table in keys.c.
+ * The negotiation of operational keys (RFC 7143 6.2, 6.3, 13): answers to the peer's offers, the
+ * peer's answers to ours, and our offers: of an initiator all it has to say, of a target what it
+ * cannot leave at the default. Which key is allowed when, what it may hold and how the result is
+ * found comes from the table in keys.c.
  */
 #ifndef USAN_ISCSI_NEGO_H
 #define USAN_ISCSI_NEGO_H
@@ -18,6 +19,7 @@ struct iscsi_nego {
     uint64_t seen;                      /* bit per key: the peer sent it */
     uint64_t offered;                   /* bit per key: we did, and the answer is awaited */
     uint64_t declared;                  /* bit per key: we declared it */
+    bool initiator;                     /* we are one; set after iscsi_nego_init */
     bool leading;                       /* leading connection of its session */
     bool discovery;                     /* discovery session */
     bool full_feature;                  /* not a login but a later text negotiation */
@@ -30,7 +32,7 @@ void iscsi_nego_init(struct iscsi_nego *nego, const struct iscsi_params_cfg *cfg
 
 /*
  * May the peer send this key now? stage is ISCSI_KEY_F_SECURITY or _OPERATIONAL. Marks it seen.
- * USAN_EPROTO: not from an initiator, not in this stage, or a second time (RFC 7143 6.3). Sets
+ * USAN_EPROTO: not from this peer, not in this stage, or a second time (RFC 7143 6.3). Sets
  * *ret_ignore for the peer's "NotUnderstood" (or Irrelevant, Reject) to a key we declared.
  */
 USAN_MUST_CHECK
@@ -54,6 +56,8 @@ void iscsi_nego_declare(struct iscsi_nego *nego, struct wr *w);
  * nothing. Returns the number of keys offered: the stage cannot end before they are answered.
  */
 unsigned iscsi_nego_offer(struct iscsi_nego *nego, struct wr *w);
+/* An initiator's offers: every key that has a meaning on this connection. */
+void iscsi_nego_offer_all(struct iscsi_nego *nego, struct wr *w);
 /* At the end of the login: USAN_EPROTO when a digest we require was not agreed on. */
 USAN_MUST_CHECK
 int iscsi_nego_finish(struct iscsi_nego *nego);

@@ -336,6 +336,190 @@ static inline void pdu_login_response_encode(uint8_t *b, uint32_t itt, uint32_t 
     be16_put(b + 36, r->status);
 }
 
+/* ---- the other direction: requests, without CmdSN and ExpStatSN ---- */
+
+static inline void pdu_scsi_command_encode(uint8_t *b, uint32_t itt, uint64_t lun, bool immediate,
+                                           uint32_t data_len, const struct pdu_scsi_command *q,
+                                           uint32_t cdb_len) /* 11.3 */
+{
+    bhs_begin(b, ISCSI_OP_SCSI_COMMAND,
+              (uint8_t)((q->final ? 0x80 : 0) | (q->read ? 0x40 : 0) | (q->write ? 0x20 : 0) |
+                        (q->attr & 7)),
+              data_len, itt);
+    if (immediate)
+        b[0] |= 0x40;
+    b[2] = q->priority & 0x0f;
+    bhs_put_lun(b, lun);
+    be32_put(b + 20, q->edtl);
+    memcpy(b + 32, q->cdb, cdb_len);
+}
+
+static inline void pdu_tmf_request_encode(uint8_t *b, uint32_t itt, uint64_t lun,
+                                          const struct pdu_tmf_request *q) /* 11.5 */
+{
+    bhs_begin(b, ISCSI_OP_TMF_REQUEST, (uint8_t)(0x80 | q->function), 0, itt);
+    b[0] |= 0x40;
+    bhs_put_lun(b, lun);
+    be32_put(b + 20, q->ref_itt);
+    be32_put(b + 32, q->ref_cmd_sn);
+    be32_put(b + 36, q->exp_data_sn);
+}
+
+static inline void pdu_data_out_encode(uint8_t *b, uint32_t itt, uint32_t ttt, uint64_t lun,
+                                       bool final, uint32_t data_len, uint32_t data_sn,
+                                       uint32_t offset) /* 11.7 */
+{
+    bhs_begin(b, ISCSI_OP_DATA_OUT, final ? 0x80 : 0, data_len, itt);
+    bhs_put_lun(b, lun);
+    bhs_put_ttt(b, ttt);
+    be32_put(b + 36, data_sn);
+    be32_put(b + 40, offset);
+}
+
+static inline void pdu_login_request_encode(uint8_t *b, uint32_t itt, uint32_t data_len,
+                                            const struct pdu_login_request *q) /* 11.12 */
+{
+    bhs_begin(b, ISCSI_OP_LOGIN_REQUEST,
+              (uint8_t)((q->transit ? 0x80 : 0) | (q->cont ? 0x40 : 0) | q->csg << 2 | q->nsg),
+              data_len, itt);
+    b[0] |= 0x40;
+    b[2] = q->version_max;
+    b[3] = q->version_min;
+    memcpy(b + 8, q->isid, 6);
+    be16_put(b + 14, q->tsih);
+    be16_put(b + 20, q->cid);
+}
+
+static inline void pdu_logout_request(uint8_t *b, uint32_t itt, uint8_t reason,
+                                      uint16_t cid) /* 11.14 */
+{
+    bhs_begin(b, ISCSI_OP_LOGOUT_REQUEST, (uint8_t)(0x80 | reason), 0, itt);
+    b[0] |= 0x40;
+    be16_put(b + 20, cid);
+}
+
+static inline void pdu_nop_out(uint8_t *b, uint32_t itt, uint32_t ttt, uint64_t lun) /* 11.18 */
+{
+    bhs_begin(b, ISCSI_OP_NOP_OUT, 0x80, 0, itt);
+    b[0] |= 0x40;
+    bhs_put_lun(b, lun);
+    bhs_put_ttt(b, ttt);
+}
+
+static inline void pdu_text_request(uint8_t *b, uint32_t itt, uint32_t ttt, uint64_t lun,
+                                    uint32_t data_len) /* 11.10 */
+{
+    bhs_begin(b, ISCSI_OP_TEXT_REQUEST, 0x80, data_len, itt);
+    b[0] |= 0x40;
+    bhs_put_lun(b, lun);
+    bhs_put_ttt(b, ttt);
+}
+
+/* ---- and responses ---- */
+
+/* StatSN, ExpCmdSN, MaxCmdSN of every response but Data-In without status, R2T excepted. */
+static inline uint32_t bhs_stat_sn(const uint8_t *b)
+{
+    return be32_get(b + 24);
+}
+
+static inline uint32_t bhs_exp_cmd_sn(const uint8_t *b)
+{
+    return be32_get(b + 28);
+}
+
+static inline uint32_t bhs_max_cmd_sn(const uint8_t *b)
+{
+    return be32_get(b + 32);
+}
+
+struct pdu_scsi_status { /* 11.4, and what of it Data-In has (11.7) */
+    uint8_t flags, response, status;
+    uint16_t qualifier;
+    uint32_t residual, bidi_residual;
+};
+
+static inline struct pdu_scsi_status pdu_scsi_response_decode(const uint8_t *b)
+{
+    return (struct pdu_scsi_status){ .flags = b[1],
+                                     .response = b[2],
+                                     .status = b[3],
+                                     .qualifier = be16_get(b + 8),
+                                     .bidi_residual = be32_get(b + 40),
+                                     .residual = be32_get(b + 44) };
+}
+
+static inline struct pdu_scsi_status pdu_data_in_status(const uint8_t *b)
+{
+    return (struct pdu_scsi_status){
+        .flags = b[1] & (PDU_RESID_UNDERFLOW | PDU_RESID_OVERFLOW),
+        .status = b[3],
+        .residual = be32_get(b + 44),
+    };
+}
+
+struct pdu_data_in { /* 11.7 */
+    bool final, status;
+    uint32_t data_sn, offset;
+};
+
+static inline struct pdu_data_in pdu_data_in_decode(const uint8_t *b)
+{
+    return (struct pdu_data_in){
+        .final = b[1] & PDU_DATA_IN_FINAL,
+        .status = b[1] & PDU_DATA_IN_STATUS,
+        .data_sn = be32_get(b + 36),
+        .offset = be32_get(b + 40),
+    };
+}
+
+struct pdu_r2t { /* 11.8 */
+    uint32_t ttt, r2t_sn, offset, len;
+};
+
+static inline struct pdu_r2t pdu_r2t_decode(const uint8_t *b)
+{
+    return (struct pdu_r2t){ .ttt = bhs_ttt(b),
+                             .r2t_sn = be32_get(b + 36),
+                             .offset = be32_get(b + 40),
+                             .len = be32_get(b + 44) };
+}
+
+static inline struct pdu_login_response pdu_login_response_decode(const uint8_t *b) /* 11.13 */
+{
+    return (struct pdu_login_response){
+        .transit = b[1] & 0x80,
+        .cont = b[1] & 0x40,
+        .csg = (b[1] >> 2) & 3,
+        .nsg = b[1] & 3,
+        .version_max = b[2],
+        .version_active = b[3],
+        .isid = b + 8,
+        .tsih = be16_get(b + 14),
+        .status = be16_get(b + 36),
+    };
+}
+
+struct pdu_async { /* 11.9 */
+    uint8_t event, vendor_code;
+    uint16_t param1, param2, param3;
+};
+
+static inline struct pdu_async pdu_async_decode(const uint8_t *b)
+{
+    return (struct pdu_async){ .event = b[36],
+                               .vendor_code = b[37],
+                               .param1 = be16_get(b + 38),
+                               .param2 = be16_get(b + 40),
+                               .param3 = be16_get(b + 42) };
+}
+
+/* Response code of Task Management, Logout; reason of Reject. */
+static inline uint8_t pdu_response_code(const uint8_t *b)
+{
+    return b[2];
+}
+
 /* Serial-number arithmetic of 4.2.2.1 (RFC 1982). */
 static inline bool sn_lt(uint32_t a, uint32_t b)
 {

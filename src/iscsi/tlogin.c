@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The login phase of a connection: PDUs and events around the negotiation of login.c. */
 #include "iscsi/tlogin.h"
+#include "iscsi/keys.h"
 #include "iscsi/tctl.h"
 #include "iscsi/tsess.h"
 #include "iscsi/ttask.h"
@@ -14,6 +15,8 @@ static void login_done(struct iscsi_tconn *conn)
     conn->params = *iscsi_login_params(conn->login);
     if (s->conn_count == 1)
         s->params = conn->params;
+    else
+        iscsi_params_join(&conn->params, &s->params);
     iscsi_login_free(conn->login);
     conn->login = NULL;
     tconn_event(conn, ISCSI_CONN_EV_LOGIN_OK);

@@ -114,6 +114,10 @@ uint8_t *wire_tx_header(struct wire_tx *tx);
  * mark (may be NULL) is handed out by wire_tx_sent when its last byte went. */
 void wire_tx_push(struct wire_tx *tx, const struct iovec *iov, int cnt, size_t skip, uint32_t len,
                   void *mark);
+/* The same with additional header segments (ahs_len bytes, a multiple of four, borrowed likewise),
+ * which take two more iovecs. */
+void wire_tx_push_ahs(struct wire_tx *tx, const void *ahs, uint32_t ahs_len,
+                      const struct iovec *iov, int cnt, size_t skip, uint32_t len, void *mark);
 /* How many iovecs that payload takes. */
 unsigned wire_iov_span(const struct iovec *iov, int cnt, size_t skip, size_t len);
 

@@ -96,19 +96,37 @@ static void push(struct wire_tx *tx, const void *p, size_t len)
     tx->bytes += len;
 }
 
-void wire_tx_push(struct wire_tx *tx, const struct iovec *iov, int cnt, size_t skip, uint32_t len,
-                  void *mark)
+static void push_header(struct wire_tx *tx, struct wire_tx_slot *slot, const void *ahs,
+                        uint32_t ahs_len)
+{
+    uint8_t *digest = slot->bhs + ISCSI_BHS_LEN;
+
+    if (tx->header_digest) { /* over the additional segments too, 13.1 */
+        uint32_t crc = crc32c_update(CRC32C_INIT, slot->bhs, ISCSI_BHS_LEN);
+        if (ahs_len)
+            crc = crc32c_update(crc, ahs, ahs_len);
+        crc = crc32c_final(crc);
+        memcpy(digest, &crc, sizeof crc);
+    }
+    if (ahs_len == 0) {
+        push(tx, slot->bhs, ISCSI_BHS_LEN + (tx->header_digest ? ISCSI_DIGEST_LEN : 0u));
+        return;
+    }
+    push(tx, slot->bhs, ISCSI_BHS_LEN);
+    push(tx, ahs, ahs_len);
+    if (tx->header_digest)
+        push(tx, digest, ISCSI_DIGEST_LEN);
+}
+
+void wire_tx_push_ahs(struct wire_tx *tx, const void *ahs, uint32_t ahs_len,
+                      const struct iovec *iov, int cnt, size_t skip, uint32_t len, void *mark)
 {
     struct wire_tx_block *b = tx->block;
     struct wire_tx_slot *slot = &b->slots[(tx->slot_head + tx->slots_used) % WIRE_TX_SLOTS];
     uint32_t crc = CRC32C_INIT, left = len;
 
     tx->slots_used++;
-    if (tx->header_digest) {
-        uint32_t hcrc = crc32c(slot->bhs, ISCSI_BHS_LEN);
-        memcpy(slot->bhs + ISCSI_BHS_LEN, &hcrc, sizeof hcrc);
-    }
-    push(tx, slot->bhs, ISCSI_BHS_LEN + (tx->header_digest ? ISCSI_DIGEST_LEN : 0u));
+    push_header(tx, slot, ahs, ahs_len);
     for (int i = 0; left > 0; i++) {
         assert(i < cnt);
         if (skip >= iov[i].iov_len) {
@@ -138,6 +156,12 @@ void wire_tx_push(struct wire_tx *tx, const struct iovec *iov, int cnt, size_t s
     }
     b->mark[tx->tail - 1] = mark;
     b->slot_end[tx->tail - 1] = true;
+}
+
+void wire_tx_push(struct wire_tx *tx, const struct iovec *iov, int cnt, size_t skip, uint32_t len,
+                  void *mark)
+{
+    wire_tx_push_ahs(tx, NULL, 0, iov, cnt, skip, len, mark);
 }
 
 int wire_tx_peek(const struct wire_tx *tx, struct iovec *iov, int max)
