@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "iscsi/isess.h"
+
+#include "iscsi/itask.h"
+#include "iscsi/itask_tx.h"
+#include "iscsi/names.h"
+#include "iscsi/text.h"
+
+#include <assert.h>
+
+#include <openssl/crypto.h>
+
+const struct iscsi_params_cfg iscsi_iparams_default = {
+    .max_recv_data_segment = 262144,
+    .max_burst = 1048576,
+    .first_burst = 262144,
+    .max_outstanding_r2t = 8,
+    .max_connections = 8,
+    .time2wait = 0,
+    .time2retain = 20,
+    .error_recovery_level = 0,
+    .initial_r2t = false,
+    .immediate_data = true,
+    .data_pdu_in_order = true,
+    .data_sequence_in_order = true,
+};
+
+/* ---- life ---- */
+
+static size_t string_len(const char *s)
+{
+    return s ? strlen(s) + 1 : 0;
+}
+
+static const char *string_copy(char **p, const char *s)
+{
+    size_t len = string_len(s);
+    if (!s)
+        return NULL;
+    char *copy = *p;
+    memcpy(copy, s, len);
+    *p += len;
+    return copy;
+}
+
+/* The strings of cfg in memory of our own. */
+static int copy_strings(struct iscsi_isess *sess)
+{
+    struct iscsi_isess_config *c = &sess->cfg;
+    struct iscsi_iauth *auth = &c->auth;
+    const char **const all[] = { &c->initiator_name,  &c->initiator_alias, &c->target_name,
+                                 &auth->user,         &auth->secret,       &auth->target_user,
+                                 &auth->target_secret };
+    size_t len = 0;
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        len += string_len(*all[i]);
+    sess->strings = alloc_get(sess->a, len);
+    if (!sess->strings)
+        return USAN_ENOMEM;
+    sess->strings_len = len;
+    char *p = sess->strings;
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        *all[i] = string_copy(&p, *all[i]);
+    return 0;
+}
+
+static bool text_fits(const char *s)
+{
+    return !s || (s[0] && strlen(s) <= ISCSI_VALUE_MAX);
+}
+
+static int check_config(const struct iscsi_isess_config *cfg)
+{
+    const struct iscsi_iauth *auth = &cfg->auth;
+    if (!cfg->initiator_name || !iscsi_name_valid(cfg->initiator_name) ||
+        (cfg->target_name ? !iscsi_name_valid(cfg->target_name) : !cfg->discovery) ||
+        cfg->queue_depth < 1 || cfg->queue_depth > ISCSI_QUEUE_DEPTH_MAX)
+        return USAN_EINVAL;
+    if (!text_fits(cfg->initiator_alias) || !text_fits(auth->user) || !text_fits(auth->target_user))
+        return USAN_EINVAL;
+    /* 12.1.3: one secret for both directions would let the target send our answer back. */
+    if ((auth->secret && !auth->user) || (auth->target_secret && !auth->secret) ||
+        (auth->target_secret && !strcmp(auth->secret, auth->target_secret)))
+        return USAN_EINVAL;
+    return cfg->params.error_recovery_level ? USAN_ENOTSUP : 0;
+}
+
+void isess_renumber(struct iscsi_isess *sess)
+{
+    sess->cmd_sn = be32_get(sess->cfg.seed) + (sess->logins << 16);
+    sess->exp_cmd_sn = sess->cmd_sn;
+    sess->max_cmd_sn = sess->cmd_sn - 1; /* closed until the target says otherwise */
+    sess->promised = 0;
+}
+
+int iscsi_isess_new(const struct iscsi_isess_config *cfg, const struct alloc *a,
+                    struct iscsi_isess **ret_sess)
+{
+    int err = check_config(cfg);
+    if (err)
+        return err;
+    struct iscsi_isess *sess = alloc_zero(a, sizeof *sess);
+    if (!sess)
+        return USAN_ENOMEM;
+    sess->a = a;
+    sess->cfg = *cfg;
+    if (sess->cfg.params.max_outstanding_r2t > ISCSI_IR2T_MAX)
+        sess->cfg.params.max_outstanding_r2t = ISCSI_IR2T_MAX;
+    sess->state = ISCSI_SESS_FREE;
+    list_init(&sess->conns);
+    list_init(&sess->urgent);
+    list_init(&sess->queue);
+    list_init(&sess->done);
+    list_init(&sess->tmfs_done);
+    sess->generation = be32_get(cfg->seed + 4);
+    isess_renumber(sess);
+    err = copy_strings(sess);
+    if (err) {
+        iscsi_isess_free(sess);
+        return err;
+    }
+    *ret_sess = sess;
+    return 0;
+}
+
+void iscsi_isess_free(struct iscsi_isess *sess)
+{
+    if (!sess)
+        return;
+    assert(list_empty(&sess->conns));
+    itask_pool_free(sess);
+    if (sess->strings)
+        OPENSSL_cleanse(sess->strings, sess->strings_len);
+    alloc_put(sess->a, sess->strings);
+    alloc_put(sess->a, sess);
+}
+
+/* ---- the window ---- */
+
+bool isess_window(struct iscsi_isess *sess, const uint8_t *bhs)
+{
+    uint32_t exp = bhs_exp_cmd_sn(bhs), max = bhs_max_cmd_sn(bhs);
+
+    if (sn_lt(max, exp - 1)) /* both are to be ignored */
+        return true;
+    if (sn_lt(sess->cmd_sn, exp))
+        return false;
+    /* Older values come on other connections: neither goes back. */
+    if (sn_lt(sess->exp_cmd_sn, exp))
+        sess->exp_cmd_sn = exp;
+    if (sn_lt(sess->max_cmd_sn, max))
+        sess->max_cmd_sn = max;
+    return true;
+}
+
+static bool window_open(const struct iscsi_isess *sess)
+{
+    return !sn_lt(sess->max_cmd_sn, sess->cmd_sn + sess->promised);
+}
+
+/* ---- starting commands ---- */
+
+static struct iscsi_iconn *least_loaded(const struct iscsi_isess *sess)
+{
+    struct iscsi_iconn *best = NULL;
+    list_for_each (&sess->conns, pos) {
+        struct iscsi_iconn *conn = list_entry(pos, struct iscsi_iconn, node);
+        if (iconn_accepts(conn) && (!best || conn->load < best->load))
+            best = conn;
+    }
+    return best;
+}
+
+static void unqueue(struct iscsi_isess *sess, struct iscsi_icmd *cmd)
+{
+    list_del(&cmd->node);
+    cmd->queued = false;
+    sess->queued--;
+}
+
+/* False: no task can be had now. */
+static bool start(struct iscsi_isess *sess, struct iscsi_icmd *cmd, struct iscsi_iconn *conn)
+{
+    struct itask *t = itask_get(conn, false);
+    if (!t) {
+        if (sess->active)
+            return false; /* as soon as one is done */
+        unqueue(sess, cmd);
+        itask_report(sess, cmd, USAN_ENOMEM, "out of memory for a command");
+        return true;
+    }
+    unqueue(sess, cmd);
+    cmd->task = t;
+    if (!cmd->immediate)
+        sess->promised++;
+    int err = itask_tx_start(t, cmd);
+    if (err)
+        itask_end(t, err, "out of memory for a command");
+    return true;
+}
+
+void isess_start(struct iscsi_isess *sess)
+{
+    while (!list_empty(&sess->urgent) || !list_empty(&sess->queue)) {
+        struct iscsi_iconn *conn = least_loaded(sess);
+        struct list *from = !list_empty(&sess->urgent) ? &sess->urgent : &sess->queue;
+        if (!conn || (from == &sess->queue && !window_open(sess)) ||
+            !start(sess, list_entry(from->next, struct iscsi_icmd, node), conn))
+            return;
+    }
+}
+
+static size_t iov_bytes(const struct iovec *iov, int cnt)
+{
+    size_t n = 0;
+    for (int i = 0; i < cnt; i++)
+        n += iov[i].iov_len;
+    return n;
+}
+
+static bool command_valid(const struct iscsi_icmd *cmd)
+{
+    return cmd->cdb && cmd->cdb_len >= 1 && cmd->cdb_len <= ISCSI_CDB_MAX && cmd->attr <= 4 &&
+           cmd->priority <= 15 && cmd->in_len <= ISCSI_IDATA_MAX &&
+           cmd->out_len <= ISCSI_IDATA_MAX && cmd->in_cnt >= 0 && cmd->out_cnt >= 0 &&
+           cmd->in_cnt <= ISCSI_IV_MAX && cmd->out_cnt <= ISCSI_IV_MAX &&
+           (!cmd->in_len || iov_bytes(cmd->in, cmd->in_cnt) >= cmd->in_len) &&
+           (!cmd->out_len || iov_bytes(cmd->out, cmd->out_cnt) >= cmd->out_len);
+}
+
+int iscsi_isess_submit(struct iscsi_isess *sess, struct iscsi_icmd *cmd)
+{
+    if (!command_valid(cmd))
+        return USAN_EINVAL;
+    if (sess->cfg.discovery) /* 4.3: no SCSI there */
+        return USAN_ENOTSUP;
+    if (sess->closing)
+        return USAN_ECLOSED;
+    cmd->err = 0;
+    cmd->why = NULL;
+    cmd->task = NULL;
+    cmd->sent = cmd->canceled = false;
+    cmd->status = cmd->response = 0;
+    cmd->status_qualifier = cmd->sense_len = 0;
+    cmd->in_got = cmd->out_sent = cmd->residual = cmd->in_residual = 0;
+    cmd->resid = cmd->in_resid = ISCSI_RESID_NONE;
+    cmd->queued = true;
+    sess->queued++;
+    list_push_back(cmd->immediate ? &sess->urgent : &sess->queue, &cmd->node);
+    isess_start(sess);
+    return 0;
+}
+
+void iscsi_isess_fail_queued(struct iscsi_isess *sess, int err, const char *why)
+{
+    struct list *const lists[] = { &sess->urgent, &sess->queue };
+    for (int i = 0; i < 2; i++) {
+        while (!list_empty(lists[i])) {
+            struct iscsi_icmd *cmd = list_entry(lists[i]->next, struct iscsi_icmd, node);
+            unqueue(sess, cmd);
+            itask_report(sess, cmd, err, why);
+        }
+    }
+}
+
+/* ---- connections ---- */
+
+void isess_leave(struct iscsi_iconn *conn, int err, const char *why)
+{
+    struct iscsi_isess *sess = conn->sess;
+
+    list_del(&conn->node);
+    conn->joined = false;
+    sess->conn_count--;
+    if (sess->state != ISCSI_SESS_LOGGED_IN)
+        return;
+    if (!conn->orderly) {
+        /* Recovery level 0: the session ends with the first of its connections that fails
+         * (7.1.4.1). */
+        list_for_each (&sess->conns, pos)
+            iconn_fail(list_entry(pos, struct iscsi_iconn, node), USAN_ECLOSED,
+                       "another connection of the session failed");
+    }
+    if (sess->conn_count > 0)
+        return;
+    isess_step(sess, conn->orderly ? ISCSI_SESS_EV_CLOSED : ISCSI_SESS_EV_CONNS_FAILED);
+    sess->report_down = true;
+    sess->down_err = err;
+    sess->down_why = why;
+    sess->promised = 0;
+    if (sess->closing)
+        iscsi_isess_fail_queued(sess, USAN_ECANCELED, "the session was logged out");
+    sess->closing = false;
+}
+
+struct iscsi_iconn *iscsi_isess_next_conn(struct iscsi_isess *sess, struct iscsi_iconn *prev)
+{
+    struct list *next = prev ? prev->node.next : sess->conns.next;
+    return next == &sess->conns ? NULL : list_entry(next, struct iscsi_iconn, node);
+}
+
+/* ---- events and what the owner may look at ---- */
+
+bool iscsi_isess_next(struct iscsi_isess *sess, struct iscsi_ievent *ev)
+{
+    struct list *node = list_pop_front(&sess->done);
+    if (node) {
+        ev->type = ISCSI_IEV_DONE;
+        ev->cmd = list_entry(node, struct iscsi_icmd, node);
+        return true;
+    }
+    node = list_pop_front(&sess->tmfs_done);
+    if (node) {
+        ev->type = ISCSI_IEV_TMF_DONE;
+        ev->tmf = list_entry(node, struct iscsi_itmf, node);
+        return true;
+    }
+    if (!sess->report_down)
+        return false;
+    sess->report_down = false;
+    ev->type = ISCSI_IEV_SESSION_DOWN;
+    ev->err = sess->down_err;
+    ev->why = sess->down_why;
+    ev->time2wait = sess->params.time2wait;
+    ev->time2retain = sess->params.time2retain;
+    return true;
+}
+
+const struct iscsi_params *iscsi_isess_params(const struct iscsi_isess *sess)
+{
+    return &sess->params;
+}
+
+uint16_t iscsi_isess_tsih(const struct iscsi_isess *sess)
+{
+    return sess->tsih;
+}
+
+const char *iscsi_isess_state(const struct iscsi_isess *sess)
+{
+    return iscsi_sess_state_name(sess->state);
+}
+
+unsigned iscsi_isess_active(const struct iscsi_isess *sess)
+{
+    return sess->active;
+}
+
+unsigned iscsi_isess_queued(const struct iscsi_isess *sess)
+{
+    return sess->queued;
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Connection, session and task of the initiator role: the state that its files share, and the few
+ * steps on it that all of them need. The files, each using only what stands below it:
+ *
+ *   iconn.c       life of a connection, what a received PDU leads to, events, time
+ *   ilogin_pdu.c  the login phase around ilogin.c
+ *   ictl.c        NOP, Async Message, logout, Reject
+ *   itext.c       text requests: SendTargets, negotiation in full feature phase
+ *   itmf.c        task management
+ *   isess.c       session: command window, queue, connections to choose from
+ *   itask_rx.c    Data-In, R2T, SCSI Response
+ *   itask_tx.c    commands and Data-Out on their way to the wire
+ *   itask.c       the task pool; how a task ends
+ *   istate.c      this
+ *
+ * Below iconn.c nothing closes a connection: iconn_fail() notes why it must be, and iconn.c does
+ * so when it is asked for the next event.
+ */
+#ifndef USAN_ISCSI_ISTATE_H
+#define USAN_ISCSI_ISTATE_H
+
+#include "iscsi/conn_fsm.h"
+#include "iscsi/icursor.h"
+#include "iscsi/initiator.h"
+#include "iscsi/irange.h"
+#include "iscsi/sess_fsm.h"
+#include "iscsi/wire.h"
+
+enum {
+    ICTL_MAX = 256,   /* PDUs of our own queued to a target that does not take them */
+    ITMF_TASKS = 16,  /* task management requests at a time */
+    ITASK_CHUNK = 16, /* tasks the pool grows by */
+    ITASK_CHUNKS_MAX = (ISCSI_QUEUE_DEPTH_MAX + ITMF_TASKS) / ITASK_CHUNK,
+    ITASK_SPAN_MAX = 256, /* payload iovecs of one PDU */
+    ITASK_SLOT_BITS = 12, /* of an ITT: which task; above them a generation */
+    ITASK_LOAD = 4096,    /* what a command weighs beside its data */
+    IADDRESS_MAX = 256,   /* of a TargetAddress, NUL included */
+    ICONN_SMALL = 512,    /* a data segment that needs no memory of its own */
+};
+
+/* ITTs of PDUs that are no tasks: slots beyond any task's, and never all ones. */
+enum islot { ISLOT_LOGIN = 0xff0, ISLOT_NOP, ISLOT_TEXT, ISLOT_LOGOUT };
+
+/* What waits for its turn on the wire; first member of everything that can. */
+enum ijob_kind { IJOB_CTL, IJOB_TASK, IJOB_UNSOLICITED, IJOB_R2T };
+
+struct ijob {
+    struct list node;
+    enum ijob_kind kind;
+};
+
+/* A request that is no task. */
+struct ictl {
+    struct ijob job;
+    uint8_t bhs[ISCSI_BHS_LEN];
+    uint32_t len;
+    struct iovec iov;
+    uint8_t data[];
+};
+
+/* An R2T to be answered. */
+struct ir2t {
+    struct ijob job;
+    struct itask *task;
+    bool used;
+    uint64_t lun;
+    uint32_t ttt, off, len, done, data_sn;
+};
+
+enum itask_state {
+    ITASK_FREE,
+    ITASK_STARTED, /* has a connection, is not on the wire */
+    ITASK_ACTIVE,  /* its PDU is on the wire or gone */
+    ITASK_ENDED,   /* over, but the wire still refers to its memory */
+};
+
+struct itask {
+    struct ijob job;   /* the command or task management PDU; also the wire's mark */
+    struct ijob unsol; /* Data-Out without R2T */
+    struct list node;  /* of its connection */
+    struct iscsi_isess *sess;
+    struct iscsi_iconn *conn; /* allegiance, 4.2.2 */
+    struct itask *next_free;
+    enum itask_state state;
+    uint32_t itt, generation;
+    uint16_t slot;
+    uint32_t cmd_sn; /* ACTIVE: as it was sent */
+    uint32_t order;  /* of all tasks of the session, as they were sent */
+    bool immediate;
+    unsigned wire_refs; /* PDUs on the wire that borrow its memory */
+    uint64_t load;      /* part of its connection's */
+
+    struct iscsi_icmd *cmd;
+    /* task management; tmf NULL = an abort of our own */
+    struct iscsi_itmf *tmf;
+    uint8_t function;
+    uint64_t lun;
+    uint32_t ref_itt, ref_cmd_sn;
+    struct itask *victim;  /* the task an abort of our own is for */
+    struct itask *aborter; /* the other way round */
+
+    /* data-out */
+    uint32_t immediate_len;        /* in the command PDU */
+    uint32_t unsol_end, unsol_pos; /* Data-Out without R2T: up to unsol_end */
+    uint32_t unsol_sn;
+    uint32_t asked_end; /* highest end of an R2T */
+    unsigned r2t_count;
+    struct ir2t r2t[ISCSI_IR2T_MAX];
+    struct icursor out_at;
+    uint8_t *ahs; /* ITASK_AHS_MAX bytes once it was needed */
+    uint32_t ahs_len;
+
+    /* data-in */
+    uint32_t
+        exp_data_sn;  /* of the next Data-In or R2T; bidirectional commands count both, 4.2.2.3 */
+    uint32_t in_next; /* offset of the next Data-In when they come in order */
+    struct icursor in_at;
+    struct irange *ranges; /* what came, when they need not; once it was needed */
+
+    int fail_err; /* it can not end well any more: data-in is thrown away */
+    const char *fail_why;
+    int err;
+    const char *why;
+};
+
+/* A text request, 11.10. */
+struct itext {
+    bool active, targets;
+    uint32_t itt, ttt;
+    uint32_t declared; /* MaxRecvDataSegmentLength, in force with the answer; 0 = not declared */
+    char *buf;         /* what came and is not parsed */
+    size_t len, pos, cap;
+    size_t total;
+    unsigned pdus;
+    bool final, over; /* the last response came; the request is over */
+    bool named, shown;
+    char name[ISCSI_NAME_MAX + 1]; /* of the target whose addresses come */
+    uint64_t deadline_ns;
+    int err;
+    const char *why, *key;
+};
+
+struct iscsi_iconn {
+    struct iscsi_isess *sess;
+    const struct alloc *a;
+    struct list node; /* of its session */
+    bool joined;      /* is in the session's list */
+    bool leading;
+    uint16_t cid;
+    enum iscsi_conn_state state;
+    struct iscsi_params params;
+    struct ilogin *login; /* NULL before TCP is connected and in full feature phase */
+
+    struct wire_rx rx;
+    struct wire_tx tx;
+    uint32_t exp_stat_sn; /* next StatSN to come */
+    bool stat_sn_known;
+
+    struct list jobs; /* ijob.node: requests and commands */
+    struct list data; /* ijob.node: Data-Out sequences, answered in the order they were asked for */
+    unsigned ctl_count;
+    struct list tasks;
+    unsigned task_count;
+    uint64_t load;
+
+    /* the PDU whose data segment is under way */
+    struct itask *rx_task; /* Data-In of this task */
+    struct itask *spoiled; /* its data did not come as it should: to be aborted */
+    uint8_t rx_bhs[ISCSI_BHS_LEN];
+    uint8_t *rx_buf; /* small, or memory of our own; NULL = thrown away */
+    struct iovec rx_iov;
+    uint8_t small[ICONN_SMALL];
+
+    uint32_t login_itt;
+    bool report_logged_in, report_redirect, permanent;
+    char address[IADDRESS_MAX];
+    uint16_t close_status;
+
+    bool failing; /* to be closed by iconn.c */
+    bool closed, report_close;
+    bool orderly; /* it ends by a logout */
+    int err;
+    const char *why, *key;
+
+    /* logout */
+    bool logout_sent, logout_session;
+    int logout_err; /* what the logout is for, 0 = nothing bad */
+    const char *logout_why;
+    uint32_t logout_itt;
+    uint64_t logout_deadline_ns, logout_by_ns; /* by_ns: the target asked for one, TIME_NEVER */
+
+    struct itext text;
+
+    unsigned aborts; /* of our own, not answered */
+    uint64_t abort_deadline_ns;
+
+    uint64_t now_ns, started_ns, last_rx_ns, nop_sent_ns, idle_since_ns;
+    uint32_t nop_itt;
+};
+
+/* The session's own copy of its configuration's strings. */
+struct iscsi_isess {
+    const struct alloc *a;
+    struct iscsi_isess_config cfg;
+    char *strings; /* all strings of cfg, one after the other; wiped at the end */
+    size_t strings_len;
+    enum iscsi_sess_state state;
+    uint16_t tsih;
+    struct iscsi_params params;
+    struct list conns;
+    unsigned conn_count;
+    uint32_t logins; /* so far: no challenge is used twice */
+    bool closing;    /* a logout of the session has begun */
+    bool report_down;
+    int down_err;
+    const char *down_why;
+
+    uint32_t cmd_sn, exp_cmd_sn, max_cmd_sn;
+    uint32_t promised;         /* commands that will take a CmdSN of the window when they go out */
+    struct list urgent, queue; /* iscsi_icmd.node: immediate ones; the others */
+    unsigned queued;
+    struct list done, tmfs_done; /* to be reported */
+
+    uint32_t generation, order;
+    unsigned active, tmfs; /* tasks in use */
+    uint32_t pool_count;
+    struct itask *chunks[ITASK_CHUNKS_MAX];
+    struct itask *free_list;
+};
+
+/* Take a step of the state machines. Once a connection is down, what else happens to it changes
+ * nothing any more. */
+void iconn_step(struct iscsi_iconn *conn, enum iscsi_conn_event ev);
+void isess_step(struct iscsi_isess *sess, enum iscsi_sess_event ev);
+
+/* The connection must end; the first reason counts. why is a static string, key may be NULL. */
+void iconn_fail(struct iscsi_iconn *conn, int err, const char *why);
+void iconn_fail_key(struct iscsi_iconn *conn, int err, const char *why, const char *key);
+
+/* A tag for a PDU that is no task. */
+uint32_t isess_tag(struct iscsi_isess *sess, enum islot slot);
+/* A PDU to be filled in, with len bytes of data; NULL: the connection fails. */
+struct ictl *ictl_new(struct iscsi_iconn *conn, uint32_t len);
+void ictl_queue(struct iscsi_iconn *conn, struct ictl *ctl);
+
+/* May commands be started on it? */
+static inline bool iconn_accepts(const struct iscsi_iconn *conn)
+{
+    return conn->state == ISCSI_CONN_LOGGED_IN && !conn->failing && !conn->logout_sent;
+}
+
+static inline bool iconn_full_feature(const struct iscsi_iconn *conn)
+{
+    return (conn->state == ISCSI_CONN_LOGGED_IN || conn->state == ISCSI_CONN_LOGOUT_REQUESTED) &&
+           !conn->failing && !conn->logout_sent;
+}
+
+static inline bool ijob_waits(const struct ijob *job)
+{
+    return !list_empty(&job->node);
+}
+
+#endif

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "iscsi/itask.h"
+
+#include <assert.h>
+
+_Static_assert(ISCSI_QUEUE_DEPTH_MAX + ITMF_TASKS <= ISLOT_LOGIN, "slots of tasks and others");
+_Static_assert(ISLOT_LOGOUT < (1 << ITASK_SLOT_BITS) - 1, "no tag is the reserved one");
+
+/* ---- the pool ---- */
+
+static bool grow(struct iscsi_isess *sess)
+{
+    unsigned chunk = sess->pool_count / ITASK_CHUNK;
+    if (chunk == ITASK_CHUNKS_MAX)
+        return false;
+    struct itask *tasks = alloc_zero(sess->a, ITASK_CHUNK * sizeof *tasks);
+    if (!tasks)
+        return false;
+    sess->chunks[chunk] = tasks;
+    for (unsigned i = ITASK_CHUNK; i-- > 0;) {
+        struct itask *t = &tasks[i];
+        t->slot = (uint16_t)(sess->pool_count + i);
+        t->sess = sess;
+        list_init(&t->node);
+        list_init(&t->job.node);
+        list_init(&t->unsol.node);
+        t->job.kind = IJOB_TASK;
+        t->unsol.kind = IJOB_UNSOLICITED;
+        for (unsigned k = 0; k < ISCSI_IR2T_MAX; k++) {
+            list_init(&t->r2t[k].job.node);
+            t->r2t[k].job.kind = IJOB_R2T;
+            t->r2t[k].task = t;
+        }
+        t->next_free = sess->free_list;
+        sess->free_list = t;
+    }
+    sess->pool_count += ITASK_CHUNK;
+    return true;
+}
+
+struct itask *itask_get(struct iscsi_iconn *conn, bool tmf)
+{
+    struct iscsi_isess *sess = conn->sess;
+    if (tmf ? sess->tmfs >= ITMF_TASKS : sess->active >= sess->cfg.queue_depth)
+        return NULL;
+    if (!sess->free_list && !grow(sess))
+        return NULL;
+    struct itask *t = sess->free_list;
+    sess->free_list = t->next_free;
+    sess->tmfs += tmf;
+    sess->active += !tmf;
+    t->conn = conn;
+    t->state = ITASK_STARTED;
+    /* A tag comes again only after many tasks: a late answer finds nothing. */
+    t->itt = ++t->generation << ITASK_SLOT_BITS | t->slot;
+    list_push_back(&conn->tasks, &t->node);
+    conn->task_count++;
+    t->cmd = NULL;
+    t->tmf = NULL;
+    t->function = 0;
+    t->immediate = false;
+    t->load = 0;
+    t->victim = t->aborter = NULL;
+    t->fail_err = 0;
+    t->wire_refs = 0;
+    t->ahs_len = 0;
+    return t;
+}
+
+static void put(struct itask *t)
+{
+    struct iscsi_isess *sess = t->sess;
+    bool tmf = t->function != 0;
+    list_del(&t->node);
+    t->conn->task_count--;
+    sess->tmfs -= tmf;
+    sess->active -= !tmf;
+    t->state = ITASK_FREE;
+    t->conn = NULL;
+    t->next_free = sess->free_list;
+    sess->free_list = t;
+}
+
+struct itask *itask_find(struct iscsi_isess *sess, uint32_t itt)
+{
+    uint32_t slot = itt & ((1u << ITASK_SLOT_BITS) - 1);
+    if (slot >= sess->pool_count)
+        return NULL;
+    struct itask *t = &sess->chunks[slot / ITASK_CHUNK][slot % ITASK_CHUNK];
+    return t->state == ITASK_ACTIVE && t->itt == itt ? t : NULL;
+}
+
+void itask_pool_free(struct iscsi_isess *sess)
+{
+    for (unsigned c = 0; c < sess->pool_count / ITASK_CHUNK; c++) {
+        for (unsigned i = 0; i < ITASK_CHUNK; i++) {
+            alloc_put(sess->a, sess->chunks[c][i].ahs);
+            alloc_put(sess->a, sess->chunks[c][i].ranges);
+        }
+        alloc_put(sess->a, sess->chunks[c]);
+    }
+}
+
+/* ---- the end of a task ---- */
+
+void itask_report(struct iscsi_isess *sess, struct iscsi_icmd *cmd, int err, const char *why)
+{
+    cmd->err = err;
+    cmd->why = err ? why : NULL;
+    cmd->task = NULL;
+    cmd->queued = false;
+    list_push_back(&sess->done, &cmd->node);
+}
+
+static void deliver(struct itask *t)
+{
+    struct iscsi_isess *sess = t->sess;
+    if (t->cmd) {
+        itask_report(sess, t->cmd, t->err, t->why);
+    } else if (t->tmf) {
+        t->tmf->err = t->err;
+        t->tmf->why = t->err ? t->why : NULL;
+        t->tmf->task = NULL;
+        list_push_back(&sess->tmfs_done, &t->tmf->node);
+    }
+    put(t);
+}
+
+/* Nothing of it is to be sent or received any more. */
+static void withdraw(struct itask *t)
+{
+    struct iscsi_iconn *conn = t->conn;
+    if (t->state == ITASK_STARTED && !t->immediate)
+        t->sess->promised--;
+    list_del(&t->job.node);
+    list_del(&t->unsol.node);
+    for (unsigned i = 0; t->r2t_count > 0 && i < ISCSI_IR2T_MAX; i++) {
+        if (!t->r2t[i].used)
+            continue;
+        list_del(&t->r2t[i].job.node);
+        t->r2t[i].used = false;
+        t->r2t_count--;
+    }
+    if (conn->rx_task == t) { /* what comes of the segment is thrown away */
+        conn->rx_task = NULL;
+        conn->rx.place = NULL;
+    }
+    if (conn->spoiled == t)
+        conn->spoiled = NULL;
+    if (t->aborter)
+        t->aborter->victim = NULL;
+    if (t->victim)
+        t->victim->aborter = NULL;
+    if (t->function && !t->tmf)
+        conn->aborts--;
+    t->aborter = t->victim = NULL;
+    conn->load -= t->load;
+    t->load = 0;
+}
+
+void itask_end(struct itask *t, int err, const char *why)
+{
+    assert(t->state == ITASK_STARTED || t->state == ITASK_ACTIVE);
+    withdraw(t);
+    t->err = err;
+    t->why = why;
+    t->state = ITASK_ENDED;
+    if (!t->wire_refs)
+        deliver(t);
+}
+
+void itask_pdu_gone(struct itask *t, bool sent)
+{
+    assert(t->wire_refs > 0);
+    if (sent && t->cmd) /* the first is the command itself */
+        t->cmd->sent = true;
+    if (--t->wire_refs == 0 && t->state == ITASK_ENDED)
+        deliver(t);
+}
+
+void itask_end_all(struct iscsi_iconn *conn, int err, const char *why, bool requeue)
+{
+    struct iscsi_isess *sess = conn->sess;
+    struct list back;
+    list_init(&back);
+    while (!list_empty(&conn->tasks)) {
+        struct itask *t = list_entry(conn->tasks.next, struct itask, node);
+        struct iscsi_icmd *cmd = t->cmd;
+        assert(t->state != ITASK_ENDED); /* those end with the wire */
+        if (!requeue || !cmd || cmd->sent || cmd->canceled) {
+            itask_end(t, err, why);
+            continue;
+        }
+        withdraw(t);
+        put(t);
+        cmd->task = NULL;
+        cmd->queued = true;
+        sess->queued++;
+        list_push_back(cmd->immediate ? &sess->urgent : &back, &cmd->node);
+    }
+    /* before those that came after them */
+    list_splice_back(&back, &sess->queue);
+    list_splice_back(&sess->queue, &back);
+}

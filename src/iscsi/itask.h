@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The task pool of a session, and how a task ends. Internal to src/iscsi. */
+#ifndef USAN_ISCSI_ITASK_H
+#define USAN_ISCSI_ITASK_H
+
+#include "iscsi/istate.h"
+
+/* A task on this connection; tmf: of the share of task management. NULL: all are in use, or out of
+ * memory. */
+struct itask *itask_get(struct iscsi_iconn *conn, bool tmf);
+/* The task of this ITT, if it was sent and is not over; else NULL. */
+struct itask *itask_find(struct iscsi_isess *sess, uint32_t itt);
+/* The task is over. Its event comes when the wire does not refer to its memory any more. */
+void itask_end(struct itask *t, int err, const char *why);
+/* A PDU of the task left the wire's queue: it was sent, or the connection is down. */
+void itask_pdu_gone(struct itask *t, bool sent);
+/* The connection is down. What the target can not have seen goes back to the session's queue if
+ * `requeue`; all else ends with the error. The wire holds nothing any more. */
+void itask_end_all(struct iscsi_iconn *conn, int err, const char *why, bool requeue);
+/* A command that has no task is done. */
+void itask_report(struct iscsi_isess *sess, struct iscsi_icmd *cmd, int err, const char *why);
+void itask_pool_free(struct iscsi_isess *sess);
+
+#endif

@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ipair.h"
+
+#include "base/bytes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct priv {
+    struct iovec iov;
+};
+
+static void *counted_get(void *ctx, size_t bytes)
+{
+    struct pair_alloc *a = ctx;
+    if (++a->calls == a->fail_at)
+        return NULL;
+    a->live++;
+    return malloc(bytes);
+}
+
+static void counted_put(void *ctx, void *ptr)
+{
+    struct pair_alloc *a = ctx;
+    if (ptr)
+        a->live--;
+    free(ptr);
+}
+
+uint32_t pair_draw(struct pair *p, uint32_t below)
+{
+    p->rng ^= p->rng << 13;
+    p->rng ^= p->rng >> 7;
+    p->rng ^= p->rng << 17;
+    return (uint32_t)(p->rng % below);
+}
+
+struct pair *pair_new(uint64_t seed)
+{
+    struct pair *p = calloc(1, sizeof *p);
+    assert_non_null(p);
+    p->alloc.a = (struct alloc){ .get = counted_get, .put = counted_put, .ctx = &p->alloc };
+    p->rng = seed * 2654435761u + 88172645463325252ull;
+    p->now_ns = NS_PER_SEC;
+    p->icfg = (struct iscsi_isess_config){
+        .params = iscsi_iparams_default,
+        .initiator_name = "iqn.2026-01.test:ini",
+        .target_name = "iqn.2026-01.test:disk",
+        .isid = { 0x80, 0, 0, 0, 0, 7 },
+        .queue_depth = 32,
+        .login_timeout_ns = 10 * NS_PER_SEC,
+        .request_timeout_ns = 10 * NS_PER_SEC,
+        .seed = { 0xff, 0xff, 0xff, (uint8_t)(0xf0 + seed % 16), 1, 2, 3, 4 },
+    };
+    p->tcfg = (struct iscsi_tconn_config){
+        .params = iscsi_params_default,
+        .portal_group_tag = 1,
+        .queue_depth = 16,
+        .task_priv_bytes = sizeof(struct priv),
+        .login_timeout_ns = 15 * NS_PER_SEC,
+        .address = "127.0.0.1:3260",
+    };
+    p->tcfg.params.max_connections = PAIR_CONNS;
+    p->targets = 2;
+    return p;
+}
+
+static void drop_tasks(struct pair *p)
+{
+    struct iscsi_task *t = NULL, *next;
+    if (!p->tsess)
+        return;
+    for (t = iscsi_tsess_next_task(p->tsess, NULL); t; t = next) {
+        next = iscsi_tsess_next_task(p->tsess, t);
+        (void)iscsi_task_drop(t);
+    }
+    p->held_count = 0;
+}
+
+static void end_target(struct pair *p)
+{
+    drop_tasks(p);
+    for (int i = 0; i < PAIR_CONNS; i++) {
+        struct pair_conn *c = &p->conn[i];
+        struct iscsi_event ev;
+        if (c->t && !c->tclosed) {
+            iscsi_tconn_rx_eof(c->t);
+            while (iscsi_tconn_next(c->t, &ev))
+                ;
+        }
+        iscsi_tconn_free(c->t);
+        c->t = NULL;
+    }
+    iscsi_tsess_free(p->tsess);
+    p->tsess = NULL;
+}
+
+void pair_free(struct pair *p)
+{
+    end_target(p);
+    for (int i = 0; i < PAIR_CONNS; i++)
+        iscsi_iconn_free(p->conn[i].i);
+    iscsi_isess_free(p->sess);
+    assert_int_equal(p->alloc.live, 0);
+    free(p);
+}
+
+unsigned pair_target_conns(const struct pair *p)
+{
+    unsigned n = 0;
+    for (int i = 0; i < PAIR_CONNS; i++)
+        n += p->conn[i].t && !p->conn[i].tclosed;
+    return n;
+}
+
+/* ---- the target's device ---- */
+
+void pair_serve(struct pair *p, struct iscsi_task *t)
+{
+    struct priv *priv = t->priv;
+    struct iscsi_response rsp = { .status = 0 };
+    bool big = t->cdb[0] == 0x7f;
+    uint32_t lba = be32_get(t->cdb + (big ? 12 : 2));
+    uint32_t len = (big ? be32_get(t->cdb + 28) : be16_get(t->cdb + 7)) * (uint32_t)PAIR_BLOCK;
+
+    if (t->cdb[0] == 0x2a || (big && t->cdb_len == 32)) {
+        priv->iov = (struct iovec){ p->disk + (size_t)lba * PAIR_BLOCK, len };
+        iscsi_task_want_data(t, &priv->iov, 1, len < t->out_expected ? len : t->out_expected);
+        return;
+    }
+    if (t->cdb[0] == 0x28) {
+        priv->iov = (struct iovec){ p->disk + (size_t)lba * PAIR_BLOCK, len };
+        rsp.in = &priv->iov;
+        rsp.in_cnt = 1;
+        rsp.in_used = len;
+        rsp.in_len = len < t->in_expected ? len : t->in_expected;
+    } else {
+        static const uint8_t sense[18] = { 0x70, 0, 5, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x20 };
+        rsp.status = 2;
+        rsp.sense = sense;
+        rsp.sense_len = sizeof sense;
+    }
+    iscsi_task_respond(t, &rsp);
+}
+
+static void data_came(struct iscsi_task *t)
+{
+    bool big = t->cdb[0] == 0x7f;
+    struct iscsi_response rsp = {
+        .status = t->data_err ? 2 : 0,
+        .out_used = (big ? be32_get(t->cdb + 28) : be16_get(t->cdb + 7)) * (uint32_t)PAIR_BLOCK,
+    };
+    iscsi_task_respond(t, &rsp);
+}
+
+static bool is_held(const struct pair *p, const struct iscsi_task *t)
+{
+    for (unsigned i = 0; i < p->held_count; i++)
+        if (p->held[i] == t)
+            return true;
+    return false;
+}
+
+static void unhold(struct pair *p, const struct iscsi_task *t)
+{
+    for (unsigned i = 0; i < p->held_count; i++)
+        if (p->held[i] == t) {
+            p->held[i] = p->held[--p->held_count];
+            return;
+        }
+}
+
+/* ABORT TASK and the sets: what is held is dropped. */
+static void manage(struct pair *p, struct iscsi_task *tmf)
+{
+    bool found = tmf->tmf != ISCSI_TMF_ABORT_TASK;
+    struct iscsi_task *t = iscsi_tsess_next_task(p->tsess, NULL), *next;
+    for (; t; t = next) {
+        next = iscsi_tsess_next_task(p->tsess, t);
+        if (t == tmf || !is_held(p, t) ||
+            (tmf->tmf == ISCSI_TMF_ABORT_TASK ? t->itt != tmf->ref_itt : t->lun != tmf->lun))
+            continue;
+        unhold(p, t);
+        (void)iscsi_task_drop(t);
+        p->aborted++;
+        found = true;
+    }
+    iscsi_task_respond_tmf(tmf, found ? 0 : 1);
+}
+
+static void bind(struct pair *p, struct pair_conn *c, const struct iscsi_event *ev)
+{
+    if (!ev->tsih) { /* the old session, whose connections have ended, is reinstated */
+        drop_tasks(p);
+        for (int i = 0; i < PAIR_CONNS; i++)
+            if (p->conn[i].t && p->conn[i].tclosed) {
+                iscsi_tconn_free(p->conn[i].t);
+                p->conn[i].t = NULL;
+            }
+        iscsi_tsess_free(p->tsess);
+        p->tsess = iscsi_tsess_new(c->t, ++p->tsih, &p->alloc.a);
+    }
+    if (p->tsess && (!ev->tsih || ev->tsih == p->tsih))
+        iscsi_tconn_bind(c->t, p->tsess);
+    else
+        iscsi_tconn_login_reject(c->t, p->tsess ? 0x020a : 0x0302);
+}
+
+static void tell_targets(struct pair *p, struct pair_conn *c)
+{
+    static const char *const addresses[] = { "192.0.2.1:3260,1", "[2001:db8::1]:3260,2", NULL };
+    char name[64];
+    for (unsigned i = 0; i < p->targets; i++) {
+        (void)snprintf(name, sizeof name, "iqn.2026-01.test:target%u", i);
+        iscsi_tconn_target_record(c->t, name, i % 3 == 2 ? &addresses[2] : addresses);
+    }
+    iscsi_tconn_targets_end(c->t);
+}
+
+static void target_event(struct pair_conn *c, struct iscsi_event *ev)
+{
+    struct pair *p = c->p;
+    switch (ev->type) {
+    case ISCSI_EV_LOGIN_TARGET:
+        if (p->redirect)
+            iscsi_tconn_login_redirect(c->t, "192.0.2.9:3261,4", p->permanent);
+        else if (!ev->discovery && strcmp(ev->target_name, "iqn.2026-01.test:disk") != 0)
+            iscsi_tconn_login_reject(c->t, 0x0203);
+        else
+            iscsi_tconn_login_accept(c->t, &p->tauth, "a disk");
+        break;
+    case ISCSI_EV_LOGIN_USER:
+        iscsi_tconn_login_secret(c->t, &p->tauth);
+        break;
+    case ISCSI_EV_LOGIN_BIND:
+        bind(p, c, ev);
+        break;
+    case ISCSI_EV_SEND_TARGETS:
+        tell_targets(p, c);
+        break;
+    case ISCSI_EV_COMMAND:
+        c->commands++;
+        if (p->hold)
+            p->held[p->held_count++] = ev->task;
+        else
+            pair_serve(p, ev->task);
+        break;
+    case ISCSI_EV_TMF:
+        manage(p, ev->task);
+        break;
+    case ISCSI_EV_DATA:
+        data_came(ev->task);
+        break;
+    case ISCSI_EV_CLOSE:
+        c->tclosed = true;
+        if (pair_target_conns(p) == 0)
+            drop_tasks(p);
+        break;
+    case ISCSI_EV_LOGOUT_OTHER: /* the whole session */
+        for (int i = 0; i < PAIR_CONNS; i++)
+            if (p->conn[i].t && &p->conn[i] != c && !p->conn[i].tclosed)
+                iscsi_tconn_rx_eof(p->conn[i].t);
+        break;
+    case ISCSI_EV_LOGGED_IN:
+    case ISCSI_EV_SENT:
+        break;
+    }
+}
+
+/* ---- the initiator's owner ---- */
+
+static void text_of(char *to, size_t cap, const char *from)
+{
+    (void)snprintf(to, cap, "%s", from ? from : "-");
+}
+
+static void initiator_event(struct pair *p, struct pair_conn *c, struct iscsi_ievent *ev)
+{
+    switch (ev->type) {
+    case ISCSI_IEV_LOGGED_IN:
+        c->logged_in = true;
+        break;
+    case ISCSI_IEV_REDIRECT:
+        p->redirects++;
+        p->permanent = ev->permanent;
+        text_of(p->address, sizeof p->address, ev->address);
+        break;
+    case ISCSI_IEV_DONE:
+        p->done++;
+        ((struct pair_cmd *)ev->cmd->user)->done = true;
+        break;
+    case ISCSI_IEV_TMF_DONE:
+        p->tmfs++;
+        break;
+    case ISCSI_IEV_TARGET:
+        p->target_events++;
+        text_of(p->address, sizeof p->address, ev->address);
+        text_of(p->last_target, sizeof p->last_target, ev->target_name);
+        break;
+    case ISCSI_IEV_TEXT_DONE:
+        p->text_done++;
+        p->text_err = ev->err;
+        break;
+    case ISCSI_IEV_ASYNC:
+        p->asyncs++;
+        p->async_event = ev->async.event;
+        break;
+    case ISCSI_IEV_CLOSE:
+        assert_non_null(ev->why);
+        c->iclosed = true;
+        c->ierr = ev->err;
+        c->iwhy = ev->why;
+        c->ikey = ev->key;
+        c->status = ev->status;
+        break;
+    case ISCSI_IEV_SESSION_DOWN:
+        p->session_down++;
+        p->down_err = ev->err;
+        break;
+    }
+}
+
+static bool initiator_events(struct pair *p, struct pair_conn *c)
+{
+    struct iscsi_ievent ev;
+    bool any = false;
+    memset(&ev, 0x5a, sizeof ev);
+    while (c->i && iscsi_iconn_next(c->i, &ev)) {
+        initiator_event(p, c, &ev);
+        memset(&ev, 0x5a, sizeof ev);
+        any = true;
+    }
+    return any;
+}
+
+static bool target_events(struct pair_conn *c)
+{
+    struct iscsi_event ev;
+    bool any = false;
+    memset(&ev, 0x5a, sizeof ev);
+    while (c->t && !c->tclosed && iscsi_tconn_next(c->t, &ev)) {
+        target_event(c, &ev);
+        any = true;
+    }
+    return any;
+}
+
+/* ---- bytes ---- */
+
+enum { PIECE = 1 << 16 };
+
+static size_t gather(struct pair *p, const struct iovec *iov, int n, uint8_t *piece)
+{
+    size_t max = p->max_piece ? 1 + pair_draw(p, (uint32_t)p->max_piece) : PIECE, len = 0;
+    if (max > PIECE)
+        max = PIECE;
+    for (int i = 0; i < n && len < max; i++) {
+        size_t k = iov[i].iov_len < max - len ? iov[i].iov_len : max - len;
+        memcpy(piece + len, iov[i].iov_base, k);
+        len += k;
+    }
+    return len;
+}
+
+static size_t scatter(const struct iovec *iov, int n, const uint8_t *bytes, size_t len)
+{
+    size_t done = 0;
+    for (int i = 0; i < n && done < len; i++) {
+        size_t k = iov[i].iov_len < len - done ? iov[i].iov_len : len - done;
+        memcpy(iov[i].iov_base, bytes + done, k);
+        done += k;
+    }
+    return done;
+}
+
+static size_t buffer_size(struct pair *p)
+{
+    return p->max_piece ? 1 + pair_draw(p, (uint32_t)p->max_piece) : PIECE;
+}
+
+static void to_target(struct pair *p, struct pair_conn *c, const uint8_t *bytes, size_t len)
+{
+    struct iovec iov[ISCSI_RX_IOV_MAX];
+    while (len > 0 && !c->tclosed) {
+        size_t cap = buffer_size(p);
+        uint8_t *buf = malloc(cap); /* a fresh one each time: nothing may be left in an old one */
+        int n = iscsi_tconn_rx_space(c->t, buf, cap, iov);
+        size_t got = scatter(iov, n, bytes, len);
+        iscsi_tconn_rx(c->t, got, p->now_ns);
+        (void)target_events(c);
+        bytes += got;
+        len -= n ? got : len;
+        free(buf);
+    }
+}
+
+static void to_initiator(struct pair *p, struct pair_conn *c, const uint8_t *bytes, size_t len)
+{
+    struct iovec iov[ISCSI_IRX_IOV_MAX];
+    while (len > 0 && !c->iclosed) {
+        size_t cap = buffer_size(p);
+        uint8_t *buf = malloc(cap);
+        int n = iscsi_iconn_rx_space(c->i, buf, cap, iov);
+        size_t got = scatter(iov, n, bytes, len);
+        iscsi_iconn_rx(c->i, got, p->now_ns);
+        (void)initiator_events(p, c);
+        bytes += got;
+        len -= n ? got : len;
+        free(buf);
+    }
+}
+
+static bool move(struct pair *p, struct pair_conn *c)
+{
+    static uint8_t piece[PIECE];
+    struct iovec iov[64];
+    bool any = false;
+    int n = c->iclosed || !c->i ? 0 : iscsi_iconn_tx(c->i, iov, 1 + (int)pair_draw(p, 64));
+    if (n > 0) {
+        size_t len = gather(p, iov, n, piece);
+        iscsi_iconn_tx_done(c->i, len, p->now_ns);
+        if (!c->deaf)
+            to_target(p, c, piece, len);
+        any = true;
+    }
+    n = c->tclosed || !c->t ? 0 : iscsi_tconn_tx(c->t, iov, 1 + (int)pair_draw(p, 64));
+    if (n > 0) {
+        size_t len = gather(p, iov, n, piece);
+        iscsi_tconn_tx_done(c->t, len, p->now_ns);
+        to_initiator(p, c, piece, len);
+        any = true;
+    }
+    return any;
+}
+
+void pair_run(struct pair *p)
+{
+    for (bool any = true; any;) {
+        any = false;
+        for (int i = 0; i < PAIR_CONNS; i++) {
+            struct pair_conn *c = &p->conn[i];
+            if (!c->i)
+                continue;
+            any |= initiator_events(p, c);
+            any |= c->t && target_events(c);
+            any |= move(p, c);
+            if (c->t && c->tclosed && !c->iclosed && !c->cut) {
+                c->cut = true;
+                iscsi_iconn_lost(c->i, 0);
+                any = true;
+            } else if (c->t && c->iclosed && !c->tclosed) {
+                iscsi_tconn_rx_eof(c->t);
+                any = true;
+            }
+        }
+    }
+}
+
+void pair_pass(struct pair *p, uint64_t ns)
+{
+    uint64_t end = p->now_ns + ns;
+    for (;;) {
+        uint64_t at = end;
+        pair_run(p);
+        for (int i = 0; i < PAIR_CONNS; i++) {
+            struct pair_conn *c = &p->conn[i];
+            if (c->i)
+                at = time_min(at, iscsi_iconn_deadline(c->i));
+        }
+        if (at > p->now_ns)
+            p->now_ns = at;
+        for (int i = 0; i < PAIR_CONNS; i++) {
+            if (p->conn[i].i)
+                iscsi_iconn_tick(p->conn[i].i, p->now_ns);
+            if (p->conn[i].t && !p->conn[i].tclosed)
+                iscsi_tconn_tick(p->conn[i].t, p->now_ns);
+        }
+        pair_run(p);
+        if (p->now_ns >= end)
+            return;
+    }
+}
+
+/* ---- life ---- */
+
+struct pair_conn *pair_connect(struct pair *p, uint16_t cid)
+{
+    struct pair_conn *c = p->conn;
+    if (!p->sess)
+        assert_int_equal(iscsi_isess_new(&p->icfg, &p->alloc.a, &p->sess), 0);
+    while (c->i) {
+        c++;
+        assert_true(c < p->conn + PAIR_CONNS);
+    }
+    *c = (struct pair_conn){ .p = p };
+    int err = iscsi_iconn_new(p->sess, cid, p->now_ns, &c->i);
+    if (err) {
+        c->i = NULL;
+        c->ierr = err;
+        return c;
+    }
+    c->t = iscsi_tconn_new(&p->tcfg, &p->alloc.a, p->now_ns);
+    if (c->t)
+        iscsi_iconn_connected(c->i, p->now_ns);
+    else
+        iscsi_iconn_lost(c->i, USAN_EIO);
+    return c;
+}
+
+void pair_login(struct pair *p)
+{
+    struct pair_conn *c = pair_connect(p, 1);
+    pair_run(p);
+    if (c->iclosed)
+        print_message("login failed: %s %s\n", c->iwhy, c->ikey ? c->ikey : "");
+    assert_true(c->logged_in);
+    assert_false(c->iclosed);
+}
+
+void pair_cut(struct pair *p, struct pair_conn *c)
+{
+    c->cut = true;
+    iscsi_iconn_lost(c->i, USAN_ECLOSED);
+    if (!c->tclosed)
+        iscsi_tconn_rx_eof(c->t);
+    pair_run(p);
+}
+
+void pair_rw(struct pair_cmd *cmd, bool write, uint32_t lba, uint16_t blocks, void *buf,
+             uint32_t expected)
+{
+    uint8_t *b = buf;
+    size_t first = expected / 3, second = expected / 2;
+    memset(cmd, 0, sizeof *cmd);
+    cmd->cdb[0] = write ? 0x2a : 0x28;
+    be32_put(cmd->cdb + 2, lba);
+    be16_put(cmd->cdb + 7, blocks);
+    cmd->iov[0] = (struct iovec){ b, first };
+    cmd->iov[1] = (struct iovec){ b + first, second };
+    cmd->iov[2] = (struct iovec){ b + first + second, expected - first - second };
+    cmd->c.cdb = cmd->cdb;
+    cmd->c.cdb_len = 10;
+    cmd->c.attr = 1;
+    cmd->c.sense = cmd->sense;
+    cmd->c.sense_cap = sizeof cmd->sense;
+    cmd->c.user = cmd;
+    if (write) {
+        cmd->c.out = cmd->iov;
+        cmd->c.out_cnt = 3;
+        cmd->c.out_len = expected;
+    } else {
+        cmd->c.in = cmd->iov;
+        cmd->c.in_cnt = 3;
+        cmd->c.in_len = expected;
+    }
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Both roles in one process: connections of an initiator session joined with connections of a
+ * target, over pipes that cut the bytes into pieces of a size drawn from a seed. The target has a
+ * device as simple as possible: READ(10), WRITE(10) and a 32-byte WRITE, 512-byte blocks.
+ */
+#ifndef TESTS_IPAIR_H
+#define TESTS_IPAIR_H
+
+#include "iscsi/initiator.h"
+#include "iscsi/target.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants those four before it */
+#include <cmocka.h>
+
+enum { PAIR_BLOCK = 512, PAIR_BLOCKS = 8192, PAIR_CONNS = 4, PAIR_HELD = 64, PAIR_TARGETS = 3000 };
+
+struct pair_alloc {
+    struct alloc a;
+    unsigned live;
+    uint64_t calls, fail_at;
+};
+
+struct pair;
+
+struct pair_conn {
+    struct pair *p;
+    struct iscsi_iconn *i;
+    struct iscsi_tconn *t;
+    bool logged_in, iclosed, tclosed, cut;
+    bool deaf; /* the target hears nothing */
+    int ierr;
+    const char *iwhy, *ikey;
+    uint16_t status;
+    uint64_t commands; /* that the target saw on it */
+};
+
+/* A command of a test. */
+struct pair_cmd {
+    struct iscsi_icmd c;
+    uint8_t cdb[32];
+    struct iovec iov[3];
+    uint8_t sense[64];
+    bool done;
+    struct pair_conn *seen;
+};
+
+struct pair {
+    struct pair_alloc alloc;
+    struct iscsi_isess_config icfg;
+    struct iscsi_tconn_config tcfg;
+    struct iscsi_auth tauth;
+    uint64_t rng, now_ns;
+    size_t max_piece; /* 0 = as much as there is */
+    struct iscsi_isess *sess;
+    struct iscsi_tsess *tsess;
+    struct pair_conn conn[PAIR_CONNS];
+    uint16_t tsih;
+    uint8_t disk[PAIR_BLOCK * PAIR_BLOCKS];
+    bool hold; /* the target keeps commands in `held` */
+    struct iscsi_task *held[PAIR_HELD];
+    unsigned held_count;
+    bool redirect, permanent;
+    unsigned targets; /* how many SendTargets tells of */
+
+    /* seen by the initiator */
+    unsigned done, tmfs, redirects, target_events, text_done, asyncs, session_down;
+    int text_err, down_err;
+    uint8_t async_event;
+    char address[64], last_target[64];
+    unsigned aborted; /* tasks a TMF ended at the target */
+};
+
+struct pair *pair_new(uint64_t seed);
+/* Ends what is not ended, and asserts that no memory is left. */
+void pair_free(struct pair *p);
+uint32_t pair_draw(struct pair *p, uint32_t below);
+/* One more connection: both ends are made and connected. */
+struct pair_conn *pair_connect(struct pair *p, uint16_t cid);
+/* Session, first connection, login; asserts success. */
+void pair_login(struct pair *p);
+/* Until nothing moves any more. */
+void pair_run(struct pair *p);
+/* Let time pass: deadlines of both ends. */
+void pair_pass(struct pair *p, uint64_t ns);
+/* Connections that the target still has. */
+unsigned pair_target_conns(const struct pair *p);
+/* The connection ends for both. */
+void pair_cut(struct pair *p, struct pair_conn *c);
+/* A command over `blocks` at lba whose data is at buf, in pieces; expected says how many bytes the
+ * initiator is ready for. */
+void pair_rw(struct pair_cmd *cmd, bool write, uint32_t lba, uint16_t blocks, void *buf,
+             uint32_t expected);
+/* Answer a command that was held. */
+void pair_serve(struct pair *p, struct iscsi_task *task);
+
+#endif
