@@ -32,6 +32,7 @@ enum {
     BIO_F_MAY_UNMAP = 1u << 1, /* WRITE_ZEROES may deallocate */
     BIO_F_LEND = 1u << 2,      /* READ with iovcnt 0: the store may lend its own memory */
     BIO_F_DPO = 1u << 3,       /* not worth caching */
+    BIO_F_FAST_ZERO = 1u << 4, /* WRITE_ZEROES: rather ENOTSUP than writing zeroes */
 };
 
 struct bio {

@@ -8,6 +8,7 @@ const struct cli_command cli_commands[] = {
       cli_serve },
     { "target run", "", "serve what a configuration file says", cli_target_run_opts,
       cli_target_run },
+    { "attach", "STORE", "let NBD clients use a store", cli_attach_opts, cli_attach },
     { "version", "", "show the version", NULL, cli_version },
     { "help", "[COMMAND]", "show this text, or a command's options", NULL, cli_help },
     { 0 },

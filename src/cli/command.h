@@ -23,6 +23,8 @@ extern const struct cli_opt cli_serve_opts[];
 int cli_serve(const struct cli_command *cmd, int argc, char **argv);
 extern const struct cli_opt cli_target_run_opts[];
 int cli_target_run(const struct cli_command *cmd, int argc, char **argv);
+extern const struct cli_opt cli_attach_opts[];
+int cli_attach(const struct cli_command *cmd, int argc, char **argv);
 int cli_version(const struct cli_command *cmd, int argc, char **argv);
 int cli_help(const struct cli_command *cmd, int argc, char **argv);
 

@@ -11,8 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The signals the target waits for are blocked before there are threads, so that all inherit it. */
-static void block_signals(void)
+void cli_block_signals(void)
 {
     sigset_t set;
     sigemptyset(&set);
@@ -24,7 +23,7 @@ static void block_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-static int write_pid_file(const char *path, struct err_text *e)
+int cli_write_pid_file(const char *path, struct err_text *e)
 {
     char text[32];
     int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
@@ -40,7 +39,7 @@ static int write_pid_file(const char *path, struct err_text *e)
 static int serve(const struct cli_command *cmd, struct tgt *tgt, const struct cli_run *how)
 {
     struct err_text e = { "" };
-    if (how->pid_file && write_pid_file(how->pid_file, &e)) {
+    if (how->pid_file && cli_write_pid_file(how->pid_file, &e)) {
         tgt_free(tgt);
         return cli_fail(cmd, CLI_FAILED, e.text);
     }
@@ -68,7 +67,7 @@ int cli_run_target(const struct cli_command *cmd, const struct tgt_config *cfg,
     struct tgt *tgt;
     if (how->verbose)
         tgt_log_set_level(TGT_LOG_DEBUG);
-    block_signals();
+    cli_block_signals();
     if (tgt_new(cfg, &tgt, &e))
         return cli_fail(cmd, CLI_FAILED, e.text);
     return serve(cmd, tgt, how);

@@ -257,14 +257,14 @@ static const struct option {
     bool no_data; /* and it is an error to send some */
     bool always;  /* even when the program stops */
 } options[] = {
-    [NBD_OPT_EXPORT_NAME] = { do_export_name, .always = true },
-    [NBD_OPT_ABORT] = { do_abort, .always = true },
-    [NBD_OPT_LIST] = { do_list, .no_data = true },
-    [NBD_OPT_INFO] = { do_info },
-    [NBD_OPT_GO] = { do_info },
-    [NBD_OPT_STRUCTURED_REPLY] = { do_structured_reply, .no_data = true },
-    [NBD_OPT_LIST_META_CONTEXT] = { do_meta_context },
-    [NBD_OPT_SET_META_CONTEXT] = { do_meta_context },
+    [NBD_OPT_EXPORT_NAME] = { .act = do_export_name, .always = true },
+    [NBD_OPT_ABORT] = { .act = do_abort, .always = true },
+    [NBD_OPT_LIST] = { .act = do_list, .no_data = true },
+    [NBD_OPT_INFO] = { .act = do_info },
+    [NBD_OPT_GO] = { .act = do_info },
+    [NBD_OPT_STRUCTURED_REPLY] = { .act = do_structured_reply, .no_data = true },
+    [NBD_OPT_LIST_META_CONTEXT] = { .act = do_meta_context },
+    [NBD_OPT_SET_META_CONTEXT] = { .act = do_meta_context },
 };
 
 /* NULL for one that is not known. */

@@ -148,7 +148,8 @@ static void zero_chunk_done(struct bio *bio)
 static void first_step_done(struct bio *bio)
 {
     struct store_emu *emu = list_entry(bio, struct store_emu, bio);
-    if (bio->op == BIO_WRITE_ZEROES && bio->err == USAN_ENOTSUP)
+    if (bio->op == BIO_WRITE_ZEROES && bio->err == USAN_ENOTSUP &&
+        !(bio->flags & BIO_F_FAST_ZERO))
         zero_chunk(emu);
     else if (bio->err)
         emu_finish(emu, bio->err);
@@ -160,6 +161,10 @@ static void first_step_done(struct bio *bio)
 static void emulate(struct store_channel *ch, struct bio *bio)
 {
     const struct store_info *info = &ch->store->info;
+    if (bio->op == BIO_WRITE_ZEROES && bio->flags & BIO_F_FAST_ZERO && !info->can_write_zeroes) {
+        store_complete(ch, bio, USAN_ENOTSUP);
+        return;
+    }
     struct store_emu *emu = emu_get(ch, bio);
     if (!emu) {
         if (bio->op == BIO_WRITE && bio->lent) {

@@ -168,7 +168,7 @@ void store_channel_close(struct store_channel *ch);
  * whatever happens. Fields that are not set for the request are zero.
  *
  * bio->err: 0, or ERANGE (past the end), EINVAL (not in whole blocks, or longer than
- * max_io_bytes), ERDONLY, ENOTSUP (the store cannot do it), ENOSPC, EIO (see err_off),
+ * max_io_bytes), ERDONLY, ENOTSUP (the store cannot do it, or not fast), ENOSPC, EIO (see err_off),
  * EMISCOMPARE (likewise), ENOMEM, ECLOSED (the device is gone).
  *
  * A READ with iovcnt 0 and BIO_F_LEND is answered in memory of the store when info.can_lend (else

@@ -23,7 +23,7 @@ target_launch() { # COUNT ARGUMENT...
     echo "$TARGET_PID" >>"$WORK/target.pids"
     local end=$((SECONDS + 60))
     while [ $SECONDS -lt $end ]; do
-        mapfile -t URLS < <(grep '^iscsi://' "$TARGET_OUT")
+        mapfile -t URLS < <(grep -E '^(iscsi|nbd(\+unix)?)://' "$TARGET_OUT" 2>/dev/null)
         [ ${#URLS[@]} -lt "$count" ] || return 0
         kill -0 "$TARGET_PID" 2>/dev/null || break
         sleep 0.05

@@ -159,7 +159,7 @@ static int file_open(const struct store_open *how, struct store **ret_store, str
         .phys_block_bytes = facts->phys_block_bytes,
         .opt_io_bytes = facts->opt_io_bytes,
         .unmap_gran_bytes = facts->can_unmap ? facts->unmap_gran_bytes : 0,
-        .unmap_zeroes = facts->can_unmap,
+        .unmap_zeroes = facts->can_unmap || !facts->block_device, /* holes are zeroes anyway */
         .volatile_cache = true,
         .rotational = facts->rotational,
         .read_only = how->read_only || facts->read_only,

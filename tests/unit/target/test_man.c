@@ -78,6 +78,12 @@ static void target_run(void **state)
     compare_options("usan-target.1", cli_target_run_opts);
 }
 
+static void attach(void **state)
+{
+    (void)state;
+    compare_options("usan-attach.1", cli_attach_opts);
+}
+
 static void commands(void **state)
 {
     (void)state;
@@ -107,15 +113,14 @@ static void yaml_keys(void **state)
 }
 
 /* A default that the page states is the table's. */
-static void defaults(void **state)
+static void compare_defaults(const char *name, const struct cli_opt *opts)
 {
-    (void)state;
     char page[65536];
-    FILE *f = open_page("usan-serve.1");
+    FILE *f = open_page(name);
     size_t n = fread(page, 1, sizeof(page) - 1, f);
     fclose(f);
     page[n] = 0;
-    for (const struct cli_opt *o = cli_serve_opts; o->name; o++) {
+    for (const struct cli_opt *o = opts; o->name; o++) {
         char item[512], line[520], end[] = "\n.It ";
         item_of(o, item, sizeof(item));
         snprintf(line, sizeof(line), "%s\n", item);
@@ -137,11 +142,18 @@ static void defaults(void **state)
     }
 }
 
+static void defaults(void **state)
+{
+    (void)state;
+    compare_defaults("usan-serve.1", cli_serve_opts);
+    compare_defaults("usan-attach.1", cli_attach_opts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(serve),     cmocka_unit_test(target_run), cmocka_unit_test(commands),
-        cmocka_unit_test(yaml_keys), cmocka_unit_test(defaults),
+        cmocka_unit_test(serve),    cmocka_unit_test(target_run), cmocka_unit_test(attach),
+        cmocka_unit_test(commands), cmocka_unit_test(yaml_keys),  cmocka_unit_test(defaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A store attached to front ends: what `usan attach` runs. So far the front end is NBD, on Unix
+ * sockets and on TCP.
+ */
+#ifndef USAN_INITIATOR_ATTACH_H
+#define USAN_INITIATOR_ATTACH_H
+
+#include "base/err.h"
+#include "io/loop.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum {
+    ATTACH_REACTORS_MAX = 256,
+    ATTACH_FRONTS_MAX = 64,
+    ATTACH_CONNECTIONS_MAX = 1 << 20,
+};
+
+/* Requests under way and flushing have that long when the program is told to stop. */
+#define ATTACH_GIVE_UP_NS (4500 * NS_PER_MS)
+
+enum attach_level {
+    ATTACH_STATUS /* the operator asked for it */,
+    ATTACH_ERROR,
+    ATTACH_WARN,
+    ATTACH_INFO,
+    ATTACH_DEBUG
+};
+
+struct attach_config {         /* all borrowed until attach_free() */
+    const char *store;         /* specification */
+    const char *const *fronts; /* "nbd:unix:PATH", "nbd:tcp:HOST:PORT" */
+    size_t front_count;
+    const char *name; /* of the export; "" = only the default one */
+    bool read_only;
+    uint32_t cores;        /* reactors; 0 = one for each processor */
+    uint32_t queue_depth;  /* requests of one connection in hand */
+    uint32_t connections;  /* at one time */
+    uint64_t memory_bytes; /* for the data of requests, at least ATTACH_MEMORY_MIN */
+    mode_t unix_mode;      /* permissions of Unix sockets */
+    uint64_t handshake_timeout_ns, stall_timeout_ns;
+    enum loop_engine_kind engine;
+    enum loop_poll_mode poll;
+    /* One event an operator can act on: its name and its details as key=value pairs. Called from
+     * any thread. Never for a single request. */
+    void (*report)(enum attach_level level, const char *event, const char *details);
+};
+
+/* Two of the largest requests, in what the pools of a few reactors leave. */
+#define ATTACH_MEMORY_MIN (128ull << 20)
+
+struct attach;
+
+/* What can be said without opening anything: a front end that is not known, names that are too
+ * long. USAN_EINVAL with a text. */
+USAN_MUST_CHECK
+int attach_check(const struct attach_config *cfg, struct err_text *e);
+/* Open the store and listen; nothing is served yet. On failure nothing is left behind and e says
+ * why. SIGTERM, SIGINT, SIGHUP and SIGUSR1 are blocked in the calling thread. */
+USAN_MUST_CHECK
+int attach_new(const struct attach_config *cfg, struct attach **ret_a, struct err_text *e);
+/* What clients reach the i-th front end by; NULL past the last. */
+const char *attach_uri(const struct attach *a, size_t i);
+/*
+ * Serve until SIGTERM or SIGINT. 0; or USAN_ETIMEOUT: requests hang in the store, then the object
+ * must not be freed; or the error of a flush at the end.
+ */
+USAN_MUST_CHECK
+int attach_run(struct attach *a, struct err_text *e);
+/* a may be NULL. */
+void attach_free(struct attach *a);
+
+#endif
