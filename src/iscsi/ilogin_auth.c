@@ -23,6 +23,12 @@ static bool offers_alg(const struct iscsi_iauth *cfg, enum iscsi_chap_alg alg)
     return (!cfg->algs || cfg->algs >> alg & 1) && iscsi_chap_available(alg);
 }
 
+bool ilogin_auth_possible(const struct iscsi_iauth *cfg)
+{
+    return offers_alg(cfg, ISCSI_CHAP_SHA256) || offers_alg(cfg, ISCSI_CHAP_SHA3_256) ||
+           offers_alg(cfg, ISCSI_CHAP_SHA1) || offers_alg(cfg, ISCSI_CHAP_MD5);
+}
+
 /* ---- keys ---- */
 
 static enum ilogin_result take_alg(struct ilogin *login, const char *value)

@@ -5,6 +5,8 @@
 
 #include "iscsi/ilogin.h"
 
+/* Can libcrypto do one of the hashes that are to be offered? */
+bool ilogin_auth_possible(const struct iscsi_iauth *cfg);
 /* Offer methods. */
 void ilogin_auth_offer(struct ilogin *login, struct wr *w);
 /* A key of the security stage: ILOGIN_SEND or ILOGIN_FAILED. */

@@ -61,7 +61,7 @@ static void finished(struct iscsi_iconn *conn)
     /* Digests are in force from the first PDU after the final Login Response, 6.3. */
     conn->rx.header_digest = conn->tx.header_digest = mine.header_digest;
     conn->rx.data_digest = conn->tx.data_digest = mine.data_digest;
-    conn->report_logged_in = true;
+    conn->report_logged_in = conn->was_up = true;
     isess_start(sess);
 }
 

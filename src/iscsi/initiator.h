@@ -224,7 +224,8 @@ struct iscsi_ievent {
 /*
  * Copies cfg with its strings. USAN_EINVAL: a name is no iSCSI name, queue_depth is 0 or too
  * large, both CHAP secrets are the same, or a target_secret without a secret. USAN_ENOTSUP:
- * error_recovery_level is not 0. USAN_ENOMEM. a must outlive the session.
+ * error_recovery_level is not 0, or libcrypto has none of the hashes. USAN_ENOMEM. a must outlive
+ * the session.
  */
 USAN_MUST_CHECK
 int iscsi_isess_new(const struct iscsi_isess_config *cfg, const struct alloc *a,
@@ -270,7 +271,7 @@ const char *iscsi_isess_state(const struct iscsi_isess *sess); /* "Q3 LOGGED_IN"
 /* Commands with the target; commands waiting for its window. */
 unsigned iscsi_isess_active(const struct iscsi_isess *sess);
 unsigned iscsi_isess_queued(const struct iscsi_isess *sess);
-/* Walk the connections; prev NULL starts. */
+/* Walk the connections that have not come up with CLOSE; prev NULL starts. */
 struct iscsi_iconn *iscsi_isess_next_conn(struct iscsi_isess *sess, struct iscsi_iconn *prev);
 
 /* ---- connections ---- */

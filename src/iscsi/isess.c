@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "iscsi/isess.h"
 
+#include "iscsi/ilogin_auth.h"
 #include "iscsi/itask.h"
 #include "iscsi/itask_tx.h"
 #include "iscsi/names.h"
@@ -82,6 +83,8 @@ static int check_config(const struct iscsi_isess_config *cfg)
     if ((auth->secret && !auth->user) || (auth->target_secret && !auth->secret) ||
         (auth->target_secret && !strcmp(auth->secret, auth->target_secret)))
         return USAN_EINVAL;
+    if (auth->secret && !ilogin_auth_possible(auth))
+        return USAN_ENOTSUP;
     return cfg->params.error_recovery_level ? USAN_ENOTSUP : 0;
 }
 
@@ -274,7 +277,7 @@ void isess_leave(struct iscsi_iconn *conn, int err, const char *why)
     sess->conn_count--;
     if (sess->state != ISCSI_SESS_LOGGED_IN)
         return;
-    if (!conn->orderly) {
+    if (conn->was_up && !conn->orderly) {
         /* Recovery level 0: the session ends with the first of its connections that fails
          * (7.1.4.1). */
         list_for_each (&sess->conns, pos)

@@ -3,7 +3,8 @@
  * Connection, session and task of the initiator role: the state that its files share, and the few
  * steps on it that all of them need. The files, each using only what stands below it:
  *
- *   iconn.c       life of a connection, what a received PDU leads to, events, time
+ *   iconn.c       life of a connection, events, bytes out, time
+ *   iconn_rx.c    what a received PDU leads to
  *   ilogin_pdu.c  the login phase around ilogin.c
  *   ictl.c        NOP, Async Message, logout, Reject
  *   itext.c       text requests: SendTargets, negotiation in full feature phase
@@ -179,6 +180,7 @@ struct iscsi_iconn {
 
     bool failing; /* to be closed by iconn.c */
     bool closed, report_close;
+    bool was_up;  /* reached full feature phase */
     bool orderly; /* it ends by a logout */
     int err;
     const char *why, *key;
