@@ -84,6 +84,8 @@ void nbd_proto_rx_eof(struct nbd_proto *c)
     nbd_proto_fail(c, USAN_ECLOSED,
                    between ? "the client closed the connection"
                            : "the client closed the connection in the middle of something");
+    if (c->hs) /* what an orderly end left to be said */
+        c->hs->out_sent = c->hs->out_len;
 }
 
 void nbd_proto_shutdown(struct nbd_proto *c)
