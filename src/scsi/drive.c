@@ -70,6 +70,7 @@ __attribute__((noinline)) static bool grant(struct scsi_task *t)
         return false;
     case SCSI_ASK_SLEEP:
         scsi_task_leave(t);
+        t->flags &= ~(uint32_t)SCSI_TF_RECHECK; /* what it sleeps for has been begun */
         return false;
     case SCSI_ASK_EXCLUSIVE:
         scsi_task_leave(t);

@@ -45,7 +45,8 @@ void scsi_want_save(struct scsi_task *t, scsi_step *next);
 void scsi_want_exclusive(struct scsi_task *t, scsi_step *next);
 /* Leave the section (and open the gate, if held) and sleep in list `where` through lane_node.
  * scsi_wake, called on the same lane, makes the task one of those that scsi_lane_next hands out;
- * there the section is entered again and `next` runs (err 0). An abort ends the sleep. */
+ * there the section is entered again and `next` runs (err 0): nothing is checked again, for what t
+ * waits for is its own doing, and has happened. An abort ends the sleep. */
 void scsi_want_wake(struct scsi_task *t, struct list *where, scsi_step *next);
 void scsi_wake(struct scsi_task *t);
 /* Leave the section t is in and enter that of the logical unit of `itl`, another I_T_L nexus of the

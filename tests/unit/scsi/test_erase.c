@@ -192,6 +192,27 @@ static void a_command_that_waits_gets_the_result(void **state)
     rig_free(r);
 }
 
+/* A reservation that others make while it goes on is no reason to say that it was not done. */
+static void a_command_that_waits_is_not_refused(void **state)
+{
+    (void)state;
+    for (unsigned format = 0; format < 2; format++) {
+        struct rig *r = test_rig(&(struct rig_config){ .lu.thin = true, .initiators = 2 });
+        struct rig_task *waits;
+        r->hold_background = true;
+        if (format)
+            waits = rig_start(r, 0, SCSI_ATTR_SIMPLE, 7, CDB(0x04), NULL, 0, 0);
+        else
+            waits = rig_start(r, 0, SCSI_ATTR_SIMPLE, 7, CDB(0x48, 0x02), NULL, 0, 0);
+        rig_background(r, 1);
+        assert_good(rig_cmd(r, 1, CDB(0x16), NULL, 0, 0)); /* RESERVE(6) */
+        assert_false(rig_ended(waits));
+        rig_background(r, 100);
+        assert_good(rig_end(waits));
+        rig_free(r);
+    }
+}
+
 static void a_failed_sanitize_shuts_the_unit(void **state)
 {
     (void)state;
@@ -385,6 +406,7 @@ int main(void)
         cmocka_unit_test(the_unit_is_busy_meanwhile),
         cmocka_unit_test(it_goes_on_without_its_command),
         cmocka_unit_test(a_command_that_waits_gets_the_result),
+        cmocka_unit_test(a_command_that_waits_is_not_refused),
         cmocka_unit_test(a_failed_sanitize_shuts_the_unit),
         cmocka_unit_test(each_step_may_fail),
         cmocka_unit_test(protected_and_ejected_units_are_not_erased),
