@@ -10,6 +10,7 @@ struct sim_io {
     struct bio *bio;
     struct sim_event ev;
     bool applied;
+    bool refused; /* nothing of it is done */
     int err;
     uint64_t err_off;
     uint64_t done_ns;        /* from taking effect to completion */
@@ -42,13 +43,18 @@ static void put_block(struct sim *sim, uint32_t lba, const uint8_t *block)
 {
     uint8_t *at = sim->disk.data + lba * SIM_BLOCK;
     uint32_t version = sim_block_version(sim, lba, block);
-    if (version >= SIM_VERSIONS || (version && sim->ended[version]))
+    if (version == SIM_ZERO)
+        sim_zero_check(sim, lba);
+    else if (version && sim->ended[version])
         sim_violation(sim,
                       "block %u: version %u takes effect after its initiator saw its end "
                       "(version %u was there)",
                       lba, version, be32_get(at));
     else if (version && sim->writer[version] == sim->fenced)
         sim_violation(sim, "block %u: version %u of a preempted initiator takes effect", lba,
+                      version);
+    else if (version && sim->writer[version] == sim->excluded)
+        sim_violation(sim, "block %u: version %u takes effect under another's reservation", lba,
                       version);
     memcpy(at, block, SIM_BLOCK);
 }
@@ -75,6 +81,16 @@ static void apply_write(struct sim_io *io, uint64_t skip)
         if (i == 0)
             memcpy(io->late, block, SIM_BLOCK);
         put_block(sim, lba + i, block);
+    }
+}
+
+/* What fails may have zeroed some of its blocks, never the one it blames. */
+static void apply_zeroes(struct sim_io *io)
+{
+    static const uint8_t zeroes[SIM_BLOCK];
+    for (uint64_t off = io->bio->off; off < io->bio->off + io->bio->len; off += SIM_BLOCK) {
+        if (!io->err || (off != io->err_off && sim_rand(io->sim, 2)))
+            put_block(io->sim, (uint32_t)(off / SIM_BLOCK), zeroes);
     }
 }
 
@@ -110,6 +126,8 @@ static void apply(struct sim_io *io)
         break;
     case BIO_UNMAP:
     case BIO_WRITE_ZEROES:
+        apply_zeroes(io);
+        break;
     case BIO_MAP_STATUS:
     case BIO_OP_COUNT:
         io->err = USAN_ENOTSUP;
@@ -124,7 +142,8 @@ static void fire(struct sim_event *ev)
     struct bio *bio = io->bio;
     if (!io->applied) {
         io->applied = true;
-        apply(io);
+        if (!io->refused)
+            apply(io);
         sim_event_in(sim, &io->ev, io->done_ns);
         return;
     }
@@ -161,12 +180,18 @@ static void choose_error(struct sim_io *io)
     struct sim_disk *d = &sim->disk;
     const struct bio *bio = io->bio;
     uint64_t bad = (uint64_t)d->fail_block * SIM_BLOCK;
-    if (d->fail_next && bio->op == d->fail_op && bio->off <= bad && bad < bio->off + bio->len) {
+    uint64_t size = (uint64_t)(sim->shrunk ? SIM_BLOCKS / 2 : SIM_BLOCKS) * SIM_BLOCK;
+    if (bio->off + bio->len > size) { /* the unit has got smaller since the command was checked */
+        io->err = USAN_ERANGE;
+        io->err_off = bio->off;
+        io->refused = true;
+    } else if (d->fail_next && bio->op == d->fail_op && bio->off <= bad &&
+               bad < bio->off + bio->len) {
         d->fail_next = false;
         io->err = d->fail_err;
         io->err_off = bad;
-    } else if (sim_chance(sim, sim->opt.error_permille)) {
-        bool writes = bio->op == BIO_WRITE || bio->op == BIO_COMPARE_AND_WRITE;
+    } else if (bio->done != sim_background_done && sim_chance(sim, sim->opt.error_permille)) {
+        bool writes = bio->op != BIO_READ && bio->op != BIO_FLUSH;
         io->err = writes && sim_rand(sim, 3) == 0 ? USAN_ENOSPC : USAN_EIO;
         io->err_off = bio->off + (bio->len ? sim_rand64(sim, bio->len) / SIM_BLOCK * SIM_BLOCK : 0);
     }

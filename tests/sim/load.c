@@ -44,11 +44,18 @@ static void random_tmf(struct sim_ini *ini)
 
 static void random_pr(struct sim_ini *ini)
 {
+    /* Mostly one after the other, and a reservation is there for a while: else nobody could say
+     * what is reserved, and the model would have nothing to look at. */
+    if ((ini->sim->pr_open || ini->sim->excluded >= 0) && sim_rand(ini->sim, 5))
+        return;
     static const uint8_t types[] = { 1, 3, 5, 6, 7, 8 };
     uint64_t mine = 0x1000 + ini->index, other = 0x1000 + (ini->index ^ 1);
-    uint8_t type = types[sim_rand(ini->sim, 6)];
-    switch (sim_rand(ini->sim, 7)) {
+    uint8_t type = types[sim_rand(ini->sim, sim_rand(ini->sim, 2) ? 6 : 2)];
+    switch (sim_rand(ini->sim, 11)) {
     case 0:
+    case 6:
+    case 7:
+    case 8:
         (void)sim_pr_out(ini, 1, type, mine, 0); /* RESERVE */
         break;
     case 1:
@@ -80,6 +87,37 @@ static uint32_t likely_version(struct sim *sim, uint32_t lba)
     return b->w[b->count - 1 - back].version;
 }
 
+/* Software write protection on or off: all of the unit's pages but SWP stay as they are. */
+static struct sim_op *protect(struct sim_ini *ini, bool on)
+{
+    static const uint8_t select[16] = { 0x15, 0x10, 0, 0, 16 };
+    uint8_t *list = ini->sim->control_page;
+    if (list[4] != 0x0a)
+        return NULL; /* it could not be read */
+    list[4 + 4] = (uint8_t)((list[4 + 4] & ~0x08) | (on ? 0x08 : 0));
+    ini->sim->stats.protects++;
+    return sim_cdb(ini, select, list, 16, 0);
+}
+
+static void random_admin(struct sim_ini *ini)
+{
+    struct sim *sim = ini->sim;
+    switch (sim_rand(sim, 4)) {
+    case 0:
+        if (!sim_wiping(sim))
+            sim_resize(sim, !sim->shrunk);
+        break;
+    case 1:
+        (void)protect(ini, sim_rand(sim, 2));
+        break;
+    default: {
+        bool format = sim_rand(sim, 2);
+        if (!sim->shrunk && !sim_event_set(&sim->admin))
+            (void)sim_wipe(ini, format, sim_rand(sim, 2));
+    }
+    }
+}
+
 static void random_op(struct sim_ini *ini)
 {
     struct sim *sim = ini->sim;
@@ -89,8 +127,14 @@ static void random_op(struct sim_ini *ini)
     if (n > SIM_BLOCKS - lba)
         n = SIM_BLOCKS - lba;
     uint32_t kind = sim_rand(sim, 100);
-    if (kind < 45)
+    if (kind < 38)
         (void)sim_write(ini, lba, n);
+    else if (kind < 41)
+        (void)sim_write_same(ini, lba, n, false);
+    else if (kind < 43)
+        (void)sim_write_same(ini, lba, n, true);
+    else if (kind < 45)
+        (void)sim_unmap(ini, lba, n);
     else if (kind < 80)
         (void)sim_read(ini, lba, n);
     else if (kind < 90)
@@ -160,6 +204,8 @@ static void work(struct sim_event *ev)
                 random_tmf(ini);
             else if (sim_chance(sim, o->pr_permille))
                 random_pr(ini);
+            else if (sim_chance(sim, o->admin_permille))
+                random_admin(ini);
             else if (sim_chance(sim, o->logout_permille))
                 (void)sim_logout(ini);
             else
@@ -217,6 +263,7 @@ static void make_peace(struct sim *sim)
         if (sim->inis[i]->link)
             sim->inis[i]->link->cut_to_tgt = sim->inis[i]->link->cut_to_ini = UINT64_MAX;
     }
+    sim_resize(sim, false);
     (void)sim_run(sim, 50 * NS_PER_MS); /* breaks that nobody has noticed */
     for (int tries = 0; tries < 50 && !sim->bad[0]; tries++) {
         if (!sim_ini_up(ini) || !sim_clear_ua(ini))
@@ -225,14 +272,17 @@ static void make_peace(struct sim *sim)
         if (!sim_wait(sim, op) || op->status)
             continue;
         op = sim_pr_out(ini, 3, 0, 0x1000, 0);
-        if (sim_wait(sim, op) && op->status == SCSI_STATUS_GOOD)
+        if (!sim_wait(sim, op) || op->status)
+            continue;
+        op = protect(ini, false);
+        if (!op || (sim_wait(sim, op) && op->status == SCSI_STATUS_GOOD))
             return;
     }
     sim_violation(sim, "the reservations can not be cleared");
 }
 
-/* TAS of the Control mode page (SPC-6 7.5.10). */
-static void set_tas(struct sim *sim)
+/* The Control mode page, and TAS in it (SPC-6 7.5.10). */
+static void set_control(struct sim *sim, bool tas)
 {
     static const uint8_t sense[16] = { 0x1a, 0x08, 0x0a, 0, 16 };
     static const uint8_t select[16] = { 0x15, 0x10, 0, 0, 16 };
@@ -242,20 +292,22 @@ static void set_tas(struct sim *sim)
     struct sim_op *op = sim_cdb(ini, sense, NULL, 0, 16);
     if (!sim_wait(sim, op) || op->status != SCSI_STATUS_GOOD || op->in_got != 16)
         return;
-    uint8_t list[16];
+    uint8_t *list = sim->control_page;
     memcpy(list, op->in, 16);
     memset(list, 0, 4);
     list[4] &= 0x3f;
+    if (!tas)
+        return;
     list[4 + 5] |= 0x40;
-    op = sim_cdb(ini, select, list, sizeof(list), 0);
+    op = sim_cdb(ini, select, list, 16, 0);
     if (sim_wait(sim, op) && op->status != SCSI_STATUS_GOOD && !sim->opt.no_buffer_permille)
         sim_violation(sim, "TAS can not be set: sense %06x", sim_op_kaq(op));
 }
 
 void sim_load(struct sim *sim)
 {
-    if (sim->opt.tas)
-        set_tas(sim);
+    if (sim->opt.tas || sim->opt.admin_permille)
+        set_control(sim, sim->opt.tas);
     for (unsigned i = 0; i < SIM_INIS; i++) {
         struct sim_ini *ini = sim->inis[i];
         ini->reject_ok = sim->opt.alloc_permille != 0;

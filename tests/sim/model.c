@@ -23,18 +23,9 @@ void sim_fill(uint8_t *block, uint32_t lba, uint32_t version)
     }
 }
 
-uint32_t sim_block_version(struct sim *sim, uint32_t lba, const uint8_t *block)
+static bool is_zero(const uint8_t *block)
 {
-    uint8_t want[SIM_BLOCK];
-    uint32_t version = be32_get(block);
-    sim_fill(want, lba, version);
-    if (memcmp(want, block, SIM_BLOCK) != 0) {
-        int at = 0;
-        while (want[at] == block[at])
-            at++;
-        sim_violation(sim, "block %u is torn: version %u up to byte %d", lba, version, at);
-    }
-    return version;
+    return block[0] == 0 && memcmp(block, block + 1, SIM_BLOCK - 1) == 0;
 }
 
 static struct sim_write *find(struct sim_block *b, uint32_t version)
@@ -44,6 +35,33 @@ static struct sim_write *find(struct sim_block *b, uint32_t version)
             return &b->w[i];
     }
     return NULL;
+}
+
+void sim_content(struct sim *sim, uint8_t *block, uint32_t lba, uint32_t version)
+{
+    const struct sim_write *w = find(&sim->blocks[lba], version);
+    if (w && w->zero)
+        memset(block, 0, SIM_BLOCK);
+    else
+        sim_fill(block, version && sim->same[version] ? sim->same[version] - 1u : lba, version);
+}
+
+uint32_t sim_block_version(struct sim *sim, uint32_t lba, const uint8_t *block)
+{
+    uint8_t want[SIM_BLOCK];
+    uint32_t version = be32_get(block);
+    if (is_zero(block))
+        return SIM_ZERO;
+    if (version >= SIM_VERSIONS)
+        version = 0; /* torn at its start */
+    sim_content(sim, want, lba, version);
+    if (memcmp(want, block, SIM_BLOCK) != 0) {
+        int at = 0;
+        while (want[at] == block[at])
+            at++;
+        sim_violation(sim, "block %u is torn: version %u up to byte %d", lba, version, at);
+    }
+    return version;
 }
 
 static void add(struct sim_block *b, const struct sim_write *w)
@@ -57,7 +75,8 @@ static void add(struct sim_block *b, const struct sim_write *w)
     b->w[b->count++] = *w;
 }
 
-uint32_t sim_write_begin(struct sim *sim, unsigned writer, uint8_t attr, uint32_t lba, uint32_t n)
+static uint32_t begin(struct sim *sim, unsigned writer, uint8_t attr, uint32_t lba, uint32_t n,
+                      bool zero)
 {
     uint32_t version = ++sim->versions;
     if (version >= SIM_VERSIONS) {
@@ -69,16 +88,25 @@ uint32_t sim_write_begin(struct sim *sim, unsigned writer, uint8_t attr, uint32_
     for (uint32_t i = lba; i < lba + n; i++) {
         if (sim->blocks[i].count == 0)
             add(&sim->blocks[i], &(struct sim_write){ 0 }); /* what was there first */
-        add(&sim->blocks[i], &(struct sim_write){
-
-                                 .version = version,
-                                 .attr = attr,
-                                 .writer = (uint8_t)writer,
-                                 .start = sim->steps,
-                                 .end = UINT64_MAX,
-                                 .eff = UINT64_MAX });
+        add(&sim->blocks[i], &(struct sim_write){ .version = version,
+                                                  .attr = attr,
+                                                  .writer = (uint8_t)writer,
+                                                  .zero = zero,
+                                                  .start = sim->steps,
+                                                  .end = UINT64_MAX,
+                                                  .eff = UINT64_MAX });
     }
     return version;
+}
+
+uint32_t sim_write_begin(struct sim *sim, unsigned writer, uint8_t attr, uint32_t lba, uint32_t n)
+{
+    return begin(sim, writer, attr, lba, n, false);
+}
+
+uint32_t sim_zero_begin(struct sim *sim, unsigned writer, uint8_t attr, uint32_t lba, uint32_t n)
+{
+    return begin(sim, writer, attr, lba, n, true);
 }
 
 void sim_write_end(struct sim *sim, uint32_t lba, uint32_t n, uint32_t version, enum sim_fate fate)
@@ -111,9 +139,54 @@ static bool before(const struct sim_write *v, const struct sim_write *w)
            (v->attr == SCSI_ATTR_ORDERED || w->attr == SCSI_ATTR_ORDERED);
 }
 
+/* The write that must have replaced v before the read began; NULL: v may be read. */
+static const struct sim_write *replaced_by(const struct sim_block *b, const struct sim_write *v,
+                                           uint64_t start)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        if (before(v, &b->w[i]) && b->w[i].eff < start)
+            return &b->w[i];
+    }
+    return NULL;
+}
+
+/* Zeroes were read: some write of zeroes may be read. If it is one alone, it is in force. */
+static void check_zero(struct sim *sim, uint32_t lba, uint64_t start)
+{
+    struct sim_block *b = &sim->blocks[lba];
+    struct sim_write *v = NULL;
+    unsigned count = 0;
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->w[i].zero && !b->w[i].never && !replaced_by(b, &b->w[i], start)) {
+            v = &b->w[i];
+            count++;
+        }
+    }
+    if (count == 0)
+        sim_violation(sim, "block %u: zeroes, which nobody wrote, or which were replaced", lba);
+    else if (count == 1 && sim->steps < v->eff)
+        v->eff = sim->steps;
+}
+
+void sim_zero_check(struct sim *sim, uint32_t lba)
+{
+    const struct sim_block *b = &sim->blocks[lba];
+    for (size_t i = 0; i < b->count; i++) {
+        const struct sim_write *w = &b->w[i];
+        if (w->zero && !sim->ended[w->version] && w->writer != sim->fenced &&
+            w->writer != sim->excluded)
+            return;
+    }
+    sim_violation(sim, "block %u: zeroes take effect, and nobody may write them now", lba);
+}
+
 static void check_block(struct sim *sim, uint32_t lba, uint32_t version, uint64_t start)
 {
     struct sim_block *b = &sim->blocks[lba];
+    if (version == SIM_ZERO) {
+        check_zero(sim, lba, start);
+        return;
+    }
     if (b->count == 0) {
         if (version != 0)
             sim_violation(sim, "block %u: version %u was never written", lba, version);
@@ -125,17 +198,15 @@ static void check_block(struct sim *sim, uint32_t lba, uint32_t version, uint64_
                       v ? "refused, and is there" : "never written");
         return;
     }
-    for (size_t i = 0; i < b->count; i++) {
-        const struct sim_write *w = &b->w[i];
-        if (before(v, w) && w->eff < start) {
-            sim_violation(sim,
-                          "block %u: reads version %u, which ended at %llu; version %u began at "
-                          "%llu and was in force at %llu, before the read began at %llu",
-                          lba, version, (unsigned long long)v->end, w->version,
-                          (unsigned long long)w->start, (unsigned long long)w->eff,
-                          (unsigned long long)start);
-            return;
-        }
+    const struct sim_write *w = replaced_by(b, v, start);
+    if (w) {
+        sim_violation(sim,
+                      "block %u: reads version %u, which ended at %llu; version %u began at "
+                      "%llu and was in force at %llu, before the read began at %llu",
+                      lba, version, (unsigned long long)v->end, w->version,
+                      (unsigned long long)w->start, (unsigned long long)w->eff,
+                      (unsigned long long)start);
+        return;
     }
     if (sim->steps < v->eff)
         v->eff = sim->steps;
@@ -151,11 +222,31 @@ void sim_read_check(struct sim *sim, uint32_t lba, uint32_t n, const uint8_t *da
     }
 }
 
+void sim_miscompare_check(struct sim *sim, uint32_t lba, const uint8_t *expect, uint32_t at)
+{
+    struct sim_block *b = &sim->blocks[lba];
+    for (size_t i = 0; i < b->count; i++) {
+        uint8_t is[SIM_BLOCK];
+        uint32_t k = 0;
+        sim_content(sim, is, lba, b->w[i].version);
+        while (k < SIM_BLOCK && is[k] == expect[k])
+            k++;
+        if (k == at && k < SIM_BLOCK)
+            return;
+    }
+    sim_violation(sim,
+                  "block %u is torn: its first byte that was not expected is number %u, and no "
+                  "version of it has that",
+                  lba, at);
+}
+
 void sim_caw_check(struct sim *sim, uint32_t lba, uint32_t expect, uint64_t start)
 {
     sim->steps++;
-    check_block(sim, lba, expect, start);
     struct sim_write *v = find(&sim->blocks[lba], expect);
+    check_block(sim, lba, v && v->zero ? SIM_ZERO : expect, start);
+    if (v && v->zero)
+        return; /* there may be more zeroes than these */
     if (v && v->replaced)
         sim_violation(sim, "block %u: two COMPARE AND WRITE found version %u", lba, expect);
     if (v)

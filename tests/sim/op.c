@@ -2,6 +2,8 @@
 /* What an initiator asks for: commands, task management, and the data of both directions. */
 #include "sim.h"
 
+#include "scsi/sense.h"
+
 #include <stdlib.h>
 
 enum { TMF_ABORT_TASK = 1, TMF_ABORT_TASK_SET, TMF_CLEAR_ACA, TMF_CLEAR_TASK_SET, TMF_LU_RESET };
@@ -163,8 +165,74 @@ struct sim_op *sim_caw(struct sim_ini *ini, uint32_t lba, uint32_t expect)
     be64_put(op->cdb + 2, lba);
     op->cdb[13] = 1;
     make_out(op, 2 * SIM_BLOCK);
-    sim_fill(op->out, lba, expect);
+    sim_content(ini->sim, op->out, lba, expect);
     sim_fill(op->out + SIM_BLOCK, lba, op->version);
+    send_command(op);
+    return op;
+}
+
+struct sim_op *sim_write_same(struct sim_ini *ini, uint32_t lba, uint32_t n, bool zero)
+{
+    struct sim *sim = ini->sim;
+    if (!sim_ini_ready(ini))
+        return NULL;
+    struct sim_op *op = op_new(ini, SIM_OP_WRITE);
+    op->lba = lba;
+    op->n = n;
+    op->cdb[0] = 0x93;
+    op->cdb[1] = (uint8_t)((zero ? 0x01 : 0) | (sim_rand(sim, 2) && zero ? 0x08 : 0)); /* UNMAP */
+    be64_put(op->cdb + 2, lba);
+    be32_put(op->cdb + 10, n);
+    if (zero) {
+        op->version = sim_zero_begin(sim, ini->index, op->attr, lba, n);
+        sim->stats.zeroes++;
+    } else {
+        op->version = sim_write_begin(sim, ini->index, op->attr, lba, n);
+        sim->same[op->version] = (uint8_t)(1 + lba);
+        make_out(op, SIM_BLOCK);
+        sim_fill(op->out, lba, op->version);
+    }
+    send_command(op);
+    return op;
+}
+
+struct sim_op *sim_unmap(struct sim_ini *ini, uint32_t lba, uint32_t n)
+{
+    if (!sim_ini_ready(ini))
+        return NULL;
+    struct sim_op *op = op_new(ini, SIM_OP_WRITE);
+    op->lba = lba;
+    op->n = n;
+    op->version = sim_zero_begin(ini->sim, ini->index, op->attr, lba, n);
+    op->cdb[0] = 0x42;
+    make_out(op, 8 + 16);
+    memset(op->out, 0, 8 + 16);
+    be16_put(op->cdb + 7, 8 + 16);
+    be16_put(op->out, 6 + 16);
+    be16_put(op->out + 2, 16);
+    be64_put(op->out + 8, lba);
+    be32_put(op->out + 16, n);
+    ini->sim->stats.zeroes++;
+    send_command(op);
+    return op;
+}
+
+struct sim_op *sim_wipe(struct sim_ini *ini, bool format, bool immed)
+{
+    if (!sim_ini_ready(ini))
+        return NULL;
+    struct sim_op *op = op_new(ini, SIM_OP_WRITE);
+    op->wipe = true;
+    op->n = SIM_BLOCKS;
+    op->version = sim_zero_begin(ini->sim, ini->index, op->attr, 0, SIM_BLOCKS);
+    if (!sim_wiping(ini->sim))
+        ini->sim->was_shrunk = ini->sim->shrunk;
+    if (format) {
+        op->cdb[0] = 0x04;
+    } else {
+        op->cdb[0] = 0x48;
+        op->cdb[1] = immed ? 0x82 : 0x02; /* BLOCK ERASE */
+    }
     send_command(op);
     return op;
 }
@@ -198,10 +266,36 @@ struct sim_op *sim_pr_out(struct sim_ini *ini, uint8_t action, uint8_t type, uin
     cdb[8] = sizeof(list);
     be64_put(list, key);
     be64_put(list + 8, new_key);
+    struct sim *sim = ini->sim;
     struct sim_op *op = sim_cdb(ini, cdb, list, sizeof(list), 0);
-    if (op && action == 5) /* PREEMPT AND ABORT */
+    if (!op)
+        return NULL;
+    if (action == 5) /* PREEMPT AND ABORT */
         may_vanish(op);
+    sim->excluded = -1;
+    sim->pr_sent++;
+    sim->pr_open++;
+    op->pr_pending = true;
+    if (action == 1 && (type == 1 || type == 3) && sim->pr_open == 1)
+        op->excludes = sim->pr_sent;
     return op;
+}
+
+/* RESERVE for one's own use has succeeded, and nobody has touched reservations since it was sent:
+ * no write of the other initiator takes effect from here on, not even one that was waiting for its
+ * data. SPC-6 5.14.1 leaves open which commands of the task set a new reservation applies to; here
+ * it is all that have not begun to write. */
+static void pr_ended(struct sim_op *op)
+{
+    struct sim *sim = op->ini->sim;
+    if (!op->pr_pending)
+        return;
+    op->pr_pending = false;
+    sim->pr_open--;
+    if (!op->lost && op->status == SCSI_STATUS_GOOD && op->excludes == sim->pr_sent) {
+        sim->excluded = (int)op->ini->index ^ 1;
+        sim->stats.excluded++;
+    }
 }
 
 struct sim_op *sim_tmf(struct sim_ini *ini, uint8_t function, struct sim_op *ref)
@@ -275,14 +369,42 @@ static void vanished(struct sim_op *op)
     op->ini->sim->vanish_step = ++op->ini->sim->steps;
 }
 
+/* Only the part that the unit always has was certainly wiped. */
+static void wipe_settle(struct sim_op *op)
+{
+    struct sim *sim = op->ini->sim;
+    enum sim_fate rest = op->fate == SIM_DONE && sim->was_shrunk ? SIM_MAYBE : op->fate;
+    op->settle_late = false;
+    sim_write_end(sim, 0, SIM_BLOCKS / 2, op->version, op->fate);
+    sim_write_end(sim, SIM_BLOCKS / 2, SIM_BLOCKS / 2, op->version, rest);
+}
+
 static void settle(struct sim_op *op, enum sim_fate fate)
 {
     if (op->settled)
         return;
     op->settled = true;
     vanished(op);
-    if (op->version)
+    pr_ended(op);
+    if (op->wipe) {
+        op->settle_late = true;
+        op->fate = fate;
+        if (!sim_wiping(op->ini->sim))
+            wipe_settle(op);
+    } else if (op->version) {
         sim_write_end(op->ini->sim, op->lba, op->n, op->version, fate);
+    }
+}
+
+void sim_wipes_settle(struct sim *sim)
+{
+    for (unsigned i = 0; i < SIM_INIS; i++) {
+        list_for_each (&sim->inis[i]->ops, pos) {
+            struct sim_op *op = list_entry(pos, struct sim_op, node);
+            if (op->settle_late)
+                wipe_settle(op);
+        }
+    }
 }
 
 void sim_op_end(struct sim_op *op)
@@ -338,8 +460,15 @@ static void command_ended(struct sim_op *op)
         sim->stats.acked++;
     else
         sim->stats.failed++;
+    uint32_t at;
     if (op->kind == SIM_OP_CAW && op->status == SCSI_STATUS_GOOD)
         sim_caw_check(sim, op->lba, op->expect, op->start_step);
+    if (op->kind == SIM_OP_CAW && sim_op_kaq(op) == SENSE_MISCOMPARE_DURING_VERIFY) {
+        if (sim_op_information(op, &at))
+            sim_miscompare_check(sim, op->lba, op->out, at);
+        else
+            sim_violation(sim, "itt %x: a miscompare somewhere", op->itt);
+    }
     settle(op, fate_of(op));
     if (op->kind != SIM_OP_READ || op->status != SCSI_STATUS_GOOD)
         return;

@@ -26,6 +26,11 @@ static void add_stats(const struct sim_stats *s)
     total.logins += s->logins;
     total.preempts += s->preempts;
     total.noticed_lost += s->noticed_lost;
+    total.zeroes += s->zeroes;
+    total.wipes += s->wipes;
+    total.sizes += s->sizes;
+    total.protects += s->protects;
+    total.excluded += s->excluded;
 }
 
 static bool run(const char *self, uint64_t seed, bool trace)
@@ -96,5 +101,10 @@ int main(int argc, char **argv)
            (unsigned long long)total.tmfs, (unsigned long long)total.cuts,
            (unsigned long long)total.logins, (unsigned long long)total.preempts,
            (unsigned long long)total.noticed_lost);
+    printf("%llu unmapped or zeroed, %llu formatted or sanitized, %llu sizes, %llu protections, "
+           "%llu reservations for oneself\n",
+           (unsigned long long)total.zeroes, (unsigned long long)total.wipes,
+           (unsigned long long)total.sizes, (unsigned long long)total.protects,
+           (unsigned long long)total.excluded);
     return good ? 0 : 1;
 }

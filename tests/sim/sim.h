@@ -11,6 +11,7 @@
  *   model.c    what a reader may see: versions per block
  *   target.c   connections and sessions of the target's owner
  *   command.c  the owner's commands: SCSI task <-> iSCSI task <-> disk
+ *   admin.c    what the owner does on its own account: background tasks, another size
  *   ini.c      initiators: login, PDUs, sequence numbers
  *   op.c       what an initiator asks for, and the answers
  *   load.c     random work and random faults
@@ -37,9 +38,10 @@ enum {
     SIM_BLOCKS = 64,
     SIM_INIS = 2,
     SIM_LANES = 2,
-    SIM_VERSIONS = 1 << 16, /* writes of one run */
-    SIM_OP_BLOCKS = 16,     /* longest READ or WRITE of the load */
-    SIM_DEPTH = 16,         /* command window of a session */
+    SIM_VERSIONS = 1 << 16,  /* writes of one run */
+    SIM_OP_BLOCKS = 16,      /* longest READ or WRITE of the load */
+    SIM_DEPTH = 16,          /* command window of a session */
+    SIM_ZERO = SIM_VERSIONS, /* "version" of a block of zeroes: whoever's that is */
 };
 
 struct sim;
@@ -84,6 +86,7 @@ struct sim_options {
     uint64_t nop_ns;
     /* load */
     uint32_t ops, tmf_permille, cut_permille, pr_permille, alloc_permille;
+    uint32_t admin_permille; /* another size, software write protection, FORMAT UNIT, SANITIZE */
     uint32_t attr_permille, logout_permille; /* ORDERED or HEAD OF QUEUE; logout amid work */
     bool tas;                                /* TASK ABORTED status instead of silence */
     bool one_lane;                           /* both initiators on the same reactor */
@@ -110,6 +113,7 @@ struct sim_write {
     uint64_t start, end; /* end UINT64_MAX: may still take effect */
     uint64_t eff;        /* has taken effect at the latest; UINT64_MAX: nobody knows */
     bool never;          /* the target said it did not happen */
+    bool zero;           /* writes zeroes, which do not tell whose they are */
     uint8_t attr, writer;
     bool replaced; /* a COMPARE AND WRITE found it and wrote another */
 };
@@ -121,6 +125,7 @@ struct sim_block {
 
 struct sim_stats {
     uint64_t ops, acked, failed, lost, tmfs, cuts, logins, preempts, noticed_lost;
+    uint64_t zeroes, wipes, sizes, protects, excluded;
 };
 
 struct sim {
@@ -140,7 +145,15 @@ struct sim {
     uint32_t versions;
     bool ended[SIM_VERSIONS]; /* its initiator has seen the end of this write */
     uint8_t writer[SIM_VERSIONS];
-    int fenced; /* writes of this initiator must not take effect; -1 = none */
+    uint8_t same[SIM_VERSIONS]; /* WRITE SAME: 1 + the LBA that all of its blocks name */
+    int fenced;                 /* writes of this initiator must not take effect; -1 = none */
+    int excluded;               /* nor of this one: the other holds a reservation for himself */
+    unsigned pr_open;           /* PERSISTENT RESERVE OUT commands that have no answer yet, ... */
+    uint64_t pr_sent;           /* ... and how many there were */
+    bool shrunk;                /* the disk is smaller than SIM_BLOCKS */
+    bool was_shrunk;            /* it was, since the last wipe began */
+    struct sim_event admin;
+    uint8_t control_page[16]; /* MODE SELECT(6) list of the Control mode page */
 
     /* target */
     struct scsi_lu *lu;
@@ -202,6 +215,14 @@ void sim_fill(uint8_t *block, uint32_t lba, uint32_t version);
 enum sim_fate { SIM_DONE, SIM_MAYBE, SIM_NEVER };
 /* A new version, written to n blocks from lba on; attr is enum scsi_attr. */
 uint32_t sim_write_begin(struct sim *sim, unsigned writer, uint8_t attr, uint32_t lba, uint32_t n);
+/* The same, of zeroes. */
+uint32_t sim_zero_begin(struct sim *sim, unsigned writer, uint8_t attr, uint32_t lba, uint32_t n);
+/* Zeroes reach the medium: somebody must be about to write them, and allowed to. */
+void sim_zero_check(struct sim *sim, uint32_t lba);
+/* What this version of the block looks like. */
+void sim_content(struct sim *sim, uint8_t *block, uint32_t lba, uint32_t version);
+/* A COMPARE AND WRITE found that byte to be the first that differs from `expect`. */
+void sim_miscompare_check(struct sim *sim, uint32_t lba, const uint8_t *expect, uint32_t at);
 void sim_write_end(struct sim *sim, uint32_t lba, uint32_t n, uint32_t version, enum sim_fate fate);
 /* A read that was started at step `start` gave these bytes. */
 void sim_read_check(struct sim *sim, uint32_t lba, uint32_t n, const uint8_t *data, uint64_t start);
@@ -283,6 +304,17 @@ void sim_lanes_run(struct sim *sim);
 void sim_cmd_event(struct sim_conn *conn, const struct iscsi_event *ev);
 void sim_cmd_continue(struct scsi_task *t);
 
+/* admin.c */
+
+void sim_admin_init(struct sim *sim);
+/* A task without nexus, from scsi_lane_next. */
+void sim_background(struct sim *sim, struct scsi_task *t);
+void sim_background_done(struct bio *bio);
+/* FORMAT UNIT or SANITIZE is under way. */
+bool sim_wiping(const struct sim *sim);
+/* The unit gets smaller, or gets its size back. */
+void sim_resize(struct sim *sim, bool smaller);
+
 /* ---- initiators ---- */
 
 enum sim_ini_state { SIM_INI_DOWN, SIM_INI_LOGIN, SIM_INI_UP, SIM_INI_LOGOUT };
@@ -337,6 +369,11 @@ struct sim_op {
     uint8_t function; /* TMF */
     uint32_t expect;  /* COMPARE AND WRITE */
     bool vanishes;    /* it may abort commands of others */
+    bool wipe;        /* FORMAT UNIT, SANITIZE: goes on when it has ended */
+    bool settle_late; /* ... and is settled, as `fate` says, when that has */
+    enum sim_fate fate;
+    bool pr_pending;   /* PERSISTENT RESERVE OUT that is counted in pr_open */
+    uint64_t excludes; /* RESERVE for oneself: pr_sent when it was sent */
     struct sim_op *ref;
     struct sim_event tx;
     struct sim_burst bursts[SIM_BURSTS];
@@ -369,6 +406,13 @@ struct sim_op *sim_write(struct sim_ini *ini, uint32_t lba, uint32_t n);
 struct sim_op *sim_caw(struct sim_ini *ini, uint32_t lba, uint32_t expect);
 struct sim_op *sim_cdb(struct sim_ini *ini, const uint8_t *cdb, const void *out, uint32_t out_len,
                        uint32_t in_len);
+/* WRITE SAME(16): zeroes (NDOB), or one block that names the first LBA. */
+struct sim_op *sim_write_same(struct sim_ini *ini, uint32_t lba, uint32_t n, bool zero);
+struct sim_op *sim_unmap(struct sim_ini *ini, uint32_t lba, uint32_t n);
+/* FORMAT UNIT, or SANITIZE BLOCK ERASE. */
+struct sim_op *sim_wipe(struct sim_ini *ini, bool format, bool immed);
+/* A wipe has ended: those that began it. */
+void sim_wipes_settle(struct sim *sim);
 struct sim_op *sim_tmf(struct sim_ini *ini, uint8_t function, struct sim_op *ref);
 struct sim_op *sim_nop(struct sim_ini *ini);
 struct sim_op *sim_logout(struct sim_ini *ini);

@@ -56,7 +56,7 @@ void sim_lanes_run(struct sim *sim)
             sim->dirty[i] = false;
             struct scsi_task *t;
             while ((t = scsi_lane_next(sim->lanes[i])))
-                sim_cmd_continue(t);
+                t->nexus ? sim_cmd_continue(t) : sim_background(sim, t);
             post_kicks(sim, i);
         }
     }
@@ -405,10 +405,14 @@ bool sim_target_init(struct sim *sim)
         .naa_len = 8,
         .block_bytes = SIM_BLOCK,
         .block_count = SIM_BLOCKS,
+        .thin = true,
+        .unmap_zeroes = true,
+        .keeps_state = true,
         .native_caw = sim->opt.native_caw,
         .volatile_cache = sim->opt.wce,
         .wce = sim->opt.wce,
     };
+    sim_admin_init(sim);
     sim->lu = scsi_lu_new(&cfg, &sim->alloc.a);
     if (!sim->lu || scsi_lu_add_port(sim->lu, 1, 1))
         return false;
@@ -423,6 +427,7 @@ bool sim_target_init(struct sim *sim)
 
 void sim_target_fini(struct sim *sim)
 {
+    sim_event_cancel(&sim->admin);
     for (unsigned i = 0; i < SIM_LANES; i++) {
         sim_event_cancel(&sim->kicks[i]);
         scsi_lane_free(sim->lanes[i]);

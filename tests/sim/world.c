@@ -79,12 +79,13 @@ struct sim_options sim_options_draw(uint64_t seed)
     o.ops = 60 + DRAW(200);
     o.tmf_permille = DRAW(2) ? 0 : DRAW(100);
     o.cut_permille = DRAW(2) ? 0 : DRAW(25);
-    o.pr_permille = DRAW(3) ? 0 : DRAW(40);
+    o.pr_permille = DRAW(2) ? 0 : DRAW(120);
     o.alloc_permille = DRAW(6) ? 0 : DRAW(15);
     o.attr_permille = DRAW(2) ? 0 : DRAW(300);
     o.logout_permille = DRAW(4) ? 0 : DRAW(10);
     o.tas = DRAW(3) == 0;
     o.one_lane = DRAW(4) == 0;
+    o.admin_permille = DRAW(2) ? 0 : DRAW(25);
     return o;
 }
 
@@ -234,7 +235,7 @@ struct sim *sim_new(const struct sim_options *opt)
     sim->opt = *opt;
     sim->rng = opt->seed;
     sim->now_ns = NS_PER_SEC;
-    sim->fenced = -1;
+    sim->fenced = sim->excluded = -1;
     sim->alloc.a = (struct alloc){ counted_get, counted_put, &sim->alloc };
     sim->alloc.sim = sim;
     list_init(&sim->memory);
