@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * An iSCSI session on an event loop: it connects, logs in, follows redirects, keeps the connection
+ * alive and comes back when it was lost. Commands may be submitted at any time; they wait while
+ * there is no session.
+ *
+ * Redirects (RFC 7143 11.13.5, status class 1) are followed up to INI_REDIRECTS_MAX times in one
+ * login. A permanent one is remembered once the login there has succeeded, a temporary one holds
+ * for this login; one that leads where this login has been already is a loop, and an error.
+ *
+ * A lost session. This is ErrorRecoveryLevel 0: with its connection the session fails (7.1.4.1) and
+ * all its tasks are terminated. A new login with the same ISID reinstates it (6.3.5), at once
+ * or after the negotiated Time2Wait, then after 0.1 s, 0.2 s ... 2 s, again and again. Commands
+ * wait for up to reconnect_timeout after the loss; then they fail, as do those submitted later,
+ * until a login succeeds.
+ *
+ * What becomes of commands that were with the target when the session was lost, and are not known
+ * to have been carried out:
+ *
+ *   INI_AGAIN         sent again. For what changes nothing: READ, INQUIRY, READ CAPACITY, ... and
+ *                     SYNCHRONIZE CACHE.
+ *   INI_AGAIN_WRITE   sent again if the new login leads to the same address. For what leaves the
+ *                     same blocks with the same content when it is done twice: WRITE, WRITE SAME,
+ *                     UNMAP. The reinstatement has ended the old task, so it can not take
+ *                     effect late, after other writes; only the same portal group promises that,
+ *                     hence the address. The submitter sees to it that nothing else is written
+ *                     to these blocks in the meantime: ini_disk holds overlapping writes back
+ *                     until the first is done. A reservation taken away in the meantime (fencing)
+ *                     still stops the write: persistent reservations outlive the loss, and it ends
+ *                     with RESERVATION CONFLICT.
+ *   INI_AGAIN_NEVER   fails. For what has another effect the second time: COMPARE AND WRITE (it
+ *                     would miscompare with its own write), PERSISTENT RESERVE OUT, and all else.
+ *
+ * Commands the target can not have seen are sent after the login in any case. A command is sent
+ * again INI_RESENDS_MAX times at most.
+ *
+ * Everything here is called on the loop's thread. Callbacks come from the loop, never from inside
+ * a call, and may submit but not free the session.
+ */
+#ifndef USAN_INITIATOR_SESSION_H
+#define USAN_INITIATOR_SESSION_H
+
+#include "base/err.h"
+#include "initiator/portal.h"
+#include "initiator/url.h"
+#include "io/loop.h"
+#include "iscsi/initiator.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { INI_REDIRECTS_MAX = 8, INI_RESENDS_MAX = 8 };
+
+enum ini_again { INI_AGAIN_NEVER, INI_AGAIN, INI_AGAIN_WRITE };
+
+/* A SCSI command. In place, with all it points to, from ini_session_submit() until done. */
+struct ini_cmd {
+    struct iscsi_icmd scsi; /* in: its "in" fields; out: its "out" fields */
+    enum ini_again again;
+    void (*done)(struct ini_cmd *cmd);
+    /* kept by the session */
+    struct list node;
+    uint32_t resent;
+};
+
+enum ini_change {
+    INI_LOGGED_IN, /* for the first time, or again */
+    INI_LOST,      /* was logged in; it tries to come back */
+    INI_TIMED_OUT, /* did not come back in time: commands fail now; it goes on trying */
+    INI_FAILED,    /* the first login failed, without retry_first: it will not try again */
+};
+
+struct ini_session;
+
+struct ini_session_ops {
+    /* optional; ini_session_error() says why */
+    void (*changed)(struct ini_session *s, enum ini_change change, void *user);
+    /* discovery: a target and one of its addresses, "host[:port],tag"; NULL: the portal's own */
+    void (*target)(struct ini_session *s, const char *name, const char *address, void *user);
+    /* discovery: SendTargets is over; err 0 or USAN_E... */
+    void (*targets_done)(struct ini_session *s, int err, void *user);
+};
+
+struct ini_session_config {
+    const struct ini_url *url;       /* who, whereto, options; copied */
+    const struct ini_portal *portal; /* addresses of the url's host; copied */
+    bool discovery;
+    bool retry_first; /* try the first login again as if the session had been lost */
+    const struct ini_session_ops *ops;
+    void *user;
+};
+
+/* Start to connect; url is complete (a target, unless discovery). USAN_ENOMEM, USAN_EINVAL,
+ * USAN_EIO, with words. */
+USAN_MUST_CHECK
+int ini_session_new(struct loop *loop, const struct ini_session_config *cfg,
+                    struct ini_session **ret_session, struct err_text *e);
+/* Log out, for which it waits a fifth of a second at most, and close. No command is with it. s may
+ * be NULL. */
+void ini_session_free(struct ini_session *s);
+
+/* cmd->done follows, always. */
+void ini_session_submit(struct ini_session *s, struct ini_cmd *cmd);
+/* All targets of a discovery session. USAN_ECLOSED: not logged in. */
+USAN_MUST_CHECK
+int ini_session_send_targets(struct ini_session *s);
+
+bool ini_session_up(const struct ini_session *s);
+/* What went wrong last: which portal and target, why; "" if nothing did. */
+const char *ini_session_error(const struct ini_session *s);
+/* Its code, USAN_E...; 0 if nothing did. */
+int ini_session_error_code(const struct ini_session *s);
+/* "10.0.0.1:3260": where it is logged in, or was. */
+const char *ini_session_peer(const struct ini_session *s);
+const struct iscsi_params *ini_session_params(const struct ini_session *s);
+
+struct ini_session_stats {
+    uint64_t logins, losses, resent, redirects;
+};
+const struct ini_session_stats *ini_session_stats(const struct ini_session *s);
+
+#endif

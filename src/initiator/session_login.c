@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "initiator/session_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define BACKOFF_FIRST_NS (100 * NS_PER_MS)
+#define BACKOFF_MAX_NS   (2 * NS_PER_SEC)
+
+void ini_session_set_error(struct ini_session *s, int code, const char *fmt, ...)
+{
+    char why[200];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(why, sizeof(why), fmt, ap);
+    va_end(ap);
+    s->error_code = code;
+    const char *target = s->discovery ? "" : s->url.target;
+    (void)err_set(&s->error, code, "%s%s%s: %s", s->attempt.at.text, *target ? ", " : "", target,
+                  why);
+}
+
+/* The timer wakes for whichever is first: the next attempt or the end of the wait. */
+static void arm(struct ini_session *s)
+{
+    uint64_t at = s->phase == INI_PHASE_IDLE ? s->next_ns : TIME_NEVER;
+    if (!s->given_up)
+        at = time_min(at, s->give_up_ns);
+    if (loop_timer_set(s->loop, &s->retry, at)) {
+        s->phase = s->conn ? s->phase : INI_PHASE_ENDED;
+        s->given_up = true;
+        ini_session_set_error(s, USAN_ENOMEM, "out of memory for a timer");
+        ini_session_fail_waiting(s);
+    }
+}
+
+static uint64_t backoff(unsigned failures)
+{
+    uint64_t ns = BACKOFF_FIRST_NS;
+    for (unsigned i = 1; i < failures && ns < BACKOFF_MAX_NS; i++)
+        ns *= 2;
+    return ns < BACKOFF_MAX_NS ? ns : BACKOFF_MAX_NS;
+}
+
+/* The whole attempt has failed. */
+static void give_up_attempt(struct ini_session *s)
+{
+    s->phase = INI_PHASE_IDLE;
+    s->failures++;
+    if (!s->was_up && !s->retry_first) {
+        s->phase = INI_PHASE_ENDED;
+        s->given_up = true;
+        ini_session_fail_waiting(s);
+        ini_session_changed(s, INI_FAILED);
+        return;
+    }
+    s->next_ns = loop_now(s->loop) + backoff(s->failures);
+    arm(s);
+}
+
+/* Try the addresses of the attempt's portal from attempt.addr on. */
+static void connect_next(struct ini_session *s)
+{
+    struct ini_attempt *a = &s->attempt;
+    while (a->addr < a->at.count) {
+        int rc = ini_conn_open(s, &a->at.addrs[a->addr++]);
+        if (rc == 0)
+            return;
+        ini_session_set_error(s, usan_err_from_errno(rc), "cannot connect: %s", strerror(rc));
+    }
+    give_up_attempt(s);
+}
+
+/* ---- redirects ---- */
+
+static bool been_there(const struct ini_attempt *a, const char *text)
+{
+    for (unsigned i = 0; i < a->hops; i++) {
+        if (strcmp(a->been[i], text) == 0)
+            return true;
+    }
+    return false;
+}
+
+void ini_login_redirected(struct ini_session *s, const char *address, bool permanent)
+{
+    struct ini_attempt *a = &s->attempt;
+    char host[SOCK_ADDR_SPEC_BYTES];
+    uint16_t port;
+    struct ini_portal to;
+    struct err_text e = { "" };
+    s->stats.redirects++;
+    if (a->hops == INI_REDIRECTS_MAX) {
+        ini_session_set_error(s, USAN_ELIMIT, "redirected more than %d times", INI_REDIRECTS_MAX);
+        return;
+    }
+    if (ini_portal_split(address, host, &port)) {
+        ini_session_set_error(s, USAN_EPROTO, "redirected to '%.80s', which is no address",
+                              address);
+        return;
+    }
+    if (ini_portal_resolve(host, port, &to, &e)) {
+        ini_session_set_error(s, USAN_ENOENT, "redirected to '%.80s': %s", address, e.text);
+        return;
+    }
+    memcpy(a->been[a->hops], a->at.text, sizeof(a->been[0]));
+    a->hops++;
+    if (been_there(a, to.text)) {
+        ini_session_set_error(s, USAN_EPROTO, "redirected in a circle, back to %s", to.text);
+        return;
+    }
+    a->permanent = a->permanent && permanent;
+    a->at = to;
+    a->addr = 0;
+    a->hop = true;
+}
+
+/* ---- how it ended ---- */
+
+void ini_login_done(struct ini_session *s)
+{
+    bool again = s->was_up;
+    s->phase = INI_PHASE_UP;
+    s->failures = 0;
+    s->given_up = false;
+    s->was_up = true;
+    s->give_up_ns = TIME_NEVER;
+    s->stats.logins++;
+    if (s->attempt.hops && s->attempt.permanent)
+        s->home = s->attempt.at;
+    arm(s);
+    if (again)
+        ini_session_send_again(s);
+    s->last_addr = s->addr;
+    ini_session_changed(s, INI_LOGGED_IN);
+}
+
+void ini_login_failed(struct ini_session *s)
+{
+    struct ini_attempt *a = &s->attempt;
+    /* A target that answered and refused would do so at its other addresses; one that was not
+     * reached may be there. */
+    a->on = a->hop || (s->phase == INI_PHASE_CONNECTING && a->addr < a->at.count);
+    a->hop = false;
+    if (a->on) { /* from the loop: what is below us still looks at the old socket */
+        s->phase = INI_PHASE_IDLE;
+        s->next_ns = loop_now(s->loop);
+        arm(s);
+    } else {
+        give_up_attempt(s);
+    }
+}
+
+void ini_login_lost(struct ini_session *s)
+{
+    uint64_t now = loop_now(s->loop);
+    s->phase = INI_PHASE_IDLE;
+    s->failures = 0;
+    s->attempt.on = false;
+    s->stats.losses++;
+    s->next_ns = now + s->time2wait * NS_PER_SEC;
+    s->give_up_ns = now + s->url.reconnect_timeout_ns;
+    arm(s);
+    ini_session_changed(s, INI_LOST);
+}
+
+void ini_login_timer_fired(struct loop_timer *t)
+{
+    struct ini_session *s = list_entry(t, struct ini_session, retry);
+    uint64_t now = loop_now(s->loop);
+    if (s->give_up_ns == 0) { /* the very first time */
+        const struct ini_url *u = &s->url;
+        s->give_up_ns =
+            now + (u->reconnect_timeout_ns > u->login_timeout_ns ? u->reconnect_timeout_ns
+                                                                 : u->login_timeout_ns);
+    }
+    if (!s->given_up && now >= s->give_up_ns && s->phase != INI_PHASE_UP) {
+        s->given_up = true;
+        ini_session_fail_waiting(s);
+        ini_session_changed(s, INI_TIMED_OUT);
+    }
+    if (s->phase == INI_PHASE_IDLE && now >= s->next_ns) {
+        if (!s->attempt.on)
+            s->attempt = (struct ini_attempt){ .at = s->home, .permanent = true };
+        s->attempt.on = false;
+        connect_next(s);
+    }
+    if (s->phase != INI_PHASE_ENDED)
+        arm(s);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A small iSCSI target on a thread of its own, made of the target role's core: it redirects,
+ * refuses, cuts connections and answers what it is told to.
+ */
+#ifndef USAN_TEST_TARGET_RIG_H
+#define USAN_TEST_TARGET_RIG_H
+
+#include "initiator/url.h"
+#include "io/loop.h"
+#include "io/thread.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define RIG_TARGET "iqn.2025-01.com.example:rig"
+
+enum { RIG_PORTALS = 3, RIG_BLOCKS = 4096, RIG_LOG = 4096 };
+
+/* Of one portal; what is set holds for logins from then on. */
+struct rig_portal {
+    struct rig *rig;
+    struct loop_fd lfd;
+    uint16_t port;
+    atomic_int redirect_to; /* index of a portal; -1: none */
+    atomic_bool permanent;
+    atomic_int refuse;       /* login status; 0: none */
+    atomic_uint connections; /* taken so far */
+    atomic_uint logins;      /* sessions bound so far */
+};
+
+struct rig {
+    struct loop *loop;
+    struct thread thread;
+    struct rig_portal portals[RIG_PORTALS];
+    const char *user, *secret, *target_user, *target_secret; /* NULL: no authentication */
+    uint16_t tsih;
+
+    /* what it does to commands */
+    atomic_int cut_at;          /* close the connection at the Nth command from now; 0: never */
+    atomic_bool cut_after;      /* the command was carried out, its answer never comes */
+    atomic_bool freeze;         /* connections accepted before stay silent */
+    atomic_int busy;            /* answer so many with BUSY */
+    atomic_int attention;       /* answer so many with a unit attention ... */
+    atomic_uint attention_code; /* ... asc << 8 | ascq */
+    atomic_int bad_sense;       /* key << 16 | asc << 8 | ascq for every medium access; 0: none */
+    atomic_uint blocks;         /* capacity */
+    atomic_bool no_write_same, no_vpd, protected;
+
+    /* what it has seen */
+    atomic_uint commands;
+    atomic_uint log_count;
+    struct {
+        uint8_t opcode;
+        uint64_t lba;
+        uint32_t blocks;
+    } log[RIG_LOG]; /* medium accesses carried out, in order */
+    uint8_t disk[RIG_BLOCKS * 512];
+};
+
+struct rig *rig_start(void);
+void rig_stop(struct rig *rig);
+/* Run f on the rig's thread and wait for it. */
+void rig_call(struct rig *rig, void (*f)(struct rig *rig));
+/* Stop listening and cut all connections; listen again on the same port. */
+void rig_down(struct rig *rig);
+void rig_up(struct rig *rig);
+/* "iscsi://127.0.0.1:PORT/TARGET/0" and options. */
+void rig_url(const struct rig *rig, unsigned portal, const char *options, struct ini_url *ret_url);
+
+#endif
