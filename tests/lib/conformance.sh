@@ -37,7 +37,7 @@ conformance_units() {
 conformance_unit() { # UNIT LOG URL...
     local unit=$1 log=$2
     shift 2
-    timeout -k 2 "$CONFORMANCE_LIMIT" iscsi-test-cu --dataloss --allow-sanitize -t "ALL.$unit" \
+    timeout --foreground -k 2 "$CONFORMANCE_LIMIT" iscsi-test-cu --dataloss --allow-sanitize -t "ALL.$unit" \
         "$@" >"$log" 2>&1 </dev/null
     awk -f tests/conformance/parse.awk "$log" >"$log.result"
     if grep -qx END "$log.result"; then

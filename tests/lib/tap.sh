@@ -16,11 +16,35 @@ at_exit() { # COMMAND...
     tap_cleanups+=("$(printf '%q ' "$@")")
 }
 
+# What still runs of all this test has started, in whatever process group: each has WORK among its
+# variables, and no other test has the same.
+tap_strays() {
+    local files file pid
+    files=$(grep -lzxF "WORK=$WORK" /proc/[0-9]*/environ 2>/dev/null) # grep is one, and gone then
+    for file in $files; do
+        pid=${file#/proc/}
+        pid=${pid%/environ}
+        [ "$pid" = $$ ] || [ ! -e "$file" ] || echo "$pid"
+    done
+}
+
+tap_end_strays() {
+    local pids
+    mapfile -t pids < <(tap_strays)
+    [ ${#pids[@]} != 0 ] || return 0
+    kill -TERM "${pids[@]}" 2>/dev/null
+    sleep 1
+    mapfile -t pids < <(tap_strays)
+    [ ${#pids[@]} = 0 ] || kill -KILL "${pids[@]}" 2>/dev/null
+}
+
 tap_exit() {
+    trap '' TERM INT
     local i
     for ((i = ${#tap_cleanups[@]} - 1; i >= 0; i--)); do
         eval "${tap_cleanups[i]}"
     done
+    tap_end_strays
     if [ -n "${KEEP:-}" ]; then
         echo "# kept $WORK"
     else
