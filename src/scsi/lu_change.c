@@ -3,13 +3,18 @@
 
 #include "scsi/mode.h"
 #include "scsi/sense.h"
+#include "scsi/tokens.h"
 #include "scsi/ua.h"
 
 void scsi_lu_apply_size(struct scsi_lu *lu, uint64_t block_count)
 {
-    if (lu->cfg.block_count == block_count)
+    uint64_t before = lu->cfg.block_count, bytes = lu->cfg.block_bytes;
+    if (before == block_count)
         return;
     lu->cfg.block_count = block_count;
+    /* What was cut off is gone, also if the unit should get as large as it was. */
+    if (block_count < before)
+        scsi_tokens_written(lu, block_count * bytes, (before - block_count) * bytes);
     scsi_ua_add_all(lu, NULL, UA_CAPACITY_CHANGED); /* SBC-4 4.9 */
 }
 

@@ -196,6 +196,27 @@ static void written_since(void **state)
     }
 }
 
+/* The end of the unit is cut off and comes back: whatever is there then, it was not populated. */
+static void cut_off_since(void **state)
+{
+    (void)state;
+    for (uint64_t size = 109; size <= 110; size++) { /* the last block of the range is 109 */
+        struct rig *r = copy_rig(1);
+        struct scsi_lane *lane = r->units[0].lanes[0];
+        uint8_t token[ROD_TOKEN_BYTES];
+        make(r, &(struct range){ 100, 10 }, 1, token);
+        assert_int_equal(scsi_lu_set_block_count(lane, size), 0);
+        assert_int_equal(scsi_lu_set_block_count(lane, 2048), 0);
+        rig_clear_ua(r);
+        struct rig_result res = use(r, 0, 1, 5, 0, 0, token, &(struct range){ 0, 10 }, 1);
+        if (size == 109)
+            assert_sense(res, SENSE_TOKEN_REVOKED);
+        else
+            assert_good(res);
+        rig_free(r);
+    }
+}
+
 /* Every kind of change counts, and reading does not. */
 static void changed_in_any_way(void **state)
 {
@@ -487,6 +508,7 @@ int main(void)
         cmocka_unit_test(an_offset_into_the_rod),
         cmocka_unit_test(zeroes),
         cmocka_unit_test(written_since),
+        cmocka_unit_test(cut_off_since),
         cmocka_unit_test(changed_in_any_way),
         cmocka_unit_test(written_while_it_is_used),
         cmocka_unit_test(deleted),
