@@ -237,6 +237,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .login_timeout_ns = 15 * NS_PER_SEC,
         .nop_interval_ns = 30 * NS_PER_SEC,
         .nop_timeout_ns = 10 * NS_PER_SEC,
+        .progress_timeout_ns = 60 * NS_PER_SEC,
     };
     uint32_t cmd_sn = 0;
     uint8_t first = rd_u8(&in);

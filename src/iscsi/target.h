@@ -41,7 +41,8 @@ struct iscsi_tconn_config {
     uint64_t nop_interval_ns;  /* silence after which a NOP-In is sent; 0 = never */
     uint64_t nop_timeout_ns;   /* then, silence after which the connection is given up */
     /* The connection is closed when data that the initiator owes us does not move for that long, or
-     * when it takes none of what waits to be sent; 0 = never. Noticed up to a quarter later. */
+     * a request that early ones wait for does not come, or when it takes none of what waits to be
+     * sent; 0 = never. Noticed up to a quarter later. */
     uint64_t progress_timeout_ns;
     uint8_t seed[32];    /* random, different for every connection: CHAP, tags */
     const char *address; /* local "ip:port" or "[ip]:port", for SendTargets; copied */

@@ -520,6 +520,14 @@ static uint64_t check_progress(struct iscsi_tconn *c)
         tconn_close(c, USAN_ETIMEOUT, "no progress: data of a command does not come");
         return TIME_NEVER;
     }
+    if (c->sess && c->seen_cmd_sn != c->sess->exp_cmd_sn) {
+        c->seen_cmd_sn = c->sess->exp_cmd_sn;
+        c->turn_ns = now;
+    }
+    if (stalled(c, tsess_holds(c), c->turn_ns, &c->turn_since_ns)) {
+        tconn_close(c, USAN_ETIMEOUT, "no progress: a request that others wait for does not come");
+        return TIME_NEVER;
+    }
     bool text = c->text_in || c->text_out;
     if (text && now >= c->text_ns + timeout) {
         ttext_abandon(c);
@@ -529,7 +537,10 @@ static uint64_t check_progress(struct iscsi_tconn *c)
         next = time_min(next, c->send_since_ns + timeout);
     if (c->data_since_ns)
         next = time_min(next, c->data_since_ns + timeout);
-    return c->send_since_ns || c->data_since_ns || text ? next : TIME_NEVER;
+    if (c->turn_since_ns)
+        next = time_min(next, c->turn_since_ns + timeout);
+    bool waiting = c->send_since_ns || c->data_since_ns || c->turn_since_ns || text;
+    return waiting ? next : TIME_NEVER;
 }
 
 static void tick_full_feature(struct iscsi_tconn *c)

@@ -195,6 +195,15 @@ void tsess_hold(struct iscsi_tsess *s, struct ttask *t)
     t->state = TTASK_HELD;
 }
 
+bool tsess_holds(const struct iscsi_tconn *conn)
+{
+    if (conn->sess)
+        list_for_each (&conn->sess->held, pos)
+            if (list_entry(pos, struct ttask, node)->conn == conn)
+                return true;
+    return false;
+}
+
 struct ttask *tsess_next_held(struct iscsi_tsess *s)
 {
     while (!list_empty(&s->held)) {

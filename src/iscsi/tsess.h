@@ -27,6 +27,8 @@ struct tlate *tsess_take_late(struct ttask *t);
 void tsess_make_ghost(struct ttask *t);
 /* All commands up to this CmdSN count as received; those that are held are dropped. */
 void tsess_plug(struct iscsi_tsess *sess, uint32_t cmd_sn);
+/* Does a request of this connection wait for its turn? */
+bool tsess_holds(const struct iscsi_tconn *conn);
 /* The next held task (or place with a late request) whose turn has come, NULL if none. ExpCmdSN
  * moves on. */
 struct ttask *tsess_next_held(struct iscsi_tsess *sess);

@@ -223,7 +223,9 @@ struct iscsi_tconn {
     uint64_t data_ns, sent_ns, text_ns; /* last progress: data-out, bytes sent, text exchange */
     /* what is waited for, since when; 0 = nothing. First seen by a tick: nothing to do for each
      * command. */
-    uint64_t data_since_ns, send_since_ns;
+    uint64_t data_since_ns, send_since_ns, turn_since_ns;
+    uint32_t seen_cmd_sn; /* ExpCmdSN when the last tick looked, */
+    uint64_t turn_ns;     /* and when it was seen to have moved */
     uint32_t nop_ttt;
 };
 

@@ -98,6 +98,30 @@ static void test_half_a_data_segment(void **state)
     }
 }
 
+/* Requests that wait for one with a lower CmdSN do not wait for ever. */
+static void test_missing_request_never_comes(void **state)
+{
+    (void)state;
+    struct rig *r = rig_with_timeout(11);
+    uint8_t first[ISCSI_BHS_LEN], bhs[ISCSI_BHS_LEN], data[512] = { 0 };
+    rig_login(r, KEYS("ImmediateData=Yes"));
+    for (unsigned i = 0; i < 3; i++) { /* each time the turn moves it counts anew */
+        rig_rw(r, first, false, true, 0, 1);
+        rig_rw(r, bhs, true, true, 0, 1);
+        rig_send(r, bhs, NULL, 0, data, sizeof data);
+        pass(r, r->now_ns + 50 * NS_PER_SEC);
+        assert_false(r->closed);
+        rig_send(r, first, NULL, 0, NULL, 0);
+        (void)rig_expect(r, ISCSI_OP_DATA_IN);
+        assert_int_equal(rig_expect(r, ISCSI_OP_SCSI_RESPONSE).bhs[3], 0);
+    }
+    r->cmd_sn++;
+    rig_request(r, bhs, ISCSI_OP_NOP_OUT, false);
+    rig_send(r, bhs, NULL, 0, data, sizeof data);
+    expect_closed(r, r->now_ns, "wait");
+    rig_free(r);
+}
+
 static void test_slow_data_is_progress(void **state)
 {
     (void)state;
@@ -258,6 +282,7 @@ int main(void)
         cmocka_unit_test(test_data_asked_for_never_comes),
         cmocka_unit_test(test_unsolicited_data_never_comes),
         cmocka_unit_test(test_half_a_data_segment),
+        cmocka_unit_test(test_missing_request_never_comes),
         cmocka_unit_test(test_slow_data_is_progress),
         cmocka_unit_test(test_answers_are_not_taken),
         cmocka_unit_test(test_slow_device_is_no_stall),
