@@ -12,7 +12,6 @@ enum {
     ISCSI_NAME_MAX = 223,      /* bytes of an iSCSI name, RFC 7143 4.2.7.1 */
     ISCSI_TEXT_MAX = 65536,    /* text of one login or text negotiation, over all its PDUs */
     ISCSI_LOGIN_PDUS_MAX = 32, /* request PDUs of one login */
-    ISCSI_AHS_MAX = 1020,      /* TotalAHSLength is one byte of words */
     ISCSI_CDB_MAX = 260,
     ISCSI_QUEUE_DEPTH_MAX = 1024,
     ISCSI_OUT_IOV_MAX = 256, /* iovecs one write buffer may consist of */
