@@ -155,6 +155,7 @@ struct iscsi_itmf {
     int err;          /* 0 = the target answered with response */
     const char *why;  /* static string, NULL with err 0 */
     uint8_t response; /* 11.6.1; iscsi_tmf_response_text() */
+    uint32_t info;    /* additional response information of RFC 7144, 24 bits */
     struct list node; /* of the session */
     void *task;
 };

@@ -111,6 +111,7 @@ static void answer(struct iscsi_isess *sess, struct iscsi_itmf *tmf, uint8_t res
     tmf->err = 0;
     tmf->why = NULL;
     tmf->response = response;
+    tmf->info = 0;
     tmf->task = NULL;
     list_push_back(&sess->tmfs_done, &tmf->node);
 }
@@ -222,6 +223,7 @@ void itmf_response(struct iscsi_iconn *conn, const uint8_t *bhs)
     }
     if (t->tmf) {
         t->tmf->response = response;
+        t->tmf->info = pdu_tmf_response_info(bhs);
         struct itask *other = itask_find(conn->sess, t->ref_itt);
         if (response <= 1 && t->function == ISCSI_TMF_ABORT_TASK && other)
             itask_end(other, USAN_ECANCELED, aborted);

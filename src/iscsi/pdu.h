@@ -514,6 +514,12 @@ static inline struct pdu_async pdu_async_decode(const uint8_t *b)
                                .param3 = be16_get(b + 42) };
 }
 
+/* Additional response information, RFC 7144. */
+static inline uint32_t pdu_tmf_response_info(const uint8_t *b)
+{
+    return be24_get(b + 8);
+}
+
 /* Response code of Task Management, Logout; reason of Reject. */
 static inline uint8_t pdu_response_code(const uint8_t *b)
 {
