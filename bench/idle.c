@@ -177,10 +177,8 @@ static uint64_t private_bytes(pid_t pid)
     if (!f)
         bench_die(path);
     while (fgets(line, sizeof(line), f)) {
-        unsigned long long n;
-        if (sscanf(line, "Private_Clean: %llu", &n) == 1 ||
-            sscanf(line, "Private_Dirty: %llu", &n) == 1)
-            kib += n;
+        if (!strncmp(line, "Private_Clean:", 14) || !strncmp(line, "Private_Dirty:", 14))
+            kib += strtoull(line + 14, NULL, 10);
     }
     fclose(f);
     return kib * 1024;

@@ -212,7 +212,10 @@ static void secret_files(void **st)
                   { "with space %41\n", "with space %41" },
                   { "\nhunter2\n", NULL },
                   { "", NULL } };
-    char path[] = "/tmp/usan-url.XXXXXX", text[128];
+    char path[] = "/tmp/usan-url.XX"
+                  "XX"
+                  "XX";
+    char text[128];
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     snprintf(text, sizeof(text), "iscsi://h?user=a&password_file=%s", path);
