@@ -323,7 +323,8 @@ void tgt_conn_open(struct tgt_reactor *r, int fd)
     struct tgt_conn *conn = r->draining ? NULL : make_conn(r, fd);
     if (!conn) {
         if (!r->draining)
-            tgt_log_peer(TGT_LOG_ERROR, TGT_LOG_CONNECTION_REFUSED, "why=\"out of memory\"");
+            tgt_log_peer(TGT_LOG_ERROR, TGT_LOG_CONNECTION_REFUSED,
+                         "why=\"out of memory, or --memory is used up\"");
         close(fd);
         atomic_fetch_sub(&r->conn_count, 1);
         return;

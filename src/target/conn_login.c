@@ -117,7 +117,10 @@ static void bind_session(struct tgt_conn *conn)
         reject(conn, TGT_LOGIN_SERVICE_UNAVAILABLE, "the program is stopping");
         break;
     case USAN_ELIMIT:
-        reject(conn, TGT_LOGIN_OUT_OF_RESOURCES, "limit of sessions or memory is reached");
+        reject(conn, TGT_LOGIN_OUT_OF_RESOURCES, "limit of sessions is reached");
+        break;
+    case USAN_ENOMEM:
+        reject(conn, TGT_LOGIN_OUT_OF_RESOURCES, "out of memory, or --memory is used up");
         break;
     default:
         reject(conn, TGT_LOGIN_OUT_OF_RESOURCES, usan_strerror(err));

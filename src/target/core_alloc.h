@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The allocator that the iSCSI core is given: the system's memory, every byte counted on the reactor
- * whose connection or session it is for, so that what a peer makes the core keep is within the
- * program's limit of memory. When that is reached the core gets nothing, and copes.
+ * The allocator that the iSCSI core is given: the system's memory, every byte counted on the
+ * reactor whose connection or session it is for, so that what a peer makes the core keep is within
+ * the program's limit of memory. When that is reached the core gets nothing, and copes.
  */
 #ifndef USAN_TARGET_CORE_ALLOC_H
 #define USAN_TARGET_CORE_ALLOC_H

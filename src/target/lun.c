@@ -153,7 +153,7 @@ int tgt_lun_open(const struct tgt_config_lun *cfg, const char *target_name, uint
         return err_set(e, USAN_ENOMEM, "out of memory");
     lun->cfg = cfg;
     lun->number = cfg->lun;
-    int err = USAN_ENOMEM;
+    int err = err_set(e, USAN_ENOMEM, "out of memory"); /* until there is another one */
     lun->target_name = strdup(target_name);
     if (!lun->target_name)
         goto fail;

@@ -85,6 +85,7 @@ static void free_parts(struct tgt_session *s)
     }
     scsi_nexus_free(s->nexus);
     iscsi_tsess_free(s->tsess);
+    assert(s->account.held_bytes == 0);
     tgt_buffers_uncharge(&s->reactor->buffers, NULL, s->cmds_made * sizeof(*s->cmds));
     tgt_reactor_watch_memory(s->reactor);
     free(s->lanes);
