@@ -3,7 +3,6 @@
 
 #include "base/alloc_heap.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -16,15 +15,10 @@ static void run_done(struct loop_work *w)
     struct list batch;
     list_init(&batch);
     list_splice_back(&batch, &s->over);
-    while (!list_empty(&batch))
-        ini_session_finish(s, list_entry(list_pop_front(&batch), struct ini_cmd, node));
-}
-
-void ini_session_finish(struct ini_session *s, struct ini_cmd *cmd)
-{
-    assert(s->with_us > 0);
-    s->with_us--;
-    cmd->done(cmd);
+    while (!list_empty(&batch)) {
+        struct ini_cmd *cmd = list_entry(list_pop_front(&batch), struct ini_cmd, node);
+        cmd->done(cmd);
+    }
 }
 
 /* From inside a call: done follows from the loop. */
@@ -47,7 +41,6 @@ static void submit(struct ini_session *s, struct ini_cmd *cmd)
 
 void ini_session_submit(struct ini_session *s, struct ini_cmd *cmd)
 {
-    s->with_us++;
     cmd->resent = 0;
     cmd->scsi.sent = false;
     if (s->given_up || s->phase == INI_PHASE_ENDED)
@@ -147,8 +140,8 @@ static int make_core(struct ini_session *s, struct err_text *e)
         .nop_interval_ns = u->nop_interval_ns,
         .nop_timeout_ns = u->nop_timeout_ns,
     };
-    /* A portal that wants no credentials for discovery is as good. */
-    c.auth.optional = s->discovery && !c.auth.target_secret;
+    /* A target that wants no credentials is as good, unless it has to prove who it is. */
+    c.auth.optional = !c.auth.target_secret;
     c.params.max_connections = 1;
     use_digest(u->header_digest, &c.params.header_digest, &c.params.header_digest_required);
     use_digest(u->data_digest, &c.params.data_digest, &c.params.data_digest_required);
@@ -200,7 +193,6 @@ void ini_session_free(struct ini_session *s)
 {
     if (!s)
         return;
-    assert(s->with_us == 0);
     loop_timer_cancel(s->loop, &s->retry);
     loop_work_cancel(&s->complete);
     if (s->conn)

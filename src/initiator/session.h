@@ -95,8 +95,8 @@ struct ini_session_config {
 USAN_MUST_CHECK
 int ini_session_new(struct loop *loop, const struct ini_session_config *cfg,
                     struct ini_session **ret_session, struct err_text *e);
-/* Log out, for which it waits a fifth of a second at most, and close. No command is with it. s may
- * be NULL. */
+/* Log out, for which it waits a fifth of a second at most, and close. Commands that are still with
+ * it are forgotten: done is not called. s may be NULL. */
 void ini_session_free(struct ini_session *s);
 
 /* cmd->done follows, always. */

@@ -19,7 +19,7 @@ static void on_done(struct ini_session *s, struct iscsi_icmd *scsi)
     struct ini_cmd *cmd = list_entry(scsi, struct ini_cmd, scsi);
     /* Answered by the target, with whatever; or lost with its connection. */
     if (scsi->err == 0 || scsi->response)
-        ini_session_finish(s, cmd);
+        cmd->done(cmd);
     else
         list_push_back(&s->lost, &cmd->node);
 }
@@ -114,8 +114,10 @@ void ini_conn_pump(struct ini_session *s)
         return;
     }
     /* The connection goes on, so these ended by themselves. */
-    while (!list_empty(&s->lost))
-        ini_session_finish(s, list_entry(list_pop_front(&s->lost), struct ini_cmd, node));
+    while (!list_empty(&s->lost)) {
+        struct ini_cmd *cmd = list_entry(list_pop_front(&s->lost), struct ini_cmd, node);
+        cmd->done(cmd);
+    }
     if (iscsi_iconn_tx_pending(s->conn) && !(s->lfd.events & LOOP_OUT))
         loop_work_queue(s->loop, &s->flush);
     arm_timer(s);

@@ -71,7 +71,6 @@ struct ini_session {
     struct list again; /* to be sent again after the next login */
     struct list over;  /* to be completed from the loop */
     struct loop_work complete;
-    unsigned with_us; /* commands whose done was not called */
 
     struct err_text error;
     int error_code;
@@ -79,8 +78,6 @@ struct ini_session {
 };
 
 /* ---- session.c ---- */
-/* The command is over with what its fields say. */
-void ini_session_finish(struct ini_session *s, struct ini_cmd *cmd);
 /* The connection is gone: sort out s->lost. */
 void ini_session_sort_lost(struct ini_session *s);
 /* Logged in: what has to be sent again goes out. */

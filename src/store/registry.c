@@ -12,11 +12,33 @@ const struct store_ops *const store_registry[] = {
     NULL,
 };
 
+static const struct store_ops *added[STORE_ADDED_MAX];
+static size_t added_count;
+
+int store_registry_add(const struct store_ops *ops)
+{
+    if (store_find_ops(ops->name))
+        return USAN_EEXIST;
+    if (added_count == STORE_ADDED_MAX)
+        return USAN_ELIMIT;
+    added[added_count++] = ops;
+    return 0;
+}
+
+const struct store_ops *store_registry_at(size_t i)
+{
+    size_t built_in = sizeof(store_registry) / sizeof(store_registry[0]) - 1;
+    if (i < built_in)
+        return store_registry[i];
+    return i - built_in < added_count ? added[i - built_in] : NULL;
+}
+
 const struct store_ops *store_find_ops(const char *name)
 {
-    for (const struct store_ops *const *o = store_registry; *o; o++) {
-        if (!strcmp((*o)->name, name))
-            return *o;
+    const struct store_ops *ops;
+    for (size_t i = 0; (ops = store_registry_at(i)); i++) {
+        if (!strcmp(ops->name, name))
+            return ops;
     }
     return NULL;
 }

@@ -9,7 +9,7 @@
  *
  * A PATH begins with "/" or "." and means file:PATH. In a TARGET or PATH %HH stands for the byte
  * with that hexadecimal value, so that a path may hold "?" (%3f) and "%" (%25). The filter that is
- * named first is the outermost one.
+ * named first is the outermost one. A back end whose target is a URL is given it as it stands.
  */
 #include "store/opt.h"
 #include "store/store.h"
@@ -107,15 +107,16 @@ static const char *kind_names(bool filters, char *buf, size_t size)
 {
     size_t len = 0;
     buf[0] = '\0';
-    for (const struct store_ops *const *o = store_registry; *o; o++) {
-        size_t n = strlen((*o)->name);
-        if ((*o)->is_filter != filters || len + n + 3 > size)
+    const struct store_ops *o;
+    for (size_t i = 0; (o = store_registry_at(i)); i++) {
+        size_t n = strlen(o->name);
+        if (o->is_filter != filters || len + n + 3 > size)
             continue;
         if (len) {
             memcpy(buf + len, ", ", 3);
             len += 2;
         }
-        memcpy(buf + len, (*o)->name, n + 1);
+        memcpy(buf + len, o->name, n + 1);
         len += n;
     }
     return buf;
@@ -143,7 +144,7 @@ static int parse_store(struct spec *spec, const struct store_ops *ops, char *tex
     if (opts)
         *opts++ = '\0';
     part->target = text;
-    int err = unescape(part, text, e);
+    int err = ops->raw_target ? 0 : unescape(part, text, e);
     if (!err && opts)
         err = add_options(part, opts, '&', e);
     return err;

@@ -82,6 +82,7 @@ struct store_ops {
     const char *help;                  /* one line */
     const struct store_opt_desc *opts; /* ends with key == NULL */
     bool is_filter;
+    bool raw_target; /* %HH in the target is for open to replace: it is a URL */
 
     /* required. Fills ret_store->info. */
     int (*open)(const struct store_open *how, struct store **ret_store, struct err_text *e);
@@ -134,6 +135,13 @@ struct store_channel {
 
 /* Every back end and filter that is built in; ends with NULL. */
 extern const struct store_ops *const store_registry[];
+/* Add a back end or filter that a program brings along, before it opens the first store and while
+ * it has one thread. USAN_ELIMIT: there are STORE_ADDED_MAX; USAN_EEXIST: the name is taken. */
+enum { STORE_ADDED_MAX = 8 };
+USAN_MUST_CHECK
+int store_registry_add(const struct store_ops *ops);
+/* All of them, those that were added last; NULL at the end. */
+const struct store_ops *store_registry_at(size_t i);
 const struct store_ops *store_find_ops(const char *name);
 
 /*

@@ -180,7 +180,7 @@ static size_t vpd(const struct rig *rig, uint8_t page, uint8_t *d)
         return 10;
     case 0xb0:
         d[3] = 0x3c;
-        d[5] = 1;               /* COMPARE AND WRITE: one block */
+        d[5] = 255;             /* COMPARE AND WRITE */
         be32_put(d + 8, 256);   /* longest transfer */
         be32_put(d + 20, 1024); /* longest unmap */
         be32_put(d + 24, 2);    /* descriptors */

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Reading and writing a disk behind a session: struct bio requests become SCSI commands, on the
+ * memory that the bio names.
+ *
+ * A request longer than the unit takes is cut into commands that follow each other. Writes that
+ * overlap (WRITE, WRITE SAME, UNMAP, COMPARE AND WRITE of this ini_disk) are carried out one after
+ * the other, as session.h demands of what is sent again after a loss. Reads pass freely: one that
+ * is under way together with a write gets the old or the new content of each block.
+ *
+ * Unit attentions are taken note of and the command is sent again; 2Ah/09h, CAPACITY DATA HAS
+ * CHANGED, leads to READ CAPACITY and resized(). A busy target or unit is asked again, after 1 ms
+ * to 128 ms, for busy_timeout_ns.
+ */
+#ifndef USAN_INITIATOR_DISK_H
+#define USAN_INITIATOR_DISK_H
+
+#include "base/bio.h"
+#include "initiator/probe.h"
+#include "initiator/session.h"
+
+struct ini_disk;
+
+struct ini_disk_ops {
+    /* bio is over, err 0 or as store.h says; may be called from inside ini_disk_submit(). */
+    void (*complete)(struct bio *bio, int err, void *user);
+    /* optional: the unit has another size now */
+    void (*resized)(uint64_t blocks, void *user);
+};
+
+struct ini_disk_config {
+    struct ini_session *session;
+    const struct ini_disk_info *info; /* copied */
+    uint16_t lun;
+    uint64_t busy_timeout_ns;
+    const struct ini_disk_ops *ops;
+    void *user;
+};
+
+/* NULL when out of memory. */
+struct ini_disk *ini_disk_new(struct loop *loop, const struct ini_disk_config *cfg);
+/* Nothing is in flight. The session is freed before it: a command of its own may be under way. disk
+ * may be NULL. */
+void ini_disk_free(struct ini_disk *disk);
+/* Start READ, WRITE, FLUSH, UNMAP, WRITE_ZEROES or COMPARE_AND_WRITE, in whole blocks. */
+void ini_disk_submit(struct ini_disk *disk, struct bio *bio);
+
+struct ini_disk_stats {
+    uint64_t commands, retries, busy, held, attentions;
+};
+const struct ini_disk_stats *ini_disk_stats(const struct ini_disk *disk);
+
+#endif

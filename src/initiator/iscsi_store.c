@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "initiator/iscsi_store.h"
+
+#include "initiator/disk.h"
+#include "initiator/probe.h"
+#include "initiator/sync.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A COMPARE AND WRITE may have so many blocks (SBC-4 5.3); a unit that takes fewer is not asked. */
+#define COMPARE_AND_WRITE_BLOCKS 255
+
+/* How long a busy unit is asked again. */
+#define BUSY_TIMEOUT_NS (60 * NS_PER_SEC)
+
+struct remote_store {
+    struct store store;
+    struct ini_url url;
+    struct ini_portal portal;
+    struct ini_disk_info info;
+    atomic_ullong logins, losses, time_outs, resizes;
+    pthread_mutex_t lock; /* of error */
+    struct err_text error;
+};
+
+struct remote_channel {
+    struct store_channel ch;
+    struct ini_session *session;
+    struct ini_disk *disk;
+};
+
+/* ---- what happens to a channel ---- */
+
+static void complete(struct bio *bio, int err, void *user)
+{
+    struct remote_channel *c = user;
+    store_complete(&c->ch, bio, err);
+}
+
+static void resized(uint64_t blocks, void *user)
+{
+    struct remote_channel *c = user;
+    struct remote_store *r = list_entry(c->ch.store, struct remote_store, store);
+    atomic_fetch_add(&r->resizes, 1);
+    __atomic_store_n(&r->store.info.size_bytes, blocks * r->info.block_bytes, __ATOMIC_RELAXED);
+}
+
+static const struct ini_disk_ops disk_ops = { .complete = complete, .resized = resized };
+
+static void changed(struct ini_session *s, enum ini_change change, void *user)
+{
+    struct remote_store *r = user;
+    switch (change) {
+    case INI_LOGGED_IN:
+        atomic_fetch_add(&r->logins, 1);
+        return;
+    case INI_LOST:
+        atomic_fetch_add(&r->losses, 1);
+        break;
+    case INI_TIMED_OUT:
+        atomic_fetch_add(&r->time_outs, 1);
+        break;
+    case INI_FAILED: /* not with retry_first */
+        break;
+    }
+    pthread_mutex_lock(&r->lock);
+    memcpy(r->error.text, ini_session_error(s), sizeof(r->error.text));
+    pthread_mutex_unlock(&r->lock);
+}
+
+static const struct ini_session_ops session_ops = { .changed = changed };
+
+/* ---- opening ---- */
+
+/* "//host/..." stands behind the scheme, or a whole URL behind the name of the back end. */
+static int parse_target(const struct store_open *how, struct ini_url *ret_url, struct err_text *e)
+{
+    bool whole = strncmp(how->target, "iscsi:", 6) == 0;
+    size_t len = strlen(how->target) + sizeof("iscsi:");
+    char *text = malloc(len);
+    if (!text)
+        return err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
+    text[0] = '\0';
+    if (!whole)
+        strcpy(text, "iscsi:");
+    strcat(text, how->target);
+    int err = ini_url_parse_address(text, ret_url, e);
+    explicit_bzero(text, len);
+    free(text);
+    for (size_t i = 0; !err && i < how->opt_count; i++)
+        err = ini_url_set_option(ret_url, how->opts[i].key, how->opts[i].value, e);
+    if (!err)
+        err = ini_url_check(ret_url, e);
+    if (!err && !*ret_url->target)
+        err = err_set(e, USAN_EINVAL,
+                      "the URL names no target (usan discover shows those there "
+                      "are)");
+    if (!err && !ret_url->has_lun)
+        err = err_set(e, USAN_EINVAL, "the URL names no LUN: write /0 behind the target");
+    return err;
+}
+
+static uint32_t bytes_max(uint64_t blocks, uint32_t block_bytes)
+{
+    return blocks < UINT32_MAX / block_bytes ? (uint32_t)blocks * block_bytes : 0;
+}
+
+static void fill_info(struct remote_store *r, bool read_only)
+{
+    const struct ini_disk_info *d = &r->info;
+    bool unmap = d->thin && (d->can_unmap || d->can_write_same_unmap);
+    uint32_t gran = bytes_max(d->unmap_gran_blocks, d->block_bytes);
+    r->store.info = (struct store_info){
+        .size_bytes = d->blocks * d->block_bytes,
+        .block_bytes = d->block_bytes,
+        .phys_block_bytes = d->phys_block_bytes,
+        .opt_io_bytes = bytes_max(d->opt_transfer_blocks, d->block_bytes),
+        .unmap_gran_bytes = !unmap ? 0
+                            : gran ? gran
+                                   : d->block_bytes,
+        .unmap_zeroes = d->unmap_zeroes,
+        /* Even if it is off now: someone else may turn it on. A flush of no cache costs little. */
+        .volatile_cache = true,
+        .rotational = d->rotational,
+        .read_only = read_only || d->write_protected,
+        .can_write_zeroes = true,
+        .can_fua = d->fua,
+        .can_compare_and_write = d->max_compare_and_write_blocks >= COMPARE_AND_WRITE_BLOCKS,
+    };
+}
+
+static int probe(struct remote_store *r, struct err_text *e)
+{
+    struct ini_sync *sync;
+    int err = ini_sync_open(&r->url, &sync, e);
+    if (err)
+        return err;
+    err = ini_probe_disk(sync, r->url.lun, &r->info, e);
+    if (err)
+        err_prefix(e, "%s, %s", ini_session_peer(ini_sync_session(sync)), r->url.target);
+    r->portal = *ini_sync_portal(sync);
+    ini_sync_close(sync);
+    return err;
+}
+
+static void remote_close(struct store *s)
+{
+    struct remote_store *r = list_entry(s, struct remote_store, store);
+    ini_url_wipe(&r->url);
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+}
+
+static int remote_open(const struct store_open *how, struct store **ret_store, struct err_text *e)
+{
+    struct remote_store *r = calloc(1, sizeof(*r));
+    if (!r || pthread_mutex_init(&r->lock, NULL)) {
+        free(r);
+        return err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
+    }
+    int err = parse_target(how, &r->url, e);
+    if (!err)
+        err = probe(r, e);
+    if (err) {
+        remote_close(&r->store);
+        return err;
+    }
+    fill_info(r, how->read_only);
+    *ret_store = &r->store;
+    return 0;
+}
+
+/* ---- channels ---- */
+
+static void remote_channel_close(struct store_channel *ch)
+{
+    struct remote_channel *c = list_entry(ch, struct remote_channel, ch);
+    ini_session_free(c->session);
+    ini_disk_free(c->disk);
+    free(c);
+}
+
+static int remote_channel_open(struct store *s, struct loop *loop, struct store_channel **ret_ch)
+{
+    struct remote_store *r = list_entry(s, struct remote_store, store);
+    struct remote_channel *c = calloc(1, sizeof(*c));
+    if (!c)
+        return USAN_ENOMEM;
+    const struct ini_session_config sc = {
+        .url = &r->url, .portal = &r->portal, .retry_first = true, .ops = &session_ops, .user = r
+    };
+    int err = ini_session_new(loop, &sc, &c->session, NULL);
+    const struct ini_disk_config dc = { .session = c->session,
+                                        .info = &r->info,
+                                        .lun = r->url.lun,
+                                        .busy_timeout_ns = BUSY_TIMEOUT_NS,
+                                        .ops = &disk_ops,
+                                        .user = c };
+    if (!err && !(c->disk = ini_disk_new(loop, &dc)))
+        err = USAN_ENOMEM;
+    if (err) {
+        remote_channel_close(&c->ch);
+        return err;
+    }
+    *ret_ch = &c->ch;
+    return 0;
+}
+
+static void remote_submit(struct store_channel *ch, struct bio *bio)
+{
+    struct remote_channel *c = list_entry(ch, struct remote_channel, ch);
+    ini_disk_submit(c->disk, bio);
+}
+
+static void remote_stats(struct store *s, FILE *out)
+{
+    struct remote_store *r = list_entry(s, struct remote_store, store);
+    fprintf(out, "iscsi.logins %llu\n", atomic_load(&r->logins));
+    fprintf(out, "iscsi.losses %llu\n", atomic_load(&r->losses));
+    fprintf(out, "iscsi.timeouts %llu\n", atomic_load(&r->time_outs));
+    fprintf(out, "iscsi.resizes %llu\n", atomic_load(&r->resizes));
+    pthread_mutex_lock(&r->lock);
+    if (*r->error.text)
+        fprintf(out, "iscsi.error %s\n", r->error.text);
+    pthread_mutex_unlock(&r->lock);
+}
+
+const struct store_ops iscsi_store_ops = {
+    .struct_bytes = sizeof(struct store_ops),
+    .name = "iscsi",
+    .help = "a unit of an iSCSI target; the target is what follows iscsi: in its URL",
+    .opts = ini_url_opts,
+    .raw_target = true,
+    .open = remote_open,
+    .close = remote_close,
+    .channel_open = remote_channel_open,
+    .channel_close = remote_channel_close,
+    .submit = remote_submit,
+    .stats = remote_stats,
+};
