@@ -248,7 +248,8 @@ void tgt_cmd_data(struct iscsi_task *it)
     struct tgt_cmd *cmd = ref_of(it)->cmd;
     if (!cmd || cmd->state != TGT_CMD_RUNNING || cmd->task.want != SCSI_WANT_DATA)
         return; /* aborted meanwhile: the lane hands it out */
-    if (it->data_err == USAN_ENOMEM) /* no room for what came unsolicited */
+    /* Out of memory: there was no room for what came unsolicited. */
+    if (it->data_err == USAN_ENOMEM)
         scsi_task_fail(&cmd->task, full_status(cmd), 0);
     else if (it->data_err)
         scsi_task_fail(&cmd->task, SCSI_STATUS_CHECK_CONDITION, data_sense(it->data_err));
