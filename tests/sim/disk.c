@@ -181,7 +181,9 @@ static void choose_error(struct sim_io *io)
     const struct bio *bio = io->bio;
     uint64_t bad = (uint64_t)d->fail_block * SIM_BLOCK;
     uint64_t size = (uint64_t)(sim->shrunk ? SIM_BLOCKS / 2 : SIM_BLOCKS) * SIM_BLOCK;
-    if (bio->off + bio->len > size) { /* the unit has got smaller since the command was checked */
+    /* The unit has got smaller since the command was checked. A wipe may finish what it began: one
+     * that fails shuts the unit until the next. */
+    if (bio->off + bio->len > size && bio->done != sim_background_done) {
         io->err = USAN_ERANGE;
         io->err_off = bio->off;
         io->refused = true;
