@@ -148,8 +148,7 @@ static void zero_chunk_done(struct bio *bio)
 static void first_step_done(struct bio *bio)
 {
     struct store_emu *emu = list_entry(bio, struct store_emu, bio);
-    if (bio->op == BIO_WRITE_ZEROES && bio->err == USAN_ENOTSUP &&
-        !(bio->flags & BIO_F_FAST_ZERO))
+    if (bio->op == BIO_WRITE_ZEROES && bio->err == USAN_ENOTSUP && !(bio->flags & BIO_F_FAST_ZERO))
         zero_chunk(emu);
     else if (bio->err)
         emu_finish(emu, bio->err);
