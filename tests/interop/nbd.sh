@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # usan attach: NBD clients on Unix sockets and TCP: libnbd's tools, QEMU, fio; clients that die,
 # stall or lie; stores that are read-only or full; sockets that are in the way.
+# time limit: 600
 . "$(dirname "$0")/../lib/tap.sh"
 . "$ROOT/tests/lib/target.sh"
 

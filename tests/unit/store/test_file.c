@@ -189,6 +189,7 @@ static void read_only(void **state)
     assert_int_equal(try_open(f, "", true, &s, &e), 0);
     assert_true(s->info.read_only);
     assert_int_equal(s->info.unmap_gran_bytes, 0);
+    assert_true(s->info.unmap_zeroes); /* no more holes are made; those there are read so */
     rig_open_on(&f->rig, s, f->engine);
     assert_int_equal(rig_write(&f->rig, 0, f->buf, 512, 0), USAN_ERDONLY);
     assert_int_equal(rig_read(&f->rig, 0, f->buf, M), 0);

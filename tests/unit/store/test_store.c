@@ -328,6 +328,24 @@ static void zeroes_after_refusal(void **state)
     assert_int_equal(rig_op(&f->rig, BIO_WRITE_ZEROES, 0, 8192, 0), USAN_EIO);
 }
 
+/* One who wants zeroes only if they are fast is refused instead, and nothing is written. */
+static void zeroes_if_fast(void **state)
+{
+    struct fixture *f = *state;
+    const uint32_t flags = BIO_F_FAST_ZERO | BIO_F_MAY_UNMAP;
+    assert_int_equal(rig_op(&f->rig, BIO_WRITE_ZEROES, 0, 8192, flags), 0);
+    assert_string_equal(f->mock.log, "ZERO 0+8192 U; ");
+    f->mock.log[0] = '\0';
+    f->mock.fail_at = f->mock.count;
+    f->mock.fail_err = USAN_ENOTSUP;
+    assert_int_equal(rig_op(&f->rig, BIO_WRITE_ZEROES, 0, 8192, flags), USAN_ENOTSUP);
+    assert_string_equal(f->mock.log, "ZERO 0+8192 U; ");
+    f->mock.log[0] = '\0';
+    f->mock.store.info.can_write_zeroes = false;
+    assert_int_equal(rig_op(&f->rig, BIO_WRITE_ZEROES, 0, 8192, BIO_F_FAST_ZERO), USAN_ENOTSUP);
+    assert_string_equal(f->mock.log, "");
+}
+
 static void grant(struct fixture *f, struct io *io, uint64_t len)
 {
     *io = (struct io){ .bio = { .op = BIO_WRITE, .len = len } };
@@ -543,6 +561,7 @@ int main(void)
         T(fua_by_flush),
         T(zeroes_by_writes),
         T(zeroes_after_refusal),
+        T(zeroes_if_fast),
         T(grants_are_consumed),
         T(lends_end),
         T(done_may_submit_and_close),
