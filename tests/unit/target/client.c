@@ -102,8 +102,9 @@ void client_expect_end(struct client *c)
 {
     static uint8_t buf[65536];
     ssize_t n;
-    while ((n = recv(c->fd, buf, sizeof(buf), 0)) > 0)
-        ;
+    do /* EINTR: the end of an earlier ring of this thread */
+        n = recv(c->fd, buf, sizeof(buf), 0);
+    while (n > 0 || (n < 0 && errno == EINTR));
     if (n < 0)
         fail_msg("instead of the end: %s", strerror(errno));
 }
