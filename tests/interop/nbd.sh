@@ -123,6 +123,38 @@ for engine in io_uring epoll; do
     done
 done
 
+# ---- requests that have to wait for memory, and maps that take more than one reply ----
+head -c 96M /dev/urandom >"$WORK/large"
+truncate -s 96M "$WORK/copy"
+attach_start 1 --cores 2 --memory 128M --as "nbd:unix:$sock" "$WORK/copy"
+check "much more than there is memory for, in" nbdcopy --connections=4 --requests=16 \
+    --request-size=33554432 --allocated "$WORK/large" "${URLS[0]}"
+check "it stands in the file" cmp "$WORK/large" "$WORK/copy"
+check "and out" nbdcopy --connections=4 --requests=16 --request-size=33554432 "${URLS[0]}" \
+    "$WORK/out"
+check "what came out is what went in" cmp "$WORK/large" "$WORK/out"
+check "the memory bound holds" test "$(status_of memory_taken)" -le $((128 << 20))
+check_target_healthy
+check "it ends within 5 s" target_stop 5
+rm "$WORK/large" "$WORK/copy" "$WORK/out"
+
+truncate -s 128M "$WORK/comb"
+# 64 KiB of data, 64 KiB of hole, ...
+python3 -c 'import sys
+with open(sys.argv[1], "r+b") as f:
+    for i in range(1000):
+        f.seek(i << 17)
+        f.write(b"x" * 65536)' "$WORK/comb"
+attach_start 1 --as "nbd:unix:$sock" "$WORK/comb"
+check "a map of many pieces" nbdinfo --map "${URLS[0]}"
+check_equal "has all holes" "$(grep -c 'hole,zero' "$WORK/check.out")" 1000
+check_output "the last of them to the end" '^ *[0-9]+ +[0-9]+ +3 +hole,zero'
+check_equal "and no byte twice" "$(awk '$1 != at { print $1, at } { at = $1 + $2 }
+    END { print at }' "$WORK/check.out")" $((128 << 20))
+check "a sparse copy" nbdcopy "${URLS[0]}" "$WORK/out"
+check "is the same" cmp "$WORK/comb" "$WORK/out"
+check "it ends within 5 s" target_stop 5
+
 # ---- an end under load ----
 attach_start 1 --as nbd:tcp:127.0.0.1:0 "$WORK/disk"
 fio --name=load --ioengine=nbd --uri="${URLS[0]}" --rw=randrw --bs=4k --iodepth=32 --size=64M \
