@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/command.h"
 
+#include "initiator/iscsi_store.h"
+
+#include <assert.h>
 #include <string.h>
 
 const struct cli_command cli_commands[] = {
@@ -9,6 +12,9 @@ const struct cli_command cli_commands[] = {
     { "target run", "", "serve what a configuration file says", cli_target_run_opts,
       cli_target_run },
     { "attach", "STORE", "let NBD clients use a store", cli_attach_opts, cli_attach },
+    { "discover", "URL", "show the targets behind a portal", cli_discover_opts, cli_discover },
+    { "ls", "URL", "show targets and their units", cli_ls_opts, cli_ls },
+    { "inq", "URL", "show what a unit says about itself", cli_inq_opts, cli_inq },
     { "version", "", "show the version", NULL, cli_version },
     { "help", "[COMMAND]", "show this text, or a command's options", NULL, cli_help },
     { 0 },
@@ -120,8 +126,20 @@ static bool asks_for_help(const char *word)
     return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
+/* Back ends that stand above the stores' own folder. */
+static void add_back_ends(void)
+{
+    static const struct store_ops *const all[] = { &iscsi_store_ops };
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        int err = store_find_ops(all[i]->name) ? 0 : store_registry_add(all[i]);
+        assert(!err);
+        (void)err;
+    }
+}
+
 int cli_main(int argc, char **argv)
 {
+    add_back_ends();
     /* `usan` and `usan target` say what may follow. */
     const char *group = argc >= 2 && is_group(argv[1]) ? argv[1] : NULL;
     int named = group ? 2 : 1;

@@ -25,6 +25,12 @@ extern const struct cli_opt cli_target_run_opts[];
 int cli_target_run(const struct cli_command *cmd, int argc, char **argv);
 extern const struct cli_opt cli_attach_opts[];
 int cli_attach(const struct cli_command *cmd, int argc, char **argv);
+extern const struct cli_opt cli_discover_opts[];
+int cli_discover(const struct cli_command *cmd, int argc, char **argv);
+extern const struct cli_opt cli_ls_opts[];
+int cli_ls(const struct cli_command *cmd, int argc, char **argv);
+extern const struct cli_opt cli_inq_opts[];
+int cli_inq(const struct cli_command *cmd, int argc, char **argv);
 int cli_version(const struct cli_command *cmd, int argc, char **argv);
 int cli_help(const struct cli_command *cmd, int argc, char **argv);
 

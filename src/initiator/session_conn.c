@@ -30,7 +30,7 @@ static void on_close(struct ini_session *s, const struct iscsi_ievent *ev)
     if (ev->status >> 8 == 1) /* redirected: all is said */
         return;
     if (ev->status)
-        ini_session_set_error(s, ev->err ? ev->err : USAN_EIO, "login refused: %s",
+        ini_session_set_error(s, ev->err ? ev->err : USAN_EIO, "%s",
                               iscsi_login_status_text(ev->status));
     else if (ev->err == USAN_ETIMEOUT && s->phase == INI_PHASE_CONNECTING)
         ini_session_set_error(s, USAN_ETIMEOUT, "cannot connect: no answer within %.3g s",

@@ -193,9 +193,9 @@ int ini_url_parse_address(const char *text, struct ini_url *ret_url, struct err_
     set_defaults(&url);
     size_t scheme = strlen(SCHEME);
     if (strncmp(text, SCHEME, scheme) != 0)
-        return err_set(e, USAN_EINVAL, "is not a URL that begins with " SCHEME);
+        return err_set(e, USAN_EINVAL, "the URL does not begin with " SCHEME);
     if (strlen(text) > INI_URL_MAX)
-        return err_set(e, USAN_EINVAL, "is longer than %d bytes", INI_URL_MAX);
+        return err_set(e, USAN_EINVAL, "the URL is longer than %d bytes", INI_URL_MAX);
     text += scheme;
     size_t len = strcspn(text, "/");
     const char *path = text + len + (text[len] == '/');
@@ -382,7 +382,7 @@ static int parse_options(char *text, struct ini_url *url, struct err_text *e)
     return 0;
 }
 
-int ini_url_parse(const char *text, struct ini_url *ret_url, struct err_text *e)
+int ini_url_parse_parts(const char *text, struct ini_url *ret_url, struct err_text *e)
 {
     struct ini_url url = { .port = 0 };
     char *copy = strdup(text);
@@ -395,12 +395,23 @@ int ini_url_parse(const char *text, struct ini_url *ret_url, struct err_text *e)
     if (!err && opts)
         err = parse_options(opts, &url, e);
     if (!err)
-        err = ini_url_check(&url, e);
-    if (!err)
         *ret_url = url;
     ini_url_wipe(&url);
     explicit_bzero(copy, strlen(text));
     free(copy);
+    return err;
+}
+
+int ini_url_parse(const char *text, struct ini_url *ret_url, struct err_text *e)
+{
+    struct ini_url url;
+    int err = ini_url_parse_parts(text, &url, e);
+    if (err)
+        return err;
+    err = ini_url_check(&url, e);
+    if (!err)
+        *ret_url = url;
+    ini_url_wipe(&url);
     return err;
 }
 

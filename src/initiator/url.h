@@ -64,7 +64,10 @@ extern const struct store_opt_desc ini_url_opts[];
 USAN_MUST_CHECK
 int ini_url_parse(const char *text, struct ini_url *ret_url, struct err_text *e);
 
-/* The same in steps: what stands before the "?", each option, and what only shows at the end. */
+/* The same in steps: all but what only shows at the end; what stands before the "?"; each option;
+ * what only shows at the end. */
+USAN_MUST_CHECK
+int ini_url_parse_parts(const char *text, struct ini_url *ret_url, struct err_text *e);
 USAN_MUST_CHECK
 int ini_url_parse_address(const char *text, struct ini_url *ret_url, struct err_text *e);
 USAN_MUST_CHECK

@@ -71,9 +71,9 @@ static void bad_addresses(void **st)
     static const struct {
         const char *text, *says;
     } cases[] = {
-        { "", "begins with iscsi://" },
-        { "http://h/", "begins with iscsi://" },
-        { "iscsi:h", "begins with iscsi://" },
+        { "", "not begin with iscsi://" },
+        { "http://h/", "not begin with iscsi://" },
+        { "iscsi:h", "not begin with iscsi://" },
         { "iscsi://", "host is missing" },
         { "iscsi:///" IQN "/0", "host is missing" },
         { "iscsi://:3260", "host is missing" },

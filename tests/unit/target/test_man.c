@@ -84,6 +84,14 @@ static void attach(void **state)
     compare_options("usan-attach.1", cli_attach_opts);
 }
 
+static void remote(void **state)
+{
+    (void)state;
+    compare_options("usan-discover.1", cli_discover_opts);
+    compare_options("usan-ls.1", cli_ls_opts);
+    compare_options("usan-inq.1", cli_inq_opts);
+}
+
 static void commands(void **state)
 {
     (void)state;
@@ -153,7 +161,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(serve),    cmocka_unit_test(target_run), cmocka_unit_test(attach),
-        cmocka_unit_test(commands), cmocka_unit_test(yaml_keys),  cmocka_unit_test(defaults),
+        cmocka_unit_test(remote),   cmocka_unit_test(commands),   cmocka_unit_test(yaml_keys),
+        cmocka_unit_test(defaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

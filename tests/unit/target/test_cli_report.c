@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What commands print, for people and as JSON, and INQUIRY data in words: good, bad and cut. */
+#include "cmocka_all.h"
+
+#include "cli/inq.h"
+#include "cli/report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char *text;
+static size_t text_len;
+
+static void begin(struct report *r, bool json)
+{
+    FILE *f = open_memstream(&text, &text_len);
+    assert_non_null(f);
+    report_init(r, f, json);
+}
+
+static void end(struct report *r, const char *want)
+{
+    fclose(r->out);
+    if (want)
+        assert_string_equal(text, want);
+    free(text);
+}
+
+static void sample(struct report *r)
+{
+    static const uint8_t bytes[] = { 0x00, 'A', 0xff };
+    report_begin(r, NULL, NULL);
+    report_text(r, "name", "name", "a\"b\\c\n");
+    report_number(r, "size", "size", UINT64_MAX, "bytes");
+    report_bool(r, "thin", "thin", true);
+    report_begin_list(r, "units", "units");
+    report_begin(r, NULL, "unit");
+    report_number(r, "lun", "LUN", 0, NULL);
+    report_end(r);
+    report_text(r, NULL, NULL, "text");
+    report_end(r);
+    report_begin_list(r, "none", NULL);
+    report_end(r);
+    report_bytes(r, "raw", "raw", bytes, sizeof(bytes));
+    report_end(r);
+}
+
+static void json(void **st)
+{
+    (void)st;
+    struct report r;
+    begin(&r, true);
+    sample(&r);
+    end(&r,
+        "{\n  \"name\": \"a\\\"b\\\\c\\u000a\",\n  \"size\": 18446744073709551615,\n"
+        "  \"thin\": true,\n  \"units\": [\n    {\n      \"lun\": 0\n    },\n    \"text\"\n  ],\n"
+        "  \"none\": [],\n  \"raw\": \"0041ff\"\n}\n");
+}
+
+static void people(void **st)
+{
+    (void)st;
+    struct report r;
+    begin(&r, false);
+    sample(&r);
+    end(&r, "name: a\"b\\c\n\nsize: 18446744073709551615 bytes\nthin: yes\nunits\n  unit\n"
+            "    LUN: 0\n  text\nraw:\n"
+            "  0000  00 41 ff                                         .A.\n");
+}
+
+/* RFC 8259 8.1: JSON is UTF-8, whatever a target calls itself. */
+static void strings(void **st)
+{
+    (void)st;
+    static const struct {
+        const char *in, *out;
+    } cases[] = { { "", "\"\"" },
+                  { "gr\xc3\xbcn \xe2\x82\xac \xf0\x9f\x92\xbe", "\"gr\xc3\xbcn \xe2\x82\xac "
+                                                                 "\xf0\x9f\x92\xbe\"" },
+                  { "\xff\x80", "\"\\ufffd\\ufffd\"" },
+                  { "\xc0\xaf", "\"\\ufffd\\ufffd\"" },
+                  { "\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\"" },
+                  { "\xe2\x82", "\"\\ufffd\\ufffd\"" },
+                  { "\x01\x7f\t", "\"\\u0001\\u007f\\u0009\"" } };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct report r;
+        begin(&r, true);
+        report_json_string(r.out, cases[i].in);
+        end(&r, cases[i].out);
+    }
+}
+
+/* ---- INQUIRY ---- */
+
+static void page_text(uint8_t page, const uint8_t *p, size_t len, const char *want)
+{
+    struct report r;
+    begin(&r, false);
+    report_begin(&r, NULL, NULL);
+    inq_page(&r, page, p, len);
+    report_end(&r);
+    end(&r, want);
+}
+
+static void pages(void **st)
+{
+    (void)st;
+    static const uint8_t serial[] = { 0, 0x80, 0, 6, 'S', 'N', '1', ' ', 1, ' ' };
+    page_text(0x80, serial, sizeof(serial), "serial number: SN1 ?\n");
+    static const uint8_t ids[] = { 0, 0x83, 0, 20,   0x01, 0x03, 0, 8, 0x30, 1, 2, 3,
+                                   4, 5,    6, 0x07, 0x61, 0x94, 0, 4, 0,    0, 0, 9 };
+    page_text(0x83, ids, sizeof(ids),
+              "designator\n  of: logical unit\n  type: NAA\n  value: 3001020304050607\n"
+              "designator\n  of: target port\n  type: relative target port\n  value: 9\n");
+    static const uint8_t thin[] = { 0, 0xb2, 0, 4, 0, 0xe4, 2, 0 };
+    page_text(0xb2, thin, sizeof(thin),
+              "UNMAP: yes\nWRITE SAME(16) may unmap: yes\nWRITE SAME(10) may unmap: yes\n"
+              "unmapped blocks read as zeroes (LBPRZ): 1\nanchored blocks: no\n"
+              "provisioning: thin provisioned\nthreshold exponent: 0\n");
+    static const uint8_t policy[] = { 0, 0x87, 0, 4, 0x3f, 0xff, 0x80, 0 };
+    page_text(0x87, policy, sizeof(policy),
+              "all other mode pages\n  policy: shared\n  shared by several units: yes\n");
+    static const uint8_t list[] = { 0, 0, 0, 2, 0xb0, 0xc9 };
+    page_text(0x00, list, sizeof(list), "pages that are there\n  b0h Block Limits\n  c9h\n");
+    static const uint8_t unknown[] = { 0, 0xc9, 0, 1, 'x' };
+    page_text(0xc9, unknown, sizeof(unknown),
+              "bytes:\n  0000  00 c9 00 01 78                                   ....x\n");
+}
+
+/* Pages of any length with lengths that lie: nothing beyond their end is looked at (the memory has
+ * no byte more), and the output ends. */
+static void hostile(void **st)
+{
+    (void)st;
+    static const uint8_t fills[] = { 0x00, 0x01, 0x0c, 0x7f, 0xff };
+    for (size_t f = 0; f < sizeof(fills); f++) {
+        for (unsigned page = 0; page < 256; page++) {
+            for (size_t len = 4; len < 80; len += page < 0x80 && page ? 19 : 1) {
+                struct report r;
+                uint8_t *p = malloc(len);
+                assert_non_null(p);
+                memset(p, fills[f], len);
+                p[1] = (uint8_t)page;
+                begin(&r, (page + len) & 1);
+                report_begin(&r, NULL, NULL);
+                inq_page(&r, (uint8_t)page, p, len);
+                report_end(&r);
+                end(&r, NULL);
+                free(p);
+            }
+        }
+    }
+}
+
+static void standard(void **st)
+{
+    (void)st;
+    uint8_t d[96] = "\x00\x80\x07\x32\x5b\x30\x10\x02VENDOR  PRODUCT         1.0 ";
+    struct report r;
+    d[58] = 0x09;
+    d[59] = 0x60;
+    begin(&r, false);
+    report_begin(&r, NULL, NULL);
+    inq_standard(&r, d, sizeof(d));
+    report_end(&r);
+    end(&r, "device type: disk\nperipheral qualifier: 0\nvendor: VENDOR\nproduct: PRODUCT\n"
+            "revision: 1.0\nstandard: SPC-5\nremovable medium: yes\nNACA supported: yes\n"
+            "LUNs have a hierarchy: yes\ntarget port group support: 3\nthird-party copy: no\n"
+            "protection information: no\nseveral ports: yes\ncommand queueing: yes\n"
+            "version descriptors\n  0960h iSCSI\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(json),  cmocka_unit_test(people),  cmocka_unit_test(strings),
+        cmocka_unit_test(pages), cmocka_unit_test(hostile), cmocka_unit_test(standard),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
