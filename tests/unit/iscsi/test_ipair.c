@@ -803,6 +803,33 @@ static void connections(void **st)
     pair_free(p);
 }
 
+/* A further connection that is not let in changes nothing for those that are. */
+static void joiner_refused(void **st)
+{
+    (void)st;
+    struct pair *p = pair_new(26);
+    pair_login(p);
+    p->redirect = true;
+    struct pair_conn *c = pair_connect(p, 2);
+    pair_run(p);
+    assert_true(c->iclosed);
+    assert_int_equal(p->redirects, 1);
+    p->redirect = false;
+    c = pair_connect(p, 3);
+    iscsi_iconn_lost(c->i, USAN_EIO);
+    pair_run(p);
+    assert_string_equal(c->iwhy, "the connection ended during the login");
+    assert_false(p->conn[0].iclosed);
+    assert_int_equal(p->session_down, 0);
+    load(p, 3);
+    c = pair_connect(p, 2);
+    pair_run(p);
+    assert_true(c->logged_in);
+    load(p, 10);
+    assert_true(c->commands > 0);
+    pair_free(p);
+}
+
 static void session_logout(void **st)
 {
     (void)st;
@@ -864,7 +891,8 @@ int main(void)
         cmocka_unit_test(login_times_out), cmocka_unit_test(logout_asked),
         cmocka_unit_test(drop_announced),  cmocka_unit_test(scsi_event),
         cmocka_unit_test(reinstated),      cmocka_unit_test(connections),
-        cmocka_unit_test(session_logout),  cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(session_logout),  cmocka_unit_test(joiner_refused),
+        cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
