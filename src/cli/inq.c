@@ -97,6 +97,8 @@ static int print_all(struct ini_sync *sync, const struct ini_url *url, const str
         report_end(&r);
     }
     report_end(&r);
+    if (err)
+        err_prefix(e, "%s", text);
     return err;
 }
 

@@ -22,6 +22,8 @@ const struct store_opt_desc ini_url_opts[] = {
     { "target_user", "text", "", "name the target has to authenticate itself with; any if empty" },
     { "target_password", "text", "", "secret the target has to know (mutual CHAP)" },
     { "target_password_file", "text", "", "file whose first line is that secret" },
+    { "chap_hashes", "text", "",
+      "hashes of which the target takes one: md5,sha1,sha256,sha3-256; all if empty" },
     { "header_digest", "text", "none",
       "checksum of headers: none, crc32c, or crc32c-none to let "
       "the target choose" },
@@ -264,6 +266,29 @@ static int set_digest(const char *key, const char *value, enum ini_digest *to, s
                    value);
 }
 
+/* Names with commas between them; RFC 7143 12.1.3 and the IANA registry of CHAP algorithms. */
+static int set_hashes(const char *value, unsigned *to, struct err_text *e)
+{
+    static const struct {
+        const char *word;
+        unsigned alg;
+    } words[] = { { "md5", 5 }, { "sha1", 6 }, { "sha256", 7 }, { "sha3-256", 8 } };
+    unsigned algs = 0;
+    for (const char *p = value; *p;) {
+        size_t len = strcspn(p, ","), i = 0, count = sizeof(words) / sizeof(words[0]);
+        while (i < count && (strlen(words[i].word) != len || strncasecmp(words[i].word, p, len)))
+            i++;
+        if (i == count || (p[len] && !p[len + 1]))
+            return err_set(e, USAN_EINVAL,
+                           "chap_hashes: '%.32s' is not a list of md5, sha1, sha256, sha3-256",
+                           value);
+        algs |= 1u << words[i].alg;
+        p += len + (p[len] == ',');
+    }
+    *to = algs;
+    return 0;
+}
+
 static int set_time(const char *key, const char *value, uint64_t *to, struct err_text *e)
 {
     if (opt_parse_time(value, to) || *to > UINT64_MAX / 4)
@@ -307,6 +332,8 @@ static int set_value(struct ini_url *url, const char *key, const char *value, st
         return set_digest(key, value, &url->header_digest, e);
     if (strcmp(key, "data_digest") == 0)
         return set_digest(key, value, &url->data_digest, e);
+    if (strcmp(key, "chap_hashes") == 0)
+        return set_hashes(value, &url->chap_hashes, e);
     if (strcmp(key, "initiator") == 0)
         return set_initiator(value, url, e);
     if (strcmp(key, "password_file") == 0)

@@ -46,6 +46,7 @@ struct ini_url {
     uint16_t lun;
     char user[INI_USER_MAX + 1], secret[INI_USER_MAX + 1];
     char target_user[INI_USER_MAX + 1], target_secret[INI_USER_MAX + 1];
+    unsigned chap_hashes; /* bit n: the one with CHAP_A value n; 0 = all there are */
     char initiator[ISCSI_NAME_MAX + 1];
     enum ini_digest header_digest, data_digest;
     uint64_t login_timeout_ns;     /* connect and login together */

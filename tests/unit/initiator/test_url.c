@@ -113,6 +113,9 @@ static void bad_addresses(void **st)
         { "iscsi://h?header_digest=md5", "header_digest: 'md5'" },
         { "iscsi://h?data_digest=", "data_digest: ''" },
         { "iscsi://h?initiator=me", "initiator: 'me'" },
+        { "iscsi://h?chap_hashes=md4", "chap_hashes: 'md4'" },
+        { "iscsi://h?chap_hashes=md5,", "chap_hashes: 'md5,'" },
+        { "iscsi://h?chap_hashes=md5,,sha1", "chap_hashes" },
         { "iscsi://h?password=hunter2", "a secret but no user" },
         { "iscsi://h?user=alice", "a user but no secret" },
         { "iscsi://a%hunter2@h?target_user=t", "target_user needs" },
@@ -173,12 +176,13 @@ static void options(void **st)
     assert_int_equal(url.nop_interval_ns, 10 * NS_PER_SEC);
     assert_int_equal(url.nop_timeout_ns, 10 * NS_PER_SEC);
     assert_string_equal(url.initiator, "");
+    assert_int_equal(url.chap_hashes, 0);
 
     assert_int_equal(ini_url_parse("iscsi://h/" IQN "/0?user=a%40b&password=p%26q&target_user=t"
                                    "&target_password=r%3ds&header_digest=CRC32C&data_digest="
                                    "crc32c-none&initiator=iqn.2025-01.io.usan:me&queue_depth=7"
                                    "&login_timeout=1s&reconnect_timeout=0s&nop_interval=0s"
-                                   "&nop_timeout=250ms",
+                                   "&nop_timeout=250ms&chap_hashes=sha1,SHA3-256",
                                    &url, NULL),
                      0);
     assert_string_equal(url.user, "a@b");
@@ -189,6 +193,7 @@ static void options(void **st)
     assert_int_equal(url.data_digest, INI_DIGEST_OFFERED);
     assert_string_equal(url.initiator, "iqn.2025-01.io.usan:me");
     assert_int_equal(url.queue_depth, 7);
+    assert_int_equal(url.chap_hashes, 1 << 6 | 1 << 8);
     assert_int_equal(url.login_timeout_ns, NS_PER_SEC);
     assert_int_equal(url.reconnect_timeout_ns, 0);
     assert_int_equal(url.nop_interval_ns, 0);
