@@ -59,6 +59,12 @@ static void drop_input(struct nbd_proto *c)
     c->stash = NULL;
 }
 
+static void drop_handshake_out(struct nbd_proto *c)
+{
+    if (c->hs)
+        c->hs->out_sent = c->hs->out_len;
+}
+
 void nbd_proto_fail(struct nbd_proto *c, int err, const char *why)
 {
     if (c->state == NBD_S_CLOSED)
@@ -68,8 +74,8 @@ void nbd_proto_fail(struct nbd_proto *c, int err, const char *why)
     c->close_err = err;
     c->close_why = why;
     drop_input(c);
-    if (c->hs && err) /* an orderly end still says what it has to say */
-        c->hs->out_sent = c->hs->out_len;
+    if (err) /* an orderly end still says what it has to say */
+        drop_handshake_out(c);
     list_splice_back(&c->over, &c->out);
     if (c->writing) {
         c->writing->answered = true; /* nobody is there to be answered */
@@ -84,8 +90,7 @@ void nbd_proto_rx_eof(struct nbd_proto *c)
     nbd_proto_fail(c, USAN_ECLOSED,
                    between ? "the client closed the connection"
                            : "the client closed the connection in the middle of something");
-    if (c->hs) /* what an orderly end left to be said */
-        c->hs->out_sent = c->hs->out_len;
+    drop_handshake_out(c); /* what an orderly end left to be said */
 }
 
 void nbd_proto_shutdown(struct nbd_proto *c)
@@ -479,10 +484,11 @@ static bool waiting_for_client(const struct nbd_proto *c)
 
 uint64_t nbd_proto_deadline(const struct nbd_proto *c)
 {
-    if (c->state == NBD_S_CLOSED)
-        return TIME_NEVER;
-    if (in_handshake(c))
+    bool closed = c->state == NBD_S_CLOSED;
+    if (in_handshake(c) || (closed && handshake_out(c)))
         return c->started_ns + c->cfg.handshake_timeout_ns;
+    if (closed)
+        return TIME_NEVER;
     /* Too early rather than kept up to date with each request: a tick looks at the progress. */
     return waiting_for_client(c) ? c->seen_ns + c->cfg.stall_timeout_ns : TIME_NEVER;
 }
@@ -491,8 +497,10 @@ void nbd_proto_tick(struct nbd_proto *c, uint64_t now_ns)
 {
     if (now_ns < nbd_proto_deadline(c))
         return;
-    if (c->state == NBD_S_CLOSED)
+    if (c->state == NBD_S_CLOSED) { /* the answer to ABORT: nobody waits for it */
+        drop_handshake_out(c);
         return;
+    }
     if (in_handshake(c)) {
         nbd_proto_fail(c, USAN_ETIMEOUT, "the handshake took too long");
         return;

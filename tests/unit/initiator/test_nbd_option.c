@@ -433,6 +433,21 @@ static void too_slow(void **state)
     rig_close(rig);
 }
 
+/* Who ends the handshake and does not wait for the answer does not hold the connection up. */
+static void stop_unread(void **state)
+{
+    haggle(state);
+    rig->unread = true;
+    rig_option(rig, 2, NULL, 0);
+    rig_closed(rig, 0);
+    assert_true(nbd_proto_tx_pending(rig->c));
+    assert_int_equal(nbd_proto_deadline(rig->c), RIG_TIMEOUT_NS);
+    nbd_proto_tick(rig->c, RIG_TIMEOUT_NS);
+    assert_false(nbd_proto_tx_pending(rig->c));
+    assert_true(nbd_proto_deadline(rig->c) == TIME_NEVER);
+    rig_close(rig);
+}
+
 static void stopping(void **state)
 {
     haggle(state);
@@ -468,7 +483,8 @@ static void hang_up(void **state)
         T(list, chunk), T(stop, chunk), T(structured_reply, chunk), T(unsupported, chunk),         \
         T(list_contexts, chunk), T(set_context, chunk), T(set_context_malformed, chunk),           \
         T(no_allocation, chunk), T(long_option, chunk), T(magic, chunk), T(many_options, chunk),   \
-        T(unread, chunk), T(too_slow, chunk), T(stopping, chunk), T(hang_up, chunk)
+        T(unread, chunk), T(too_slow, chunk), T(stop_unread, chunk), T(stopping, chunk),           \
+        T(hang_up, chunk)
 #define T(name, chunk) cmocka_unit_test_prestate(name, &chunk)
 
 int main(void)
