@@ -59,12 +59,13 @@ static uint32_t fit(struct itask *t, uint32_t off, uint32_t len, unsigned *ret_s
     const struct iovec *iov = cmd->out + t->out_at.i;
     size_t skip = off - t->out_at.base;
     unsigned span = wire_iov_span(iov, cmd->out_cnt - t->out_at.i, skip, len);
-    if (span > ITASK_SPAN_MAX) {
+    if (span > ITASK_SPAN_MAX) { /* a shorter segment, of that many pieces that are not empty */
         size_t whole = 0;
-        for (unsigned i = 0; i < ITASK_SPAN_MAX; i++)
-            whole += iov[i].iov_len;
+        for (span = 0; span < ITASK_SPAN_MAX; iov++) {
+            whole += iov->iov_len;
+            span += iov->iov_len > 0;
+        }
         len = (uint32_t)(whole - skip);
-        span = ITASK_SPAN_MAX;
     }
     *ret_span = span;
     return len;

@@ -196,6 +196,11 @@ static void take_window(struct wire_rx *rx)
     while (n > 0) {
         assert(rx->place_cnt > 0);
         size_t k = rx->place->iov_len - rx->place_skip;
+        if (k == 0) { /* an empty piece */
+            rx->place++;
+            rx->place_cnt--;
+            continue;
+        }
         if (k > n)
             k = n;
         memcpy((uint8_t *)rx->place->iov_base + rx->place_skip, rx->win, k);

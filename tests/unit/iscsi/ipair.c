@@ -415,8 +415,10 @@ static bool move(struct pair *p, struct pair_conn *c)
     static uint8_t piece[PIECE];
     struct iovec iov[64];
     bool any = false;
+    bool pending = c->i && iscsi_iconn_tx_pending(c->i);
     int n = c->iclosed || !c->i ? 0 : iscsi_iconn_tx(c->i, iov, 1 + (int)pair_draw(p, 64));
     if (n > 0) {
+        assert_true(pending);
         size_t len = gather(p, iov, n, piece);
         iscsi_iconn_tx_done(c->i, len, p->now_ns);
         if (!c->deaf)

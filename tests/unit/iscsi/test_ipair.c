@@ -458,6 +458,47 @@ static void extended_cdb(void **st)
     }
 }
 
+/* Buffers of very many pieces, some of them empty. */
+static void many_pieces(void **st)
+{
+    (void)st;
+    enum { PIECES = 3000, BLOCKS = 128 };
+    static struct iovec iov[PIECES];
+    static uint8_t buf[2][BLOCKS * PAIR_BLOCK];
+    for (int digest = 0; digest < 2; digest++) {
+        struct pair *p = pair_new(27 + (unsigned)digest);
+        struct pair_cmd cmd;
+        p->icfg.params.data_digest = digest;
+        p->icfg.params.initial_r2t = digest;
+        p->max_piece = 4000;
+        pair_login(p);
+        for (size_t i = 0; i < sizeof buf[0]; i++)
+            buf[0][i] = (uint8_t)pair_draw(p, 256);
+        for (int write = 1; write >= 0; write--) {
+            size_t left = sizeof buf[0];
+            for (int i = 0; i < PIECES; i++) {
+                size_t n = i == PIECES - 1 ? left : i > 1000 && i < 1500 ? 0 : pair_draw(p, 40);
+                n = n < left ? n : left;
+                iov[i] = (struct iovec){ buf[!write] + (sizeof buf[0] - left), n };
+                left -= n;
+            }
+            pair_rw(&cmd, write, 77, BLOCKS, buf[!write], sizeof buf[0]);
+            if (write)
+                cmd.c.out = iov;
+            else
+                cmd.c.in = iov;
+            *(write ? &cmd.c.out_cnt : &cmd.c.in_cnt) = PIECES;
+            assert_int_equal(iscsi_isess_submit(p->sess, &cmd.c), 0);
+            pair_run(p);
+            assert_true(cmd.done);
+            assert_int_equal(cmd.c.err, 0);
+        }
+        assert_memory_equal(p->disk + 77 * PAIR_BLOCK, buf[0], sizeof buf[0]);
+        assert_memory_equal(buf[1], buf[0], sizeof buf[0]);
+        pair_free(p);
+    }
+}
+
 static void check_condition(void **st)
 {
     (void)st;
@@ -885,14 +926,14 @@ int main(void)
         cmocka_unit_test(chap_fails),      cmocka_unit_test(optional_chap),
         cmocka_unit_test(redirected),      cmocka_unit_test(no_such_target),
         cmocka_unit_test(discovery),       cmocka_unit_test(renegotiate),
-        cmocka_unit_test(extended_cdb),    cmocka_unit_test(check_condition),
-        cmocka_unit_test(window),          cmocka_unit_test(cancel),
-        cmocka_unit_test(task_management), cmocka_unit_test(keep_alive),
-        cmocka_unit_test(login_times_out), cmocka_unit_test(logout_asked),
-        cmocka_unit_test(drop_announced),  cmocka_unit_test(scsi_event),
-        cmocka_unit_test(reinstated),      cmocka_unit_test(connections),
-        cmocka_unit_test(session_logout),  cmocka_unit_test(joiner_refused),
-        cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(extended_cdb),    cmocka_unit_test(many_pieces),
+        cmocka_unit_test(check_condition), cmocka_unit_test(window),
+        cmocka_unit_test(cancel),          cmocka_unit_test(task_management),
+        cmocka_unit_test(keep_alive),      cmocka_unit_test(login_times_out),
+        cmocka_unit_test(logout_asked),    cmocka_unit_test(drop_announced),
+        cmocka_unit_test(scsi_event),      cmocka_unit_test(reinstated),
+        cmocka_unit_test(connections),     cmocka_unit_test(session_logout),
+        cmocka_unit_test(joiner_refused),  cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -676,6 +676,106 @@ static void cancel(void **st)
     irig_free(r);
 }
 
+/* ---- what was not sent ---- */
+
+/* The connection ends while commands wait for the wire, or are on it in part: they go out again,
+ * in their order, with the next login. */
+static void unsent_again(void **st)
+{
+    (void)st;
+    struct cmd m[3], now;
+    struct irig *r = irig_new();
+    struct iscsi_iconn *old, *other;
+    struct iovec out[1];
+    irig_login(r, PLAIN);
+    for (int i = 0; i < 3; i++) {
+        make(&m[i], 512, 0);
+        m[i].cdb[9] = (uint8_t)i;
+        m[i].c.immediate = i == 2;
+        assert_int_equal(iscsi_isess_submit(r->sess, &m[i].c), 0);
+        if (i == 0) { /* one byte of it goes out */
+            assert_int_equal(iscsi_iconn_tx(r->conn, out, 1), 1);
+            iscsi_iconn_tx_done(r->conn, 1, r->now_ns);
+        }
+    }
+    assert_int_equal(iscsi_isess_active(r->sess), 3);
+    old = r->conn;
+    iscsi_iconn_lost(old, 0);
+    /* the old one is still to be seen off */
+    assert_int_equal(iscsi_iconn_new(r->sess, 9, r->now_ns, &other), USAN_EBUSY);
+    irig_run(r);
+    assert_true(r->closed);
+    assert_int_equal(r->done, 0);
+    assert_int_equal(iscsi_isess_active(r->sess), 0);
+    assert_int_equal(iscsi_isess_queued(r->sess), 3);
+    assert_int_equal(r->down, 1);
+    r->closed = r->logged_in = false;
+    r->out_len = r->out_pos = 0;
+    assert_int_equal(iscsi_iconn_new(r->sess, 9, r->now_ns, &r->conn), 0);
+    iscsi_iconn_free(old);
+    iscsi_iconn_connected(r->conn, r->now_ns);
+    make(&now, 512, 0);
+    now.cdb[9] = 3;
+    assert_int_equal(iscsi_isess_submit(r->sess, &now.c), 0);
+    irig_run(r);
+    r->exp_cmd_sn += 1 << 16; /* a new session has new numbers */
+    irig_login_rsp(r, 0x81, 0, "");
+    irig_login_rsp(r, 0x87, 0, PLAIN);
+    assert_true(r->logged_in);
+    assert_string_equal(iscsi_isess_state(r->sess), "Q3 LOGGED_IN");
+    static const uint8_t order[] = { 2, 0, 1, 3 }; /* the immediate one first */
+    for (int i = 0; i < 4; i++) {
+        struct irig_pdu pdu = irig_expect(r, ISCSI_OP_SCSI_COMMAND);
+        assert_int_equal(pdu.bhs[41], order[i]);
+        assert_int_equal(bhs_immediate(pdu.bhs), i == 0);
+        data_in(r, bhs_itt(pdu.bhs), 0x81, 0, 0, 512, 0);
+    }
+    assert_int_equal(r->done, 4);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(m[i].c.err, 0);
+    irig_free(r);
+}
+
+/* Task management of commands the target has not seen. */
+static void unsent_managed(void **st)
+{
+    (void)st;
+    struct cmd m[2];
+    struct irig *r = irig_new();
+    struct irig_pdu pdu;
+    struct iscsi_itmf tmf = { .function = ISCSI_TMF_QUERY_TASK };
+    r->window = 1;
+    irig_login(r, PLAIN);
+    for (int i = 0; i < 2; i++) {
+        make(&m[i], 512, 0);
+        assert_int_equal(iscsi_isess_submit(r->sess, &m[i].c), 0);
+    }
+    tmf.cmd = &m[1].c; /* behind the window */
+    assert_int_equal(iscsi_isess_tmf(r->sess, &tmf, r->now_ns), 0);
+    tmf.response = 77;
+    struct iscsi_ievent ev;
+    assert_true(iscsi_iconn_next(r->conn, &ev));
+    assert_int_equal(ev.type, ISCSI_IEV_TMF_DONE);
+    tmf.function = ISCSI_TMF_ABORT_TASK;
+    assert_int_equal(iscsi_isess_tmf(r->sess, &tmf, r->now_ns), 0);
+    assert_true(iscsi_iconn_next(r->conn, &ev));
+    assert_int_equal(ev.type, ISCSI_IEV_DONE);
+    assert_ptr_equal(ev.cmd, &m[1].c);
+    assert_int_equal(m[1].c.err, USAN_ECANCELED);
+    assert_true(iscsi_iconn_next(r->conn, &ev));
+    assert_int_equal(ev.type, ISCSI_IEV_TMF_DONE);
+    tmf.cmd = &m[0].c; /* with its connection, not on the wire */
+    assert_int_equal(iscsi_isess_tmf(r->sess, &tmf, r->now_ns), 0);
+    irig_run(r);
+    assert_int_equal(r->tmfs, 1);
+    assert_int_equal(tmf.response, 0);
+    assert_int_equal(m[0].c.err, USAN_ECANCELED);
+    assert_false(m[0].c.sent);
+    assert_false(irig_next(r, &pdu)); /* nothing was said to the target */
+    (void)submit(r, &m[0]);           /* nor was its window used */
+    irig_free(r);
+}
+
 /* ---- limits of the owner ---- */
 
 static void bad_commands(void **st)
@@ -745,14 +845,15 @@ static void closed_window(void **st)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(read_right),    cmocka_unit_test(read_wrong),
-        cmocka_unit_test(any_order),     cmocka_unit_test(too_many_pieces),
-        cmocka_unit_test(unknown_tags),  cmocka_unit_test(write_right),
-        cmocka_unit_test(r2t_wrong),     cmocka_unit_test(r2t_too_many),
-        cmocka_unit_test(r2t_order),     cmocka_unit_test(early_response),
-        cmocka_unit_test(bidirectional), cmocka_unit_test(sense_and_qualifier),
-        cmocka_unit_test(digest_errors), cmocka_unit_test(rejects),
-        cmocka_unit_test(cancel),        cmocka_unit_test(bad_commands),
+        cmocka_unit_test(read_right),     cmocka_unit_test(read_wrong),
+        cmocka_unit_test(any_order),      cmocka_unit_test(too_many_pieces),
+        cmocka_unit_test(unknown_tags),   cmocka_unit_test(write_right),
+        cmocka_unit_test(r2t_wrong),      cmocka_unit_test(r2t_too_many),
+        cmocka_unit_test(r2t_order),      cmocka_unit_test(early_response),
+        cmocka_unit_test(bidirectional),  cmocka_unit_test(sense_and_qualifier),
+        cmocka_unit_test(digest_errors),  cmocka_unit_test(rejects),
+        cmocka_unit_test(cancel),         cmocka_unit_test(unsent_again),
+        cmocka_unit_test(unsent_managed), cmocka_unit_test(bad_commands),
         cmocka_unit_test(closed_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
