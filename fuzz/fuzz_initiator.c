@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * An initiator connection whose target is the input.
+ *
+ * The first byte says how the session is set up (SETUP_...). Then follow steps, each a byte
+ * STEP_... (modulo their number) and its operands: RAW     1 byte length, bytes: received as they
+ * are PDU     opcode, flags, byte 2, byte 3, which ITT (WHICH_... or one of those seen), LUN byte,
+ *           TTT byte, then 4 bytes for 36..39, 4 for 40..43, 4 for 44..47, 2 bytes data length,
+ * data: StatSN, ExpCmdSN, MaxCmdSN and the digests are put in as they should be, unless bit 7 of
+ *           the opcode asks for a wrong StatSN, and bit 6 of the length for a wrong data digest
+ *   LOGIN   flags, 2 bytes status, 1 byte length, text: a Login Response ('|' stands for NUL)
+ *   SUBMIT  flags, length (in 64 bytes): a command
+ *   CANCEL  which command
+ *   TMF     function, which command
+ *   OWNER   one of: logout, SendTargets, renegotiate, tick, lost
+ *   SEND    how many bytes go out
+ *
+ * What must hold: a command is done once and never before the wire gave its memory back, its
+ * buffer is the only memory written, what is sent is well-formed, and nothing is left at the end.
+ */
+#include "base/crc32c.h"
+#include "iscsi/initiator.h"
+#include "iscsi/pdu.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum {
+    SETUP_LOGGED_IN = 1 << 0, /* the login is done as it should be */
+    SETUP_DISCOVERY = 1 << 1,
+    SETUP_CHAP = 1 << 2,
+    SETUP_DIGESTS = 1 << 3,
+    SETUP_ANY_ORDER = 1 << 4,
+    SETUP_SOLICITED = 1 << 5, /* InitialR2T=Yes, ImmediateData=No */
+    SETUP_SMALL = 1 << 6,     /* window of two commands */
+    CMDS = 8,
+    CMD_MAX = 64 * 255,
+    TMFS = 4,
+    ITTS = 16,
+};
+
+enum step {
+    STEP_RAW,
+    STEP_PDU,
+    STEP_LOGIN,
+    STEP_SUBMIT,
+    STEP_CANCEL,
+    STEP_TMF,
+    STEP_OWNER,
+    STEP_SEND,
+    STEPS
+};
+
+/* A property that must hold whatever the input is. */
+static void must(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+struct cmd {
+    struct iscsi_icmd c;
+    bool busy;
+    uint8_t *in, *out;
+    struct iovec iin[2], iout[2];
+    uint8_t cdb[32], sense[20];
+};
+
+struct world {
+    struct alloc a;
+    long live;
+    unsigned setup;
+    uint64_t now_ns;
+    struct iscsi_isess *sess;
+    struct iscsi_iconn *conn;
+    bool closed, logged_in;
+    struct cmd cmd[CMDS];
+    struct iscsi_itmf tmf[TMFS];
+    bool tmf_busy[TMFS];
+    uint32_t itt[ITTS], itts;
+    uint32_t stat_sn, cmd_sn;
+    /* the stream the initiator sends: where its next header is */
+    uint8_t head[ISCSI_BHS_LEN];
+    size_t head_len, skip;
+};
+
+static void *get(void *ctx, size_t bytes)
+{
+    ((struct world *)ctx)->live++;
+    return malloc(bytes);
+}
+
+static void put(void *ctx, void *ptr)
+{
+    if (ptr)
+        ((struct world *)ctx)->live--;
+    free(ptr);
+}
+
+/* ---- events ---- */
+
+static void done(struct world *w, struct iscsi_icmd *c)
+{
+    struct cmd *m = c->user;
+    must(m->busy && m >= w->cmd && m < w->cmd + CMDS);
+    must(c->in_got <= c->in_len && c->sense_len <= sizeof(m->sense));
+    must(!c->err == !c->why);
+    must(c->err || !c->in_len || c->status || c->in_got == c->in_len ||
+         (c->resid == ISCSI_RESID_UNDERFLOW || c->in_resid == ISCSI_RESID_UNDERFLOW));
+    free(m->in); /* nothing may land there any more, nor be sent from there */
+    free(m->out);
+    m->busy = false;
+}
+
+static void events(struct world *w)
+{
+    struct iscsi_ievent ev;
+    while (iscsi_iconn_next(w->conn, &ev)) {
+        /* events of the session go on, those of the connection have an end */
+        must(!w->closed || ev.type == ISCSI_IEV_DONE || ev.type == ISCSI_IEV_TMF_DONE);
+        switch (ev.type) {
+        case ISCSI_IEV_DONE:
+            done(w, ev.cmd);
+            break;
+        case ISCSI_IEV_TMF_DONE:
+            must(w->tmf_busy[ev.tmf - w->tmf]);
+            w->tmf_busy[ev.tmf - w->tmf] = false;
+            break;
+        case ISCSI_IEV_TARGET:
+            must(ev.target_name && strlen(ev.target_name) <= ISCSI_NAME_MAX);
+            must(!ev.address || strlen(ev.address) < 9000);
+            break;
+        case ISCSI_IEV_REDIRECT:
+            must(ev.address && ev.address[0] && strlen(ev.address) < 256);
+            break;
+        case ISCSI_IEV_ASYNC:
+            must(!ev.async.data_len || ev.async.data);
+            break;
+        case ISCSI_IEV_TEXT_DONE:
+            must(ev.why != NULL);
+            break;
+        case ISCSI_IEV_SESSION_DOWN:
+            must(ev.why != NULL && w->logged_in);
+            break;
+        case ISCSI_IEV_LOGGED_IN:
+            must(!w->logged_in);
+            w->logged_in = true;
+            break;
+        case ISCSI_IEV_CLOSE:
+            must(ev.why != NULL && ev.why[0]);
+            w->closed = true;
+            break;
+        }
+    }
+}
+
+/* ---- bytes out ---- */
+
+static void sent_header(struct world *w)
+{
+    const struct iscsi_params *p = iscsi_iconn_params(w->conn);
+    const uint8_t *b = w->head;
+    uint8_t op = bhs_opcode(b);
+    /* A login that was answered before it was all sent is still without digests. */
+    bool login = op == ISCSI_OP_LOGIN_REQUEST, digests = !login && w->logged_in;
+    uint32_t len = bhs_data_len(b);
+    must(op <= ISCSI_OP_LOGOUT_REQUEST && (w->logged_in || login));
+    w->skip = bhs_ahs_len(b) + ((len + 3) & ~3u);
+    w->skip += digests && p->header_digest ? ISCSI_DIGEST_LEN : 0u;
+    w->skip += digests && p->data_digest && len ? ISCSI_DIGEST_LEN : 0u;
+    w->itt[w->itts++ % ITTS] = bhs_itt(b);
+    if (login)
+        w->cmd_sn = bhs_cmd_sn(b);
+    else if (op != ISCSI_OP_DATA_OUT)
+        must(bhs_cmd_sn(b) == w->cmd_sn);
+    if (op == ISCSI_OP_SCSI_COMMAND && !bhs_immediate(b))
+        w->cmd_sn++;
+}
+
+static void sent(struct world *w, const uint8_t *p, size_t n)
+{
+    while (n > 0) {
+        size_t k = w->skip ? w->skip : ISCSI_BHS_LEN - w->head_len;
+        if (k > n)
+            k = n;
+        if (w->skip) {
+            w->skip -= k;
+        } else {
+            memcpy(w->head + w->head_len, p, k);
+            w->head_len += k;
+            if (w->head_len == ISCSI_BHS_LEN) {
+                w->head_len = 0;
+                sent_header(w);
+            }
+        }
+        p += k;
+        n -= k;
+    }
+}
+
+static void send_out(struct world *w, size_t most)
+{
+    struct iovec iov[5];
+    int n;
+    while (most > 0 && (n = iscsi_iconn_tx(w->conn, iov, 5)) > 0) {
+        size_t total = 0;
+        for (int i = 0; i < n && total < most; i++) {
+            size_t k = iov[i].iov_len < most - total ? iov[i].iov_len : most - total;
+            sent(w, iov[i].iov_base, k);
+            total += k;
+        }
+        iscsi_iconn_tx_done(w->conn, total, w->now_ns);
+        most -= total;
+    }
+    events(w);
+}
+
+/* ---- bytes in ---- */
+
+static void receive(struct world *w, const uint8_t *p, size_t len)
+{
+    struct iovec iov[ISCSI_IRX_IOV_MAX];
+    while (len > 0) {
+        size_t cap = len < 4096 ? len : 4096, got = 0;
+        uint8_t *buf = malloc(cap);
+        int n = buf ? iscsi_iconn_rx_space(w->conn, buf, cap, iov) : 0;
+        for (int i = 0; i < n && got < len; i++) {
+            size_t k = iov[i].iov_len < len - got ? iov[i].iov_len : len - got;
+            memcpy(iov[i].iov_base, p + got, k);
+            got += k;
+        }
+        if (n) {
+            iscsi_iconn_rx(w->conn, got, w->now_ns);
+            events(w);
+        }
+        free(buf);
+        if (!n)
+            return;
+        p += got;
+        len -= got;
+    }
+}
+
+static bool takes_stat_sn(const uint8_t *bhs)
+{
+    uint8_t op = bhs_opcode(bhs);
+    return op != ISCSI_OP_R2T && !(op == ISCSI_OP_NOP_IN && bhs_itt(bhs) == ISCSI_TAG_NONE) &&
+           (op != ISCSI_OP_DATA_IN || (bhs[1] & PDU_DATA_IN_STATUS));
+}
+
+static void receive_pdu(struct world *w, uint8_t *bhs, const uint8_t *data, uint32_t len,
+                        bool bad_sn, bool bad_digest)
+{
+    const struct iscsi_params *p = iscsi_iconn_params(w->conn);
+    uint8_t *b = calloc(1, ISCSI_BHS_LEN + 4 + len + 8u), *at = b;
+    uint32_t crc;
+    must(b != NULL);
+    bhs_put_sn(bhs, w->stat_sn + bad_sn, w->cmd_sn, w->cmd_sn + (w->setup & SETUP_SMALL ? 1 : 20));
+    w->stat_sn += takes_stat_sn(bhs);
+    be24_put(bhs + 5, len);
+    memcpy(at, bhs, ISCSI_BHS_LEN);
+    at += ISCSI_BHS_LEN;
+    if (w->logged_in && p->header_digest) {
+        crc = crc32c(b, ISCSI_BHS_LEN);
+        memcpy(at, &crc, 4);
+        at += 4;
+    }
+    if (len) {
+        uint32_t padded = (len + 3) & ~3u;
+        memcpy(at, data, len);
+        if (w->logged_in && p->data_digest) {
+            crc = crc32c(at, padded) ^ bad_digest;
+            memcpy(at + padded, &crc, 4);
+            at += 4;
+        }
+        at += padded;
+    }
+    receive(w, b, (size_t)(at - b));
+    free(b);
+}
+
+static void step_pdu(struct world *w, struct rd *r)
+{
+    uint8_t bhs[ISCSI_BHS_LEN] = { 0 };
+    uint8_t op = rd_u8(r);
+    bhs[0] = op & 0x3f;
+    bhs[1] = rd_u8(r);
+    bhs[2] = rd_u8(r);
+    bhs[3] = rd_u8(r);
+    uint8_t which = rd_u8(r);
+    be32_put(bhs + 16, which == 0xff ? ISCSI_TAG_NONE : w->itt[which % ITTS]);
+    bhs[9] = rd_u8(r);
+    uint8_t ttt = rd_u8(r);
+    be32_put(bhs + 20, ttt == 0xff ? ISCSI_TAG_NONE : ttt);
+    for (unsigned at = 36; at < 48; at += 4)
+        be32_put(bhs + at, rd_be32(r));
+    uint16_t n = rd_be16(r);
+    size_t len = n & 0x3fff;
+    len = len < rd_left(r) ? len : rd_left(r);
+    receive_pdu(w, bhs, rd_bytes(r, len), (uint32_t)len, op & 0x80, n & 0x4000);
+}
+
+static void login_rsp(struct world *w, uint8_t flags, uint16_t status, const char *text,
+                      size_t text_len)
+{
+    static const uint8_t isid[6] = { 0x80 };
+    uint8_t bhs[ISCSI_BHS_LEN], buf[256];
+    const struct pdu_login_response q = { .transit = flags & 0x80,
+                                          .cont = flags & 0x40,
+                                          .csg = flags >> 2 & 3,
+                                          .nsg = flags & 3,
+                                          .isid = isid,
+                                          .tsih = 1,
+                                          .status = status };
+    send_out(w, SIZE_MAX);
+    pdu_login_response_encode(bhs, w->itt[(w->itts + ITTS - 1) % ITTS], 0, &q);
+    for (size_t i = 0; i < text_len; i++)
+        buf[i] = text[i] == '|' ? 0 : (uint8_t)text[i];
+    receive_pdu(w, bhs, buf, (uint32_t)text_len, false, false);
+}
+
+static void step_login(struct world *w, struct rd *r)
+{
+    uint8_t flags = rd_u8(r);
+    uint16_t status = rd_be16(r);
+    size_t len = rd_u8(r);
+    len = len < rd_left(r) ? len : rd_left(r);
+    if (!w->logged_in)
+        login_rsp(w, flags, status, (const char *)rd_bytes(r, len), len);
+}
+
+/* ---- the owner ---- */
+
+static void step_submit(struct world *w, struct rd *r)
+{
+    uint8_t flags = rd_u8(r);
+    uint32_t len = rd_u8(r) * 64u;
+    struct cmd *m = NULL;
+    for (int i = 0; i < CMDS && !m; i++)
+        if (!w->cmd[i].busy)
+            m = &w->cmd[i];
+    if (!m)
+        return;
+    memset(m, 0, sizeof(*m));
+    uint32_t in = flags & 1 ? len : 0, out = flags & 2 ? len : 0, cut = flags & 4 ? len / 3 : len;
+    m->in = malloc(in + 1); /* just as long, so that sanitizers see a byte too much */
+    m->out = calloc(1, out + 1);
+    must(m->in && m->out);
+    m->iin[0] = (struct iovec){ m->in, in ? cut : 0 };
+    m->iin[1] = (struct iovec){ m->in + (in ? cut : 0), in - (in ? cut : 0) };
+    m->iout[0] = (struct iovec){ m->out, out ? cut : 0 };
+    m->iout[1] = (struct iovec){ m->out + (out ? cut : 0), out - (out ? cut : 0) };
+    m->c = (struct iscsi_icmd){ .lun = flags & 8 ? 1 : 0,
+                                .cdb = m->cdb,
+                                .cdb_len = flags & 16 ? 32 : 16,
+                                .attr = flags >> 6,
+                                .immediate = flags & 32,
+                                .in = m->iin,
+                                .in_cnt = 2,
+                                .in_len = in,
+                                .out = m->iout,
+                                .out_cnt = 2,
+                                .out_len = out,
+                                .sense = m->sense,
+                                .sense_cap = sizeof(m->sense),
+                                .user = m };
+    if (iscsi_isess_submit(w->sess, &m->c)) {
+        free(m->in);
+        free(m->out);
+        return;
+    }
+    m->busy = true;
+    events(w);
+}
+
+static void step_cancel(struct world *w, struct rd *r)
+{
+    struct cmd *m = &w->cmd[rd_u8(r) % CMDS];
+    if (m->busy && !iscsi_isess_cancel(w->sess, &m->c, w->now_ns))
+        events(w);
+}
+
+static void step_tmf(struct world *w, struct rd *r)
+{
+    uint8_t function = rd_u8(r) & 15;
+    struct cmd *m = &w->cmd[rd_u8(r) % CMDS];
+    for (int i = 0; i < TMFS; i++) {
+        if (w->tmf_busy[i])
+            continue;
+        w->tmf[i] = (struct iscsi_itmf){ .function = (enum iscsi_tmf_function)function,
+                                         .cmd = m->busy ? &m->c : NULL };
+        w->tmf_busy[i] = !iscsi_isess_tmf(w->sess, &w->tmf[i], w->now_ns);
+        events(w);
+        return;
+    }
+}
+
+static void step_owner(struct world *w, struct rd *r)
+{
+    uint8_t what = rd_u8(r);
+    int err = 0;
+    switch (what % 5) {
+    case 0:
+        err = iscsi_isess_logout(w->sess, w->now_ns);
+        break;
+    case 1:
+        err = iscsi_iconn_send_targets(w->conn, "All", w->now_ns);
+        break;
+    case 2:
+        err = iscsi_iconn_renegotiate(w->conn, 512u + what, w->now_ns);
+        break;
+    case 3:
+        w->now_ns += NS_PER_SEC;
+        iscsi_iconn_tick(w->conn, w->now_ns);
+        break;
+    default:
+        iscsi_iconn_lost(w->conn, USAN_ECLOSED);
+        break;
+    }
+    must(!err || err == USAN_ECLOSED || err == USAN_EBUSY);
+    events(w);
+}
+
+static void step(struct world *w, struct rd *r)
+{
+    size_t len;
+    switch ((enum step)(rd_u8(r) % STEPS)) {
+    case STEP_RAW:
+        len = rd_u8(r);
+        len = len < rd_left(r) ? len : rd_left(r);
+        receive(w, rd_bytes(r, len), len);
+        break;
+    case STEP_PDU:
+        step_pdu(w, r);
+        break;
+    case STEP_LOGIN:
+        step_login(w, r);
+        break;
+    case STEP_SUBMIT:
+        step_submit(w, r);
+        break;
+    case STEP_CANCEL:
+        step_cancel(w, r);
+        break;
+    case STEP_TMF:
+        step_tmf(w, r);
+        break;
+    case STEP_OWNER:
+        step_owner(w, r);
+        break;
+    case STEP_SEND:
+        send_out(w, rd_u8(r) * 16u);
+        break;
+    case STEPS:
+    default:
+        break;
+    }
+}
+
+/* ---- life ---- */
+
+static void begin(struct world *w)
+{
+    unsigned setup = w->setup;
+    struct iscsi_isess_config cfg = {
+        .params = iscsi_iparams_default,
+        .initiator_name = "iqn.2026-01.test:ini",
+        .target_name = "iqn.2026-01.test:disk",
+        .discovery = setup & SETUP_DISCOVERY,
+        .isid = { 0x80 },
+        .queue_depth = CMDS / 2,
+        .login_timeout_ns = 10 * NS_PER_SEC,
+        .request_timeout_ns = 3 * NS_PER_SEC,
+        .nop_interval_ns = 2 * NS_PER_SEC,
+        .nop_timeout_ns = 2 * NS_PER_SEC,
+    };
+    struct iscsi_params_cfg *p = &cfg.params;
+    if (setup & SETUP_CHAP)
+        cfg.auth = (struct iscsi_iauth){
+            .user = "u", .secret = "s", .target_secret = "t", .algs = 1 << 5
+        };
+    p->header_digest = p->data_digest = setup & SETUP_DIGESTS;
+    p->data_pdu_in_order = p->data_sequence_in_order = !(setup & SETUP_ANY_ORDER);
+    p->initial_r2t = setup & SETUP_SOLICITED;
+    p->immediate_data = !p->initial_r2t;
+    p->max_burst = p->first_burst = 4096;
+    must(iscsi_isess_new(&cfg, &w->a, &w->sess) == 0);
+    must(iscsi_iconn_new(w->sess, 1, w->now_ns, &w->conn) == 0);
+    iscsi_iconn_connected(w->conn, w->now_ns);
+    send_out(w, SIZE_MAX);
+    if (!(setup & SETUP_LOGGED_IN) || (setup & SETUP_CHAP))
+        return;
+    static const char op[] = "HeaderDigest=CRC32C|DataDigest=CRC32C|MaxRecvDataSegmentLength=1024|"
+                             "InitialR2T=No|iSCSIProtocolLevel=2|DataPDUInOrder=No|";
+    static const char plain[] = "MaxRecvDataSegmentLength=1024|";
+    login_rsp(w, 0x81, 0, "AuthMethod=None|", 16);
+    if (setup & SETUP_DIGESTS && setup & SETUP_ANY_ORDER && !(setup & SETUP_SOLICITED) &&
+        !(setup & SETUP_DISCOVERY))
+        login_rsp(w, 0x87, 0, op, sizeof(op) - 1);
+    else
+        login_rsp(w, 0x87, 0, plain, sizeof(plain) - 1);
+    must(w->logged_in);
+}
+
+static void end(struct world *w)
+{
+    struct iscsi_ievent ev;
+    iscsi_iconn_lost(w->conn, USAN_ECLOSED);
+    events(w);
+    must(w->closed);
+    must(iscsi_iconn_deadline(w->conn) == TIME_NEVER);
+    iscsi_isess_fail_queued(w->sess, USAN_ECANCELED, "the end");
+    while (iscsi_isess_next(w->sess, &ev)) {
+        must(ev.type == ISCSI_IEV_DONE);
+        done(w, ev.cmd);
+    }
+    for (int i = 0; i < CMDS; i++)
+        must(!w->cmd[i].busy);
+    for (int i = 0; i < TMFS; i++)
+        must(!w->tmf_busy[i]);
+    must(iscsi_isess_active(w->sess) == 0 && iscsi_iconn_load(w->conn) == 0);
+    iscsi_iconn_free(w->conn);
+    iscsi_isess_free(w->sess);
+    must(w->live == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct rd r = rd_init(data, size);
+    struct world w = { .now_ns = NS_PER_SEC, .setup = rd_u8(&r) };
+    w.a = (struct alloc){ .get = get, .put = put, .ctx = &w };
+    begin(&w);
+    while (rd_left(&r))
+        step(&w, &r);
+    end(&w);
+    return 0;
+}
