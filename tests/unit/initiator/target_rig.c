@@ -103,12 +103,13 @@ static bool decode(const uint8_t *cdb, uint64_t *ret_lba, uint32_t *ret_blocks)
 
 static void log_access(struct rig *rig, uint8_t opcode, uint64_t lba, uint32_t blocks)
 {
-    unsigned i = atomic_fetch_add(&rig->log_count, 1);
-    if (i >= RIG_LOG)
-        return;
-    rig->log[i].opcode = opcode;
-    rig->log[i].lba = lba;
-    rig->log[i].blocks = blocks;
+    unsigned i = atomic_load(&rig->log_count);
+    if (i < RIG_LOG) {
+        rig->log[i].opcode = opcode;
+        rig->log[i].lba = lba;
+        rig->log[i].blocks = blocks;
+    }
+    atomic_store(&rig->log_count, i + 1);
 }
 
 static void unmap(struct rig *rig, const uint8_t *list, size_t len)
@@ -464,6 +465,7 @@ static bool ready(struct loop_fd *lfd, uint32_t events)
 {
     struct rig_conn *c = list_entry(lfd, struct rig_conn, lfd);
     struct iovec iov[ISCSI_RX_IOV_MAX];
+    (void)atomic_load(&c->rig->turn);
     if (c->frozen || atomic_load(&c->rig->freeze)) { /* it stays so, whatever comes */
         c->frozen = true;
         lfd->events = 0;
@@ -483,6 +485,7 @@ static bool ready(struct loop_fd *lfd, uint32_t events)
         iscsi_tconn_rx(c->core, (size_t)got, clock_now_ns());
         pull(c);
     }
+    atomic_fetch_add(&c->rig->turn, 1); /* before it can be seen: rig_disk() */
     if (!c->cut)
         send_all(c);
     if (c->closing || c->cut)
@@ -617,6 +620,17 @@ void rig_down(struct rig *rig)
 void rig_up(struct rig *rig)
 {
     rig_call(rig, listen_all);
+}
+
+uint8_t *rig_disk(struct rig *rig)
+{
+    (void)atomic_load(&rig->turn);
+    return rig->disk;
+}
+
+void rig_touched(struct rig *rig)
+{
+    atomic_fetch_add(&rig->turn, 1);
 }
 
 void rig_url(const struct rig *rig, unsigned portal, const char *options, struct ini_url *ret_url)

@@ -48,6 +48,8 @@ struct rig {
     atomic_uint blocks;         /* capacity */
     atomic_bool no_write_same, no_vpd, protected;
 
+    atomic_uint turn; /* orders the memory of both threads */
+
     /* what it has seen */
     atomic_uint commands;
     atomic_uint log_count;
@@ -61,6 +63,10 @@ struct rig {
 
 struct rig *rig_start(void);
 void rig_stop(struct rig *rig);
+/* Its medium, after all that was answered; say so when it, or another plain field, was written to.
+ */
+uint8_t *rig_disk(struct rig *rig);
+void rig_touched(struct rig *rig);
 /* Run f on the rig's thread and wait for it. */
 void rig_call(struct rig *rig, void (*f)(struct rig *rig));
 /* Stop listening and cut all connections; listen again on the same port. */

@@ -214,7 +214,7 @@ static void split(void **st)
     struct iovec vo[3] = { { out, 100 }, { out + 100, 131072 }, { out + 131172, 0 } };
     vo[2].iov_len = sizeof(out) - 131172;
     assert_int_equal(run(BIO_WRITE, 0, 11, BLOCKS, vo, 3, NULL), 0);
-    assert_memory_equal(w.rig->disk + 11 * B, out, sizeof(out));
+    assert_memory_equal(rig_disk(w.rig) + 11 * B, out, sizeof(out));
     assert_int_equal(w.rig->log_count, 4); /* of 256 blocks at most */
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(w.rig->log[i].opcode, 0x2a);
@@ -233,18 +233,19 @@ static void zeroes_and_unmap(void **st)
     (void)st;
     static const uint8_t zero[2000 * B];
     begin_io();
-    memset(w.rig->disk, 1, sizeof(w.rig->disk));
+    memset(rig_disk(w.rig), 1, RIG_BLOCKS * B);
+    rig_touched(w.rig);
     assert_int_equal(run(BIO_WRITE_ZEROES, 0, 3, 600, NULL, 0, NULL), 0);
-    assert_memory_equal(w.rig->disk + 3 * B, zero, 600 * B);
-    assert_int_equal(w.rig->disk[3 * B - 1], 1);
-    assert_int_equal(w.rig->disk[603 * B], 1);
+    assert_memory_equal(rig_disk(w.rig) + 3 * B, zero, 600 * B);
+    assert_int_equal(rig_disk(w.rig)[3 * B - 1], 1);
+    assert_int_equal(rig_disk(w.rig)[603 * B], 1);
     assert_int_equal(w.rig->log_count, 2); /* 512 blocks at a time */
     assert_int_equal(w.rig->log[0].opcode, 0x93);
     assert_int_equal(w.rig->log[1].blocks, 88);
 
     assert_int_equal(run(BIO_UNMAP, BIO_F_FUA, 1000, 2000, NULL, 0, NULL), 0);
-    assert_memory_equal(w.rig->disk + 1000 * B, zero, 2000 * B);
-    assert_int_equal(w.rig->disk[3000 * B], 1);
+    assert_memory_equal(rig_disk(w.rig) + 1000 * B, zero, 2000 * B);
+    assert_int_equal(rig_disk(w.rig)[3000 * B], 1);
     assert_int_equal(w.rig->log_count, 5); /* 1024 at a time, then to the medium */
     assert_int_equal(w.rig->log[2].opcode, 0x42);
     assert_int_equal(w.rig->log[3].blocks, 976);
@@ -252,7 +253,7 @@ static void zeroes_and_unmap(void **st)
 
     atomic_store(&w.rig->no_write_same, true); /* then they are written */
     assert_int_equal(run(BIO_WRITE_ZEROES, 0, 3500, 300, NULL, 0, NULL), 0);
-    assert_memory_equal(w.rig->disk + 3500 * B, zero, 300 * B);
+    assert_memory_equal(rig_disk(w.rig) + 3500 * B, zero, 300 * B);
     assert_int_equal(w.rig->log[5].opcode, 0x2a);
 
     assert_int_equal(run(BIO_FLUSH, 0, 0, 0, NULL, 0, NULL), 0);
@@ -268,8 +269,8 @@ static void compare_and_write(void **st)
     memset(data, 0, 2 * B);
     memset(data + 2 * B, 5, 2 * B);
     assert_int_equal(run_one(BIO_COMPARE_AND_WRITE, 0, 8, 2, data), 0);
-    assert_int_equal(w.rig->disk[8 * B], 5);
-    assert_int_equal(w.rig->disk[10 * B - 1], 5);
+    assert_int_equal(rig_disk(w.rig)[8 * B], 5);
+    assert_int_equal(rig_disk(w.rig)[10 * B - 1], 5);
     assert_int_equal(run_one(BIO_COMPARE_AND_WRITE, 0, 8, 2, data), USAN_EMISCOMPARE);
     assert_int_equal(w.rig->log_count, 2);
     end_io();
@@ -283,7 +284,7 @@ static void attentions(void **st)
     atomic_store(&w.rig->attention_code, 0x2907); /* I_T nexus loss */
     atomic_store(&w.rig->attention, 3);
     assert_int_equal(run_one(BIO_WRITE, 0, 1, 1, data), 0);
-    assert_int_equal(w.rig->disk[B], 1);
+    assert_int_equal(rig_disk(w.rig)[B], 1);
 
     atomic_store(&w.rig->blocks, 2 * RIG_BLOCKS); /* only said, never read */
     atomic_store(&w.rig->attention_code, 0x2a09); /* capacity data has changed */
@@ -350,7 +351,7 @@ static void order(void **st)
         wait_all();
         for (unsigned i = 0; i < WRITES; i++)
             assert_int_equal(bio[i].err, 0);
-        assert_int_equal(w.rig->disk[7 * B], WRITES);
+        assert_int_equal(rig_disk(w.rig)[7 * B], WRITES);
         /* one more than there are only if its answer was lost */
         assert_int_equal(w.rig->log_count, WRITES + (cut % 2));
         end_io();
@@ -381,7 +382,7 @@ static void side_by_side(void **st)
     for (unsigned i = 0; i < COUNT; i++) {
         assert_int_equal(bio[i].err, 0);
         if (i % 4 != 3)
-            assert_int_equal(w.rig->disk[i * B], (uint8_t)i);
+            assert_int_equal(rig_disk(w.rig)[i * B], (uint8_t)i);
     }
     end_io();
 }

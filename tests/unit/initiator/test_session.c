@@ -215,7 +215,7 @@ static void lost_and_back(void **st)
         assert_true(ini_session_stats(w.s)->resent > 0);
         assert_non_null(strstr(ini_session_error(w.s), RIG_TARGET ": the connection ended"));
         for (unsigned k = 0; k < 16; k += 2) /* the last write of each block is ours */
-            assert_int_equal(rig->disk[k * 512], k + 1);
+            assert_int_equal(rig_disk(rig)[k * 512], k + 1);
         write_and_read(100);
         world_stop();
         rig_stop(rig);
@@ -356,6 +356,7 @@ static void authentication(void **st)
     struct rig *rig = rig_start();
     rig->user = "alice";
     rig->secret = "twelve-bytes-or-more";
+    rig_touched(rig);
     fails(rig, 0, "?user=alice&password=another-long-secret", USAN_EAUTH, "login refused: ");
     fails(rig, 0, "", USAN_EAUTH, "");
     world_start(rig, 0, "?user=alice&password=twelve-bytes-or-more", false);
@@ -370,11 +371,13 @@ static void authentication(void **st)
           USAN_EAUTH, "");
     rig->target_user = "bob";
     rig->target_secret = "a-false-target-secret";
+    rig_touched(rig);
     fails(rig, 0,
           "?user=alice&password=twelve-bytes-or-more&target_user=bob&target_password="
           "the-secret-of-the-target",
           USAN_EAUTH, "");
     rig->target_secret = "the-secret-of-the-target";
+    rig_touched(rig);
     world_start(rig, 0,
                 "?user=alice&password=twelve-bytes-or-more&target_user=bob&target_password="
                 "the-secret-of-the-target",
