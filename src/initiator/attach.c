@@ -68,9 +68,10 @@ static int open_store(struct attach *a, struct err_text *e)
     const struct store_info *info = &a->store->info;
     if (info->block_bytes > 65536)
         return err_set(e, USAN_ENOTSUP, "%s: NBD has no blocks of %u bytes, at most 65536",
-                       a->cfg->store, info->block_bytes);
+                       store_spec_text(a->cfg->store).s, info->block_bytes);
     if (info->max_io_bytes && info->max_io_bytes < info->block_bytes)
-        return err_set(e, USAN_EINVAL, "%s: takes no whole block at once", a->cfg->store);
+        return err_set(e, USAN_EINVAL, "%s: takes no whole block at once",
+                       store_spec_text(a->cfg->store).s);
     return 0;
 }
 
@@ -202,7 +203,7 @@ static void flushed(struct bio *bio)
     a->flush_err = bio->err;
     if (bio->err)
         attach_report(a->cfg, ATTACH_ERROR, "flush-failed", "store=\"%s\" why=\"%s\"",
-                      a->cfg->store, usan_strerror(bio->err));
+                      store_spec_text(a->cfg->store).s, usan_strerror(bio->err));
     a->stopped_msg.deliver = stopped;
     loop_post(a->control, &a->stopped_msg);
 }
@@ -248,7 +249,8 @@ static void begin_stop(struct attach *a)
     }
     a->stopping = true;
     a->stopping_ns = now;
-    attach_report(a->cfg, ATTACH_INFO, "stopping", "store=\"%s\"", a->cfg->store);
+    attach_report(a->cfg, ATTACH_INFO, "stopping", "store=\"%s\"",
+                  store_spec_text(a->cfg->store).s);
     if (loop_timer_set(a->control, &a->give_up, now + ATTACH_GIVE_UP_NS)) {
         give_up_now(a, "out of memory");
         return;

@@ -14,6 +14,7 @@
 #include "store/opt.h"
 #include "store/store.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -268,6 +269,53 @@ static int new_spec(const char *text, struct spec **ret_spec, struct err_text *e
     }
     *ret_spec = spec;
     return 0;
+}
+
+static bool put(struct store_spec_text *t, size_t *n, const char *text, size_t len)
+{
+    if (len >= sizeof t->s - *n)
+        len = sizeof t->s - 1 - *n;
+    memcpy(t->s + *n, text, len);
+    *n += len;
+    t->s[*n] = '\0';
+    return *n + 1 < sizeof t->s;
+}
+
+/* "password=" ends just before p. */
+static bool behind_password(const char *spec, const char *p)
+{
+    static const char key[] = "password=";
+    return p - spec >= (ptrdiff_t)sizeof key - 1 &&
+           memcmp(p - (sizeof key - 1), key, sizeof key - 1) == 0;
+}
+
+struct store_spec_text store_spec_text(const char *spec)
+{
+    struct store_spec_text t = { "" };
+    size_t n = 0;
+    const char *url = strstr(spec, "://");
+    const char *user = url ? url + 3 : spec, *at = NULL;
+    size_t authority = url ? strcspn(user, "/?") : 0;
+    /* A secret that should have been escaped may have a slash: it counts up to its @. */
+    if (url)
+        at = memrchr(user, '@', strcspn(user, "?"));
+    const char *secret = at ? memchr(user, '%', (size_t)(at - user)) : NULL;
+    if (!secret && url) /* or it lacks the @ altogether */
+        secret = memchr(user, '%', authority);
+    for (const char *p = spec; *p;) {
+        if (p == secret) {
+            p = at && at > secret ? at : user + authority;
+            continue;
+        }
+        if (!put(&t, &n, p, 1))
+            break;
+        p++;
+        if (behind_password(spec, p)) {
+            (void)put(&t, &n, "...", 3);
+            p += strcspn(p, "&");
+        }
+    }
+    return t;
 }
 
 int store_open_spec(const char *text, bool read_only, struct store **ret_store, struct err_text *e)

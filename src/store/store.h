@@ -159,6 +159,14 @@ int store_open_spec(const char *spec, bool read_only, struct store **ret_store, 
  * what a back end makes of its target. */
 USAN_MUST_CHECK
 int store_check_spec(const char *spec, struct err_text *e);
+/* The specification for logs and messages, cut when it is too long: without what stands between %
+ * and
+ * @ in a URL, and without the values of options whose names end in "password". Use as
+ * store_spec_text(x).s inside the call. */
+struct store_spec_text {
+    char s[256];
+};
+struct store_spec_text store_spec_text(const char *spec);
 /* Open one back end or filter; its options are checked against its table first. */
 USAN_MUST_CHECK
 int store_open_one(const struct store_ops *ops, const struct store_open *how,

@@ -85,7 +85,8 @@ static void flush_failed(struct flush_all *all, const struct tgt_lun *lun, int e
 {
     all->failed = true;
     tgt_log(TGT_LOG_ERROR, "flush-failed", "target=%s lun=%u store=%s why=%s", lun->target_name,
-            lun->number, tgt_log_quote(lun->cfg->store).s, tgt_log_quote(usan_strerror(err)).s);
+            lun->number, tgt_log_quote(store_spec_text(lun->cfg->store).s).s,
+            tgt_log_quote(usan_strerror(err)).s);
 }
 
 static void flushed(struct bio *bio)

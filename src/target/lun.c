@@ -73,12 +73,12 @@ static int choose_blocks(const struct tgt_lun *lun, struct scsi_lu_config *c, st
         return err_set(e, USAN_EINVAL,
                        "%s: blocks of %u bytes are too small for this store, which needs %u; use "
                        "block size 4096",
-                       lun->cfg->store, block, info->block_bytes);
+                       store_spec_text(lun->cfg->store).s, block, info->block_bytes);
     if (info->size_bytes < block)
         return err_set(e, USAN_EINVAL,
                        "%s: holds less than one block of %u bytes; give it a size first (truncate "
                        "-s SIZE)",
-                       lun->cfg->store, block);
+                       store_spec_text(lun->cfg->store).s, block);
     uint32_t phys =
         lun->cfg->phys_block_bytes ? lun->cfg->phys_block_bytes : info->phys_block_bytes;
     c->phys_exponent = 0;
@@ -115,7 +115,7 @@ static int fill_lu_config(const struct tgt_lun *lun, struct scsi_lu_config *c, s
     if (c->thin && info->unmap_gran_bytes == 0)
         return err_set(e, USAN_EINVAL,
                        "%s: this store cannot deallocate blocks; leave thin provisioning off",
-                       lun->cfg->store);
+                       store_spec_text(lun->cfg->store).s);
     c->unmap_gran_blocks = info->unmap_gran_bytes / c->block_bytes;
     c->opt_xfer_blocks = info->opt_io_bytes / c->block_bytes;
     /* A transfer has to fit in one data buffer, and in one request of the store. */

@@ -226,11 +226,41 @@ static void paths(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+/* What logs show of a specification. */
+static void no_secrets(void **state)
+{
+    static const struct {
+        const char *spec, *shown;
+    } cases[] = {
+        { "", "" },
+        { "/srv/a%20b.img?direct=1", "/srv/a%20b.img?direct=1" },
+        { "ram:1G", "ram:1G" },
+        { "iscsi://h/t/0", "iscsi://h/t/0" },
+        { "iscsi://alice@h/t%3ax/0", "iscsi://alice@h/t%3ax/0" },
+        { "iscsi://alice%hunter2@h/t/0?x=1", "iscsi://alice@h/t/0?x=1" },
+        { "stats+iscsi:iscsi://a%hunter%2f2@h/t/0", "stats+iscsi:iscsi://a@h/t/0" },
+        { "iscsi://a%hunt/er2@h/t/0", "iscsi://a@h/t/0" },
+        { "iscsi://a%hunter2", "iscsi://a" },
+        { "iscsi://a%hunter2/t/0", "iscsi://a/t/0" },
+        { "iscsi://h/t/0?password=hunter2", "iscsi://h/t/0?password=..." },
+        { "iscsi://h/t/0?target_password=hunter2&user=a&password=hunter2&x=1",
+          "iscsi://h/t/0?target_password=...&user=a&password=...&x=1" },
+        { "iscsi://h/t/0?password_file=/etc/x", "iscsi://h/t/0?password_file=/etc/x" },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_string_equal(store_spec_text(cases[i].spec).s, cases[i].shown);
+    char longer[1000];
+    memset(longer, 'x', sizeof longer);
+    longer[sizeof longer - 1] = '\0';
+    assert_int_equal(strlen(store_spec_text(longer).s), sizeof(struct store_spec_text) - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stacks), cmocka_unit_test(read_only), cmocka_unit_test(mistakes),
-        cmocka_unit_test(limits), cmocka_unit_test(paths),
+        cmocka_unit_test(limits), cmocka_unit_test(paths),     cmocka_unit_test(no_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
