@@ -37,8 +37,9 @@ static size_t cut(int len, size_t cap)
     return n < cap ? n : cap - 1;
 }
 
-static void write_line(enum tgt_log_level level, const char *event, uint64_t suppressed,
-                       const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static void write_line(enum tgt_log_level level,
+                                                             const char *event, uint64_t suppressed,
+                                                             const char *fmt, va_list ap)
 {
     char line[2048];
     struct timespec ts;
