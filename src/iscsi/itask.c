@@ -130,6 +130,7 @@ static void deliver(struct itask *t)
 static void withdraw(struct itask *t)
 {
     struct iscsi_iconn *conn = t->conn;
+    assert(conn);
     if (t->state == ITASK_STARTED && !t->immediate)
         t->sess->promised--;
     list_del(&t->job.node);

@@ -240,7 +240,6 @@ static void pairwise(void **st)
     struct pair *random = pair_new(1);
     make_plan(&plan, random);
     pair_free(random);
-    print_message("%u sets\n", plan.sets);
     for (unsigned s = 0; s < plan.sets; s++) {
         struct pair *p = pair_new(s + 2);
         apply(p, plan.set[s]);
