@@ -127,8 +127,7 @@ static void list_found(struct listing *l, const struct ini_url *portal, const st
     struct ini_url url = *portal;
     struct err_text e = { "" };
     struct ini_sync *sync = NULL;
-    if (strlen(t->name) < sizeof(url.target))
-        strcpy(url.target, t->name);
+    (void)snprintf(url.target, sizeof(url.target), "%s", t->name);
     for (size_t i = 0; !sync && i < t->address_count; i++) {
         if (ini_portal_split(t->addresses[i], url.host, &url.port))
             (void)err_set(&e, USAN_EPROTO, "%s: '%.80s' is no address", t->name, t->addresses[i]);

@@ -18,12 +18,12 @@ static int apply(const struct remote_args *a, struct ini_url *url, struct err_te
     if (a->user) {
         if (strlen(a->user) > INI_USER_MAX)
             return err_set(e, USAN_EINVAL, "--chap-user: is too long");
-        strcpy(url->user, a->user);
+        (void)snprintf(url->user, sizeof(url->user), "%s", a->user);
     }
     if (a->mutual_user) {
         if (strlen(a->mutual_user) > INI_USER_MAX)
             return err_set(e, USAN_EINVAL, "--mutual-user: is too long");
-        strcpy(url->target_user, a->mutual_user);
+        (void)snprintf(url->target_user, sizeof(url->target_user), "%s", a->mutual_user);
     }
     if (a->secret_file)
         err = ini_url_read_secret(a->secret_file, url->secret, e);

@@ -83,10 +83,7 @@ static int parse_target(const struct store_open *how, struct ini_url *ret_url, s
     char *text = malloc(len);
     if (!text)
         return err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
-    text[0] = '\0';
-    if (!whole)
-        strcpy(text, "iscsi:");
-    strcat(text, how->target);
+    (void)snprintf(text, len, "%s%s", whole ? "" : "iscsi:", how->target);
     int err = ini_url_parse_address(text, ret_url, e);
     explicit_bzero(text, len);
     free(text);

@@ -116,11 +116,12 @@ static void use_designators(struct ini_disk_info *info, const uint8_t *p, uint32
             if ((d[1] & 0x3f) != kinds[k].type || d[3] == 0 || d[3] > 24)
                 continue;
             best = k;
-            char *to = info->id + sprintf(info->id, "%s", kinds[k].prefix);
+            size_t n = strlen(kinds[k].prefix);
+            memcpy(info->id, kinds[k].prefix, n + 1);
             if (kinds[k].type == 1)
-                copy_ascii(to, d + 4, d[3]);
-            for (unsigned i = 0; kinds[k].type != 1 && i < d[3]; i++)
-                to += sprintf(to, "%02x", d[4 + i]);
+                copy_ascii(info->id + n, d + 4, d[3]);
+            for (unsigned i = 0; kinds[k].type != 1 && i < d[3]; i++, n += 2)
+                (void)snprintf(info->id + n, sizeof(info->id) - n, "%02x", d[4 + i]);
         }
     }
 }
@@ -163,7 +164,7 @@ static void use_page(struct ini_disk_info *info, uint8_t page, const uint8_t *p,
 static int read_pages(struct ini_sync *sync, uint16_t lun, struct ini_disk_info *info)
 {
     uint8_t list[INI_INQUIRY_MAX], data[INI_INQUIRY_MAX];
-    uint32_t count, len;
+    uint32_t count = 0, len = 0;
     if (ini_probe_vpd(sync, lun, 0x00, list, &count, NULL))
         return ini_session_up(ini_sync_session(sync)) ? 0 : USAN_ECLOSED;
     for (uint32_t i = 4; i < count; i++) {

@@ -276,7 +276,8 @@ static int set_hashes(const char *value, unsigned *to, struct err_text *e)
     unsigned algs = 0;
     for (const char *p = value; *p;) {
         size_t len = strcspn(p, ","), i = 0, count = sizeof(words) / sizeof(words[0]);
-        while (i < count && (strlen(words[i].word) != len || strncasecmp(words[i].word, p, len)))
+        while (i < count &&
+               (strlen(words[i].word) != len || strncasecmp(words[i].word, p, len) != 0))
             i++;
         if (i == count || (p[len] && !p[len + 1]))
             return err_set(e, USAN_EINVAL,
@@ -431,7 +432,7 @@ int ini_url_parse_parts(const char *text, struct ini_url *ret_url, struct err_te
 
 int ini_url_parse(const char *text, struct ini_url *ret_url, struct err_text *e)
 {
-    struct ini_url url;
+    struct ini_url url = { .port = 0 };
     int err = ini_url_parse_parts(text, &url, e);
     if (err)
         return err;
