@@ -280,8 +280,8 @@ static int make_tconn(struct tgt_conn *conn)
         .address = conn->local,
     };
     tc.params.max_connections = (uint16_t)cfg->limits.connections_per_session;
-    /* A session ends with its connection: there is nothing to come back to. */
-    tc.params.time2retain = 0;
+    /* A session ends with its connection: nothing to come back to, and nothing to wait for. */
+    tc.params.time2wait = tc.params.time2retain = 0;
     if (getrandom(tc.seed, sizeof(tc.seed), 0) != (ssize_t)sizeof(tc.seed))
         return USAN_EIO;
     tgt_core_alloc_init(&conn->core, &r->buffers, NULL);
