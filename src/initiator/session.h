@@ -6,7 +6,9 @@
  *
  * Redirects (RFC 7143 11.13.5, status class 1) are followed up to INI_REDIRECTS_MAX times in one
  * login. A permanent one is remembered once the login there has succeeded, a temporary one holds
- * for this login; one that leads where this login has been already is a loop, and an error.
+ * for this login; one that leads where this login has been already is a loop, and an error. A
+ * host's name in a redirect is looked up there and then, which may block the loop; an address does
+ * not.
  *
  * A lost session. This is ErrorRecoveryLevel 0: with its connection the session fails (7.1.4.1) and
  * all its tasks are terminated. A new login with the same ISID reinstates it (6.3.5), at once

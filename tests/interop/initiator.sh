@@ -112,6 +112,19 @@ check_fails "a read-only store is not written" qemu-io -f raw -c 'write 0 512' "
 check "but read" qemu-io -r -f raw -c 'read -P 1 512 512' "$FRONT"
 check "it ends as well" front_stop
 
+attach_start() {
+    local pid=$TARGET_PID log=$TARGET_LOG urls=("${URLS[@]}") rc=0
+    target_launch 1 attach "$url" --as "nbd:unix:$WORK/nbd.sock" || rc=1
+    FRONT=${URLS[0]} FRONT_PID=$TARGET_PID
+    TARGET_PID=$pid TARGET_LOG=$log URLS=("${urls[@]}")
+    return "$rc"
+}
+check "a unit is attached as a network block device" attach_start
+check "it is written there" qemu-io -f raw -c 'write -P 9 5M 1M' "$FRONT"
+check "and read" qemu-io -f raw -c 'read -P 9 5M 1M' -c 'read -P 1 512 512' "$FRONT"
+check "it is detached" front_stop
+check "the original has it" qemu-io -f raw -c 'read -P 9 5M 1M' "$WORK/disk"
+
 check_complaint "no such unit" "$address/.*/9: LUN 9: the target has no such unit" "$USAN" inq "${url%/*}/9"
 check_complaint "no such target" 'no such target' "$USAN" inq "${url%:own*}:other/0"
 check_complaint "nobody listens" 'cannot connect: Connection refused' \

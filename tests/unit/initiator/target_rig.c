@@ -509,7 +509,8 @@ static bool accept_one(struct loop_fd *lfd, uint32_t events)
                                       .login_timeout_ns = 10 * NS_PER_SEC,
                                       .seed = { 1 },
                                       .address = "127.0.0.1:1" };
-    cfg.params.time2wait = cfg.params.time2retain = 0;
+    cfg.params.time2wait = (uint16_t)atomic_load(&p->rig->time2wait);
+    cfg.params.time2retain = 0;
     cfg.params.header_digest = cfg.params.data_digest = true;
     atomic_fetch_add(&p->connections, 1);
     c->rig = p->rig;

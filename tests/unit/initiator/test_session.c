@@ -222,6 +222,28 @@ static void lost_and_back(void **st)
     }
 }
 
+/* RFC 7143 13.15: an old session is reinstated no sooner than Time2Wait after its connection broke.
+ */
+static void time_to_wait(void **st)
+{
+    (void)st;
+    struct rig *rig = rig_start();
+    atomic_store(&rig->time2wait, 1);
+    world_start(rig, 0, "", false);
+    until(&w.logged_in, 1);
+    assert_int_equal(ini_session_params(w.s)->time2wait, 1);
+    atomic_store(&rig->cut_at, 1);
+    struct io io;
+    io_start(&io, 0x28, 0, 0);
+    until(&w.lost, 1);
+    uint64_t lost = loop_now(w.loop);
+    until(&w.pending, 0);
+    assert_good(&io);
+    assert_true(clock_now_ns() - lost >= NS_PER_SEC);
+    world_stop();
+    rig_stop(rig);
+}
+
 /* What may not be done twice comes back with an error, and has been done once at most. */
 static void never_again(void **st)
 {
@@ -513,6 +535,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(login_and_io),
         cmocka_unit_test(lost_and_back),
+        cmocka_unit_test(time_to_wait),
         cmocka_unit_test(never_again),
         cmocka_unit_test(time_out),
         cmocka_unit_test(restart),
