@@ -118,12 +118,32 @@ void iscsi_login_response(struct iscsi_login *login, struct iscsi_login_rsp *ret
 
 /* ---- keys ---- */
 
+/* Who wants to speak to whom, said once more: libiscsi does so in every stage that has no CHAP in
+ * it. RFC 7143 6.3 has a key declared once, but the same value changes nothing. */
+static bool said_before(const struct iscsi_login *login, enum iscsi_key_id id,
+                        const struct iscsi_pair *pair)
+{
+    char name[ISCSI_NAME_MAX + 1];
+    if (login->first)
+        return false;
+    if (id == ISCSI_KEY_SESSION_TYPE)
+        return !strcmp(pair->value, login->nego.discovery ? "Discovery" : "Normal");
+    if (id != ISCSI_KEY_INITIATOR_NAME && id != ISCSI_KEY_TARGET_NAME)
+        return false;
+    if (iscsi_name_prepare(pair->value, pair->value_len, name, NULL))
+        return false;
+    return !strcmp(name,
+                   id == ISCSI_KEY_INITIATOR_NAME ? login->initiator_name : login->target_name);
+}
+
 static enum iscsi_login_status take_pair(struct iscsi_login *login, const struct iscsi_pair *pair,
                                          const struct iscsi_key *key)
 {
     unsigned stage =
         login->stage == STAGE_SECURITY ? ISCSI_KEY_F_SECURITY : ISCSI_KEY_F_OPERATIONAL;
     bool ignore = false;
+    if (key && said_before(login, iscsi_key_id(key), pair))
+        return ISCSI_LOGIN_SUCCESS;
     if (key && iscsi_nego_admit(&login->nego, key, pair, stage, &ignore))
         return ISCSI_LOGIN_INITIATOR_ERROR;
     if (ignore)

@@ -418,6 +418,25 @@ static void keys_out_of_place(void **st)
     rig_step(&r, "1", "InitiatorName=iqn.2001-04.com.example:i|SessionType=Discovery|", "1", MRDSL);
     rig_step(&r, "1", "TargetName=iqn.2001-04.com.example:t|", "1 0200", "");
     rig_fini(&r);
+    /* ... and may be said again when they are the same: libiscsi does, in every stage */
+    rig_init(&r);
+    rig_step(&r, "0>1", NAMES "AuthMethod=CHAP,None|", "0>1", TPGT "AuthMethod=None|");
+    rig_step(&r, "1>3", NAMES "SessionType=Normal|", "1>3", MRDSL);
+    rig_fini(&r);
+    static const char *const others[] = {
+        "InitiatorName=iqn.2001-04.com.example:j|",
+        "TargetName=iqn.2001-04.com.example:u|",
+        "InitiatorName=bad|",
+        "SessionType=Discovery|",
+        "SessionType=normal|",
+        NAMES NAMES "MaxBurstLength=512|MaxBurstLength=512|",
+    };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        rig_init(&r);
+        rig_step(&r, "0>1", NAMES "AuthMethod=None|", "0>1", TPGT "AuthMethod=None|");
+        rig_step(&r, "1>3", others[i], "1 0200", "");
+        rig_fini(&r);
+    }
 }
 
 static void values_out_of_range(void **st)
