@@ -19,7 +19,7 @@ struct serve_args {
     bool one_target, read_only, thin, removable, write_through;
     uint64_t block_size, phys_block;
     const char *chap_user, *chap_secret_file, *mutual_user, *mutual_secret_file;
-    uint64_t cores, queue_depth, conns_per_session, sessions, connections, memory;
+    uint64_t cores, queue_depth, sessions, connections, memory;
     const char *engine, *poll;
     const char *state_dir, *pid_file;
     uint64_t login_timeout, nop_interval, nop_timeout, progress_timeout;
@@ -67,8 +67,6 @@ const struct cli_opt cli_serve_opts[] = {
       0 },
     { "queue-depth", 'q', CLI_UINT, "NUMBER", "128", "commands a session may have outstanding",
       AT(queue_depth), 1, ISCSI_QUEUE_DEPTH_MAX },
-    { "max-connections-per-session", 0, CLI_UINT, "NUMBER", "1", "only 1 is supported",
-      AT(conns_per_session), 1, 1 },
     { "max-sessions", 0, CLI_UINT, "NUMBER", "256", "sessions at one time", AT(sessions), 1,
       TGT_SESSIONS_MAX },
     { "max-connections", 0, CLI_UINT, "NUMBER", "512", "connections at one time, logins included",
@@ -250,7 +248,6 @@ static int set_program(struct tgt_config *cfg, const struct serve_args *a)
 {
     cfg->limits.sessions = (uint32_t)a->sessions;
     cfg->limits.connections = (uint32_t)a->connections;
-    cfg->limits.connections_per_session = (uint32_t)a->conns_per_session;
     cfg->limits.queue_depth = (uint32_t)a->queue_depth;
     cfg->limits.memory_bytes = a->memory;
     cfg->cores = (uint32_t)a->cores;

@@ -50,6 +50,9 @@ struct iscsi_tsess *iscsi_tsess_new(const struct iscsi_tconn *conn, uint16_t tsi
     uint32_t answered = conn->cfg.params.max_connections;
     if (answered > TSESS_ANSWERED_TASKS)
         answered = TSESS_ANSWERED_TASKS;
+    _Static_assert(TSESS_IMMEDIATE_TASKS + TSESS_ANSWERED_TASKS + TSESS_CHUNK - 1 <=
+                       ISCSI_EXTRA_TASKS_MAX,
+                   "owners have room for so many");
     s->pool_max = s->depth + TSESS_IMMEDIATE_TASKS + answered;
     s->pool_max = (s->pool_max + TSESS_CHUNK - 1) / TSESS_CHUNK * TSESS_CHUNK;
     s->task_bytes = (sizeof(struct ttask) + conn->cfg.task_priv_bytes + 63) & ~(size_t)63;
@@ -299,6 +302,7 @@ struct ttask *tsess_task_get(struct iscsi_tsess *s, uint32_t itt, bool immediate
     t->on_wire = false;
     t->got = t->asked = t->unsol_got = t->want_len = 0;
     t->r2t_sn = t->data_sn = t->burst_pos = 0;
+    t->r2t_end = 0;
     t->in_pos = 0;
     t->in_skip = 0;
     t->answered = false;

@@ -22,7 +22,6 @@ void tgt_config_init(struct tgt_config *cfg)
     *cfg = (struct tgt_config){
         .limits = { .sessions = 256,
                     .connections = 512,
-                    .connections_per_session = 1,
                     .queue_depth = 128,
                     .memory_bytes = 1ull << 30,
                     .progress_timeout_ns = 60 * NS_PER_SEC },
@@ -353,10 +352,6 @@ static int check_limits(const struct tgt_config *cfg, struct err_text *e)
                        TGT_SESSIONS_MAX);
     if (l->connections < 1)
         return err_set(e, USAN_EINVAL, "limit of connections is 0");
-    if (l->connections_per_session != 1)
-        return err_set(e, USAN_EINVAL,
-                       "%u connections per session: only 1 is supported; leave it out",
-                       l->connections_per_session);
     if (l->queue_depth < 1 || l->queue_depth > ISCSI_QUEUE_DEPTH_MAX)
         return err_set(e, USAN_EINVAL, "queue depth %u; use 1 to %d", l->queue_depth,
                        ISCSI_QUEUE_DEPTH_MAX);

@@ -65,8 +65,7 @@ struct tgt_config_target {
 
 struct tgt_limits {
     uint32_t sessions;
-    uint32_t connections; /* logins under way included */
-    uint32_t connections_per_session;
+    uint32_t connections;         /* logins under way included */
     uint32_t queue_depth;         /* commands outstanding per session */
     uint64_t memory_bytes;        /* what peers can make the whole program use, see buffers.h */
     uint64_t progress_timeout_ns; /* without any, while something is owed; 0 = for ever */

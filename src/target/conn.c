@@ -279,7 +279,6 @@ static int make_tconn(struct tgt_conn *conn)
         .progress_timeout_ns = cfg->limits.progress_timeout_ns,
         .address = conn->local,
     };
-    tc.params.max_connections = (uint16_t)cfg->limits.connections_per_session;
     /* A session ends with its connection: nothing to come back to, and nothing to wait for. */
     tc.params.time2wait = tc.params.time2retain = 0;
     if (getrandom(tc.seed, sizeof(tc.seed), 0) != (ssize_t)sizeof(tc.seed))

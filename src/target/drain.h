@@ -32,7 +32,7 @@ struct tgt_drain {
 void tgt_drain_start(struct tgt_reactor *r, void (*done)(struct tgt_reactor *r));
 
 /*
- * Flush every store through this reactor, on its thread, which has been drained. done(tgt, ok) is
+ * Flush every store through this reactor, on its thread, which has been drained. done(r, ok) is
  * called there when all are durable (ok) or one failed.
  */
 void tgt_flush_stores(struct tgt_reactor *r, void (*done)(struct tgt_reactor *r, bool ok));

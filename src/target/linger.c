@@ -37,10 +37,11 @@ static void finish(struct tgt_linger *l)
 enum { ROUNDS = 4 }; /* of receiving, before others have their turn */
 
 /* Throw away what is there; true if more may come. */
-static bool drop_input(struct tgt_reactor *r, int fd, size_t *dropped)
+static bool drop_input(int fd, size_t *dropped)
 {
     for (int i = 0; i < ROUNDS && *dropped < TGT_LINGER_BYTES_MAX; i++) {
-        ssize_t n = recv(fd, r->rx_buf, TGT_RX_BYTES, MSG_DONTWAIT);
+        /* On TCP, MSG_TRUNC takes bytes without putting them anywhere. */
+        ssize_t n = recv(fd, NULL, TGT_LINGER_BYTES_MAX, MSG_DONTWAIT | MSG_TRUNC);
         if (n > 0)
             *dropped += (size_t)n;
         else if (n == 0 || (errno != EAGAIN && errno != EINTR))
@@ -55,7 +56,7 @@ static bool ready(struct loop_fd *lfd, uint32_t events)
 {
     struct tgt_linger *l = list_entry(lfd, struct tgt_linger, lfd);
     size_t before = l->dropped;
-    if (!drop_input(l->reactor, lfd->fd, &l->dropped) || events & LOOP_HUP) {
+    if (!drop_input(lfd->fd, &l->dropped) || events & LOOP_HUP) {
         finish(l);
         return true;
     }
@@ -71,7 +72,7 @@ void tgt_linger_start(struct tgt_reactor *r, int fd)
 {
     size_t dropped = 0;
     struct tgt_linger *l = NULL;
-    if (shutdown(fd, SHUT_WR) == 0 && drop_input(r, fd, &dropped))
+    if (shutdown(fd, SHUT_WR) == 0 && drop_input(fd, &dropped))
         l = calloc(1, sizeof(*l));
     if (!l) { /* the peer has ended it, or there is no memory to wait for that */
         close_socket(r, fd);

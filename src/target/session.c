@@ -21,7 +21,7 @@
 
 static int make_cmds(struct tgt_session *s)
 {
-    uint32_t n = tgt_cfg(s->reactor->tgt)->limits.queue_depth + TGT_IMMEDIATE_CMDS;
+    uint32_t n = tgt_cfg(s->reactor->tgt)->limits.queue_depth + ISCSI_EXTRA_TASKS_MAX;
     s->cmds = calloc(n, sizeof(*s->cmds));
     if (!s->cmds)
         return USAN_ENOMEM;

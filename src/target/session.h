@@ -31,11 +31,6 @@ struct tgt_lane;
 struct tgt_node;
 struct tgt_reactor;
 
-enum {
-    /* Contexts beyond the queue depth, for immediate commands (RFC 7143 4.2.2.1). */
-    TGT_IMMEDIATE_CMDS = 32,
-};
-
 struct tgt_session {
     struct tgt_reactor *reactor;
     struct tgt_conn *conn;

@@ -517,7 +517,7 @@ void tgt_print_urls(const struct tgt *tgt, FILE *out)
 void tgt_log_memory_bound(const struct tgt *tgt)
 {
     const struct tgt_limits *l = &tgt->cfg->limits;
-    uint64_t commands = (uint64_t)(l->queue_depth + TGT_IMMEDIATE_CMDS) * sizeof(struct tgt_cmd);
+    uint64_t commands = (uint64_t)(l->queue_depth + ISCSI_EXTRA_TASKS_MAX) * sizeof(struct tgt_cmd);
     /* What is made once, and the few objects of a session that are not counted. */
     uint64_t beside = (uint64_t)tgt->reactor_count * (TGT_RX_BYTES + sizeof(struct tgt_reactor)) +
                       (uint64_t)l->sessions * sizeof(struct tgt_session) +

@@ -170,11 +170,6 @@ static void short_secret(struct tgt_config *c)
     c->users[0].secret = copy_of("elevenchars");
 }
 
-static void two_connections(struct tgt_config *c)
-{
-    c->limits.connections_per_session = 2;
-}
-
 static void bad_ones_are_refused(void **state)
 {
     (void)state;
@@ -207,7 +202,6 @@ static void bad_ones_are_refused(void **state)
                 "target iqn.2025-01.com.example:one: users 'alice' and 'gate' have one secret; the "
                 "two directions need two");
     check_fails(short_secret, "the secret of user 'alice' has 11 characters; use 12 to 255");
-    check_fails(two_connections, "2 connections per session: only 1 is supported; leave it out");
 }
 
 /* ---- secrets ---- */
