@@ -47,7 +47,6 @@ check_fails "a secret of less than 12 bytes is not accepted" timeout 60 "$USAN" 
     --address 127.0.0.1 --port 0 --chap-user alice --chap-secret-file "$WORK/short" "$WORK/disk"
 check_output "and the message says so" '12|too short'
 # An initiator with credentials at a target that asks for none: libiscsi then says its names again.
-target_stop
 target_start "$WORK/disk"
 url=${URLS[0]}
 check "credentials nobody asked for" iscsi-inq -i "$INITIATOR" "$(url_as alice $secret "$url")"
