@@ -89,8 +89,8 @@ void iscsi_tconn_free(struct iscsi_tconn *c)
 /* From now on something may be waited for: have the timer look in a while. */
 static void watch_progress(struct iscsi_tconn *c)
 {
-    if (c->timer_ns == TIME_NEVER && c->cfg.progress_timeout_ns)
-        c->timer_ns = c->now_ns + c->cfg.progress_timeout_ns / 4;
+    if (c->cfg.progress_timeout_ns)
+        c->timer_ns = time_min(c->timer_ns, c->now_ns + c->cfg.progress_timeout_ns / 4);
 }
 
 /* ---- bytes in ---- */
@@ -106,8 +106,10 @@ int iscsi_tconn_rx_space(struct iscsi_tconn *c, void *buf, size_t cap,
 void iscsi_tconn_rx(struct iscsi_tconn *c, size_t n, uint64_t now_ns)
 {
     c->now_ns = c->last_rx_ns = now_ns;
-    if (c->rx_task || c->rx_buf)
-        c->data_ns = now_ns;
+    if (c->rx_task && n > 0)
+        ttask_data_moved(c);
+    else if (c->rx_buf && n > 0)
+        c->buf_ns = now_ns;
     watch_progress(c);
     wire_rx_landed(&c->rx, n);
 }
@@ -144,6 +146,7 @@ static bool own_buffer(struct iscsi_tconn *c, uint32_t len)
         tconn_close(c, USAN_ENOMEM, "out of memory for a data segment");
         return false;
     }
+    c->buf_ns = c->now_ns;
     c->rx_iov.iov_base = c->rx_buf;
     c->rx_iov.iov_len = len;
     wire_rx_place(&c->rx, &c->rx_iov, 1, 0);
@@ -454,6 +457,7 @@ void iscsi_tconn_tx_done(struct iscsi_tconn *c, size_t n, uint64_t now_ns)
     c->now_ns = now_ns;
     if (n > 0)
         c->sent_ns = now_ns;
+    c->sent_bytes += n;
     wire_tx_advance(&c->tx, n);
     for (struct txjob *job; (job = wire_tx_sent(&c->tx));) {
         if (job->kind == TXJOB_CTL) {
@@ -516,7 +520,8 @@ static uint64_t check_progress(struct iscsi_tconn *c)
         tconn_close(c, USAN_ETIMEOUT, "no progress: the initiator does not take what is sent");
         return TIME_NEVER;
     }
-    if (stalled(c, ttask_data_awaited(c), c->data_ns, &c->data_since_ns)) {
+    uint64_t data_since = ttask_data_awaited(c);
+    if (data_since != TIME_NEVER && now >= data_since + timeout) {
         tconn_close(c, USAN_ETIMEOUT, "no progress: data of a command does not come");
         return TIME_NEVER;
     }
@@ -535,11 +540,11 @@ static uint64_t check_progress(struct iscsi_tconn *c)
     }
     if (c->send_since_ns)
         next = time_min(next, c->send_since_ns + timeout);
-    if (c->data_since_ns)
-        next = time_min(next, c->data_since_ns + timeout);
+    if (data_since != TIME_NEVER)
+        next = time_min(next, data_since + timeout);
     if (c->turn_since_ns)
         next = time_min(next, c->turn_since_ns + timeout);
-    bool waiting = c->send_since_ns || c->data_since_ns || c->turn_since_ns || text;
+    bool waiting = c->send_since_ns || data_since != TIME_NEVER || c->turn_since_ns || text;
     return waiting ? next : TIME_NEVER;
 }
 

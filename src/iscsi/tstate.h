@@ -68,6 +68,7 @@ struct tctl {
 
 /* One sequence of Data-Out PDUs: what an R2T asked for, or the unsolicited data. */
 struct tburst {
+    uint32_t seq; /* the order in which the connection was asked for its sequences */
     uint32_t ttt; /* ISCSI_TAG_NONE: unsolicited */
     uint32_t off, len, got;
     uint32_t next_data_sn;
@@ -128,6 +129,8 @@ struct ttask {
     uint64_t asked;     /* offset up to which data came unsolicited or was asked for */
     uint64_t unsol_got; /* unsolicited bytes seen */
     uint32_t r2t_sn;
+    uint64_t data_ns; /* when data of it moved, or was asked for */
+    uint64_t r2t_end; /* the end of its last R2T in what the connection sends */
     struct tburst unsol;
     struct tburst bursts[TTASK_BURSTS];
     struct tranges *ranges; /* one for each burst; NULL with DataPDUInOrder=Yes */
@@ -220,10 +223,16 @@ struct iscsi_tconn {
     /* time */
     uint64_t now_ns, started_ns, last_rx_ns, nop_sent_ns, idle_since_ns;
     uint64_t timer_ns, drain_ns;
-    uint64_t data_ns, sent_ns, text_ns; /* last progress: data-out, bytes sent, text exchange */
+    uint64_t buf_ns, sent_ns, text_ns; /* last progress: of rx_buf, bytes sent, text exchange */
+    uint64_t sent_bytes;
+    /* Of the sequences whose data moved since the last tick, the one asked for first, and when;
+     * 0 = none. */
+    uint64_t moved_ns;
+    uint32_t moved_seq;
+    uint32_t next_seq; /* tburst.seq */
     /* what is waited for, since when; 0 = nothing. First seen by a tick: nothing to do for each
      * command. */
-    uint64_t data_since_ns, send_since_ns, turn_since_ns;
+    uint64_t send_since_ns, turn_since_ns;
     uint32_t seen_cmd_sn; /* ExpCmdSN when the last tick looked, */
     uint64_t turn_ns;     /* and when it was seen to have moved */
     uint32_t nop_ttt;

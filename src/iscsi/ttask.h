@@ -23,8 +23,12 @@ void ttask_data_out(struct iscsi_tconn *conn);
 void ttask_place(struct iscsi_tconn *conn);
 /* The data segment is complete. */
 void ttask_data_complete(struct iscsi_tconn *conn, bool digest_ok);
-/* Is the initiator to send data-out on this connection? */
-bool ttask_data_awaited(const struct iscsi_tconn *conn);
+/* Data of the segment under way came. */
+void ttask_data_moved(struct iscsi_tconn *conn);
+/* For a tick: since when none of the data came that the initiator owes on this connection, the
+ * command counting that waits longest; TIME_NEVER = it owes none. An initiator that sends what it
+ * was asked for one after the other is not late with the later ones. */
+uint64_t ttask_data_awaited(struct iscsi_tconn *conn);
 /* No data is taken in for the task any more, and none is asked for. */
 void ttask_data_stop(struct ttask *t);
 

@@ -22,6 +22,20 @@ bool ttask_unsolicited_ok(const struct iscsi_tconn *conn, const struct pdu_scsi_
     return c->final || !conn->params.initial_r2t;
 }
 
+/* What comes beyond the end of a sequence is no progress. */
+void ttask_data_moved(struct iscsi_tconn *conn)
+{
+    const struct tburst *b = conn->rx_burst;
+
+    if (b->got >= b->len)
+        return;
+    conn->rx_task->data_ns = conn->now_ns;
+    if (!conn->moved_ns || !sn_lt(conn->moved_seq, b->seq)) {
+        conn->moved_ns = conn->now_ns;
+        conn->moved_seq = b->seq;
+    }
+}
+
 static void expect_segment(struct iscsi_tconn *conn, struct ttask *t, struct tburst *b,
                            uint64_t off, bool final)
 {
@@ -30,7 +44,8 @@ static void expect_segment(struct iscsi_tconn *conn, struct ttask *t, struct tbu
     conn->rx_off = off;
     conn->rx_final = final;
     conn->rx_stashed = false;
-    conn->data_ns = conn->now_ns;
+    if (conn->rx.data_len)
+        ttask_data_moved(conn);
 }
 
 void ttask_begin_unsolicited(struct iscsi_tconn *conn, struct ttask *t, bool final)
@@ -39,7 +54,8 @@ void ttask_begin_unsolicited(struct iscsi_tconn *conn, struct ttask *t, bool fin
     t->unsol_got = 0;
     if (final && conn->rx.data_len == 0)
         return;
-    t->unsol = (struct tburst){ .ttt = ISCSI_TAG_NONE };
+    t->unsol = (struct tburst){ .ttt = ISCSI_TAG_NONE, .seq = conn->next_seq++ };
+    t->data_ns = conn->now_ns;
     t->unsol.len = conn->params.first_burst;
     if (t->unsol.len > t->pub.out_expected)
         t->unsol.len = (uint32_t)t->pub.out_expected;
@@ -324,34 +340,49 @@ void iscsi_task_want_data(struct iscsi_task *task, struct iovec *iov, int iovcnt
         data_check_complete(t);
 }
 
-static bool awaits_data(const struct ttask *t)
+/* The sequence that was asked for first among those the task still has data to come of; NULL if
+ * there is none. */
+static const struct tburst *awaits_data(const struct ttask *t)
 {
-    bool any = t->unsolicited;
+    const struct tburst *first = t->unsolicited ? &t->unsol : NULL;
 
     if (t->data_done || (t->state != TTASK_OWNED && t->state != TTASK_HELD))
-        return false;
-    for (unsigned i = 0; i < TTASK_BURSTS; i++)
-        any |= t->bursts[i].active && t->bursts[i].sent;
-    return any;
+        return NULL;
+    for (unsigned i = 0; i < TTASK_BURSTS; i++) {
+        const struct tburst *b = &t->bursts[i];
+        if (b->active && b->sent && (!first || sn_lt(b->seq, first->seq)))
+            first = b;
+    }
+    return first;
 }
 
-bool ttask_data_awaited(const struct iscsi_tconn *conn)
+static uint64_t awaited_since(struct iscsi_tconn *conn, struct ttask *t)
 {
-    if (conn->rx_task || conn->rx_buf) /* in the middle of a PDU */
-        return true;
-    if (!conn->sess)
-        return false;
-    list_for_each (&conn->sess->tasks, pos) {
-        const struct ttask *t = list_entry(pos, struct ttask, node);
-        if (t->conn == conn && awaits_data(t))
-            return true;
+    const struct tburst *first = t->conn == conn ? awaits_data(t) : NULL;
+
+    if (!first)
+        return TIME_NEVER;
+    if (t->r2t_end > conn->sent_bytes) /* the initiator does not know yet */
+        t->data_ns = conn->now_ns;
+    else if (conn->moved_ns > t->data_ns && sn_lt(conn->moved_seq, first->seq))
+        t->data_ns = conn->moved_ns; /* its turn has not come */
+    return t->data_ns;
+}
+
+uint64_t ttask_data_awaited(struct iscsi_tconn *conn)
+{
+    uint64_t since = conn->rx_buf ? conn->buf_ns : TIME_NEVER;
+
+    if (conn->rx_task) /* in the middle of a PDU */
+        since = time_min(since, conn->rx_task->data_ns);
+    if (conn->sess) {
+        list_for_each (&conn->sess->tasks, pos)
+            since = time_min(since, awaited_since(conn, list_entry(pos, struct ttask, node)));
+        list_for_each (&conn->sess->held, pos)
+            since = time_min(since, awaited_since(conn, list_entry(pos, struct ttask, node)));
     }
-    list_for_each (&conn->sess->held, pos) {
-        const struct ttask *t = list_entry(pos, struct ttask, node);
-        if (t->conn == conn && awaits_data(t))
-            return true;
-    }
-    return false;
+    conn->moved_ns = 0;
+    return since;
 }
 
 void ttask_data_stop(struct ttask *t)

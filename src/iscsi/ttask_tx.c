@@ -36,7 +36,9 @@ static int fill_r2t(struct iscsi_tconn *conn, struct ttask *t)
         put_sn(conn, bhs, false);
         wire_tx_push(&conn->tx, NULL, 0, 0, 0, NULL);
         b->sent = true;
-        conn->data_ns = conn->now_ns;
+        b->seq = conn->next_seq++;
+        t->data_ns = conn->now_ns;
+        t->r2t_end = conn->sent_bytes + conn->tx.bytes;
     }
 }
 

@@ -164,7 +164,6 @@ bool ttext_request(struct iscsi_tconn *conn, const uint8_t *bhs, const char *tex
 {
     uint32_t ttt = bhs_ttt(bhs);
 
-    conn->text_ns = conn->now_ns;
     if (ttt == ISCSI_TAG_NONE) {
         ttext_abandon(conn);
     } else if (ttt != conn->text_ttt || conn->text_itt != bhs_itt(bhs) ||
@@ -172,6 +171,8 @@ bool ttext_request(struct iscsi_tconn *conn, const uint8_t *bhs, const char *tex
         tctl_reject(conn, ISCSI_REJECT_INVALID_FIELD, bhs);
         return false;
     }
+    if (len > 0 || conn->text_out || ttt == ISCSI_TAG_NONE)
+        conn->text_ns = conn->now_ns; /* it moves on */
     conn->text_itt = bhs_itt(bhs);
     if (conn->text_out && ttt != ISCSI_TAG_NONE && len == 0) {
         send_piece(conn, conn->text_itt, bhs_lun(bhs));

@@ -98,6 +98,189 @@ static void test_half_a_data_segment(void **state)
     }
 }
 
+/* ---- what is no excuse ---- */
+
+static uint32_t owed_write(struct rig *r, uint16_t blocks)
+{
+    uint8_t bhs[ISCSI_BHS_LEN];
+    rig_rw(r, bhs, true, true, 0, blocks);
+    rig_send(r, bhs, NULL, 0, NULL, 0);
+    return be32_get(rig_expect(r, ISCSI_OP_R2T).bhs + 20);
+}
+
+/* Every 50 seconds something else comes, for ten minutes; the connection is to end when the data
+ * of its first command is late. */
+static void expect_no_excuse(struct rig *r, void (*other)(struct rig *r, uint32_t i))
+{
+    uint64_t start = r->now_ns;
+
+    for (uint32_t i = 0; i < 12 && !r->closed; i++) {
+        pass(r, start + (i + 1) * 50 * NS_PER_SEC);
+        if (i == 0)
+            assert_false(r->closed);
+        if (!r->closed)
+            other(r, i);
+    }
+    assert_true(r->closed);
+    assert_int_equal(r->close_err, USAN_ETIMEOUT);
+    assert_non_null(strstr(r->close_why, "data"));
+    assert_true(r->now_ns <= start + timeout_ns + timeout_ns / 4);
+    rig_free(r);
+}
+
+static void nop_in_two_reads(struct rig *r, uint32_t i)
+{
+    (void)i;
+    uint8_t bhs[ISCSI_BHS_LEN];
+    rig_request(r, bhs, ISCSI_OP_NOP_OUT, true);
+    be32_put(bhs + 16, ISCSI_TAG_NONE);
+    be24_put(bhs + 5, 4);
+    rig_feed(r, bhs, sizeof bhs);
+    rig_feed(r, "ping", 4);
+}
+
+static void test_data_of_a_ping_is_no_progress(void **state)
+{
+    (void)state;
+    struct rig *r = rig_with_timeout(12);
+    rig_login(r, KEYS("InitialR2T=Yes\0ImmediateData=No"));
+    for (unsigned i = 0; i < 3; i++)
+        (void)owed_write(r, 8);
+    expect_no_excuse(r, nop_in_two_reads);
+}
+
+static void empty_data_out(struct rig *r, uint32_t i)
+{
+    uint8_t bhs[ISCSI_BHS_LEN];
+    rig_data_out(bhs, r->itt, ISCSI_TAG_NONE, i, 0, false);
+    rig_send(r, bhs, NULL, 0, NULL, 0);
+}
+
+static void test_empty_data_out_is_no_progress(void **state)
+{
+    (void)state;
+    struct rig *r = rig_with_timeout(13);
+    uint8_t bhs[ISCSI_BHS_LEN];
+    rig_login(r, KEYS("InitialR2T=No\0ImmediateData=Yes"));
+    for (unsigned i = 0; i < 2; i++) {
+        rig_rw(r, bhs, true, false, 0, 8);
+        rig_send(r, bhs, NULL, 0, NULL, 0);
+    }
+    expect_no_excuse(r, empty_data_out);
+}
+
+static void surplus_data_out(struct rig *r, uint32_t i)
+{
+    uint8_t bhs[ISCSI_BHS_LEN], data[512] = { 0 };
+    rig_data_out(bhs, r->itt, ISCSI_TAG_NONE, i + 1, 512, false);
+    rig_send(r, bhs, NULL, 0, data, sizeof data);
+}
+
+static void test_surplus_data_is_no_progress(void **state)
+{
+    (void)state;
+    struct rig *r = rig_with_timeout(14);
+    uint8_t bhs[ISCSI_BHS_LEN], data[512] = { 0 };
+    rig_login(r, KEYS("InitialR2T=No\0ImmediateData=Yes"));
+    r->hold_commands = true;
+    rig_rw(r, bhs, true, false, 0, 1); /* all of it comes, but never the end */
+    rig_send(r, bhs, NULL, 0, data, sizeof data);
+    expect_no_excuse(r, surplus_data_out);
+}
+
+static void small_write(struct rig *r, uint32_t i)
+{
+    (void)i;
+    uint8_t bhs[ISCSI_BHS_LEN], data[512] = { 0 };
+    rig_rw(r, bhs, true, true, 0, 1);
+    rig_send(r, bhs, NULL, 0, data, sizeof data);
+    assert_int_equal(rig_expect(r, ISCSI_OP_SCSI_RESPONSE).bhs[3], 0);
+}
+
+static void test_data_of_later_commands_is_no_progress(void **state)
+{
+    (void)state;
+    struct rig *r = rig_with_timeout(15);
+    rig_login(r, KEYS("InitialR2T=Yes\0ImmediateData=Yes"));
+    (void)owed_write(r, 8);
+    expect_no_excuse(r, small_write);
+}
+
+/* ---- what is no fault ---- */
+
+/* A slow link: what was asked for comes, one command after the other. The last one has its turn
+ * long after the time-out. */
+static void test_data_comes_in_the_order_asked_for(void **state)
+{
+    (void)state;
+    struct rig *r = rig_with_timeout(16);
+    uint8_t bhs[ISCSI_BHS_LEN], data[512] = { 0 };
+    uint32_t ttt[4];
+    rig_login(r, KEYS("InitialR2T=Yes\0ImmediateData=No"));
+    uint32_t itt = r->itt + 1;
+    for (unsigned i = 0; i < 4; i++)
+        ttt[i] = owed_write(r, 2);
+    for (uint32_t i = 0; i < 8; i++) {
+        pass(r, r->now_ns + 50 * NS_PER_SEC);
+        assert_false(r->closed);
+        rig_data_out(bhs, itt + i / 2, ttt[i / 2], i % 2, i % 2 * 512, i % 2);
+        rig_send(r, bhs, NULL, 0, data, sizeof data);
+    }
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(rig_expect(r, ISCSI_OP_SCSI_RESPONSE).bhs[3], 0);
+    rig_free(r);
+}
+
+/* An R2T behind much data that the initiator takes slowly: it is not late with what it has not
+ * been asked for. */
+static void test_r2t_behind_other_data(void **state)
+{
+    (void)state;
+    struct rig *r = rig_with_timeout(17);
+    uint8_t bhs[ISCSI_BHS_LEN];
+    struct iovec iov[16];
+    rig_login(r, KEYS("InitialR2T=Yes\0ImmediateData=No\0MaxRecvDataSegmentLength=65536"));
+    r->deaf = true;
+    rig_rw(r, bhs, false, true, 0, 64);
+    rig_send(r, bhs, NULL, 0, NULL, 0);
+    rig_rw(r, bhs, true, true, 0, 8);
+    rig_send(r, bhs, NULL, 0, NULL, 0);
+    for (unsigned i = 0; i < 5; i++) {
+        pass(r, r->now_ns + 50 * NS_PER_SEC);
+        assert_false(r->closed);
+        iscsi_tconn_tx_done(r->conn, 100, r->now_ns);
+    }
+    size_t left = 0; /* now the rest goes out */
+    int n = iscsi_tconn_tx(r->conn, iov, 16);
+    for (int i = 0; i < n; i++)
+        left += iov[i].iov_len;
+    iscsi_tconn_tx_done(r->conn, left, r->now_ns);
+    assert_false(iscsi_tconn_tx_pending(r->conn));
+    pass(r, r->now_ns + timeout_ns - timeout_ns / 4 - 1);
+    assert_false(r->closed);
+    pass(r, r->now_ns + timeout_ns);
+    assert_true(r->closed);
+    rig_free(r);
+}
+
+/* Pings of our own do not put the look at what is late off. */
+static void test_late_data_is_noticed_between_pings(void **state)
+{
+    (void)state;
+    for (unsigned ping_s = 20; ping_s <= 600; ping_s += 580) {
+        struct rig *r = rig_with_timeout(18);
+        iscsi_tconn_free(r->conn);
+        r->cfg.nop_interval_ns = ping_s * NS_PER_SEC;
+        r->cfg.nop_timeout_ns = 3600 * NS_PER_SEC;
+        r->conn = iscsi_tconn_new(&r->cfg, &r->alloc.a, r->now_ns);
+        rig_login(r, KEYS("InitialR2T=Yes\0ImmediateData=No"));
+        pass(r, r->now_ns + 19 * NS_PER_SEC);
+        (void)owed_write(r, 8);
+        expect_closed(r, r->now_ns, "data");
+        rig_free(r);
+    }
+}
+
 /* Requests that wait for one with a lower CmdSN do not wait for ever. */
 static void test_missing_request_never_comes(void **state)
 {
@@ -282,6 +465,13 @@ int main(void)
         cmocka_unit_test(test_data_asked_for_never_comes),
         cmocka_unit_test(test_unsolicited_data_never_comes),
         cmocka_unit_test(test_half_a_data_segment),
+        cmocka_unit_test(test_data_of_a_ping_is_no_progress),
+        cmocka_unit_test(test_empty_data_out_is_no_progress),
+        cmocka_unit_test(test_surplus_data_is_no_progress),
+        cmocka_unit_test(test_data_of_later_commands_is_no_progress),
+        cmocka_unit_test(test_data_comes_in_the_order_asked_for),
+        cmocka_unit_test(test_r2t_behind_other_data),
+        cmocka_unit_test(test_late_data_is_noticed_between_pings),
         cmocka_unit_test(test_missing_request_never_comes),
         cmocka_unit_test(test_slow_data_is_progress),
         cmocka_unit_test(test_answers_are_not_taken),
