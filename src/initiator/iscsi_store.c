@@ -100,6 +100,17 @@ static int parse_target(const struct store_open *how, struct ini_url *ret_url, s
     return err;
 }
 
+static int remote_check(const struct store_open *how, struct err_text *e)
+{
+    struct ini_url *url = calloc(1, sizeof(*url));
+    if (!url)
+        return err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
+    int err = parse_target(how, url, e);
+    explicit_bzero(url, sizeof(*url));
+    free(url);
+    return err;
+}
+
 static uint32_t bytes_max(uint64_t blocks, uint32_t block_bytes)
 {
     return blocks < UINT32_MAX / block_bytes ? (uint32_t)blocks * block_bytes : 0;
@@ -231,6 +242,7 @@ const struct store_ops iscsi_store_ops = {
     .help = "a unit of an iSCSI target; the target is what follows iscsi: in its URL",
     .opts = ini_url_opts,
     .raw_target = true,
+    .check = remote_check,
     .open = remote_open,
     .close = remote_close,
     .channel_open = remote_channel_open,

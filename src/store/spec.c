@@ -11,7 +11,6 @@
  * with that hexadecimal value, so that a path may hold "?" (%3f) and "%" (%25). The filter that is
  * named first is the outermost one. A back end whose target is a URL is given it as it stands.
  */
-#include "store/opt.h"
 #include "store/store.h"
 
 #include <stddef.h>
@@ -335,8 +334,13 @@ int store_check_spec(const char *text, struct err_text *e)
     int err = new_spec(text, &spec, e);
     if (err)
         return err;
-    for (size_t i = 0; !err && i < spec->count; i++)
-        err = opt_check(spec->parts[i].ops, spec->parts[i].opts, spec->parts[i].opt_count, e);
+    for (size_t i = spec->count; !err && i-- > 0;) { /* in the order of open_parts() */
+        const struct part *part = &spec->parts[i];
+        struct store_open how = { .target = part->target,
+                                  .opts = part->opts,
+                                  .opt_count = part->opt_count };
+        err = store_check_one(part->ops, &how, e);
+    }
     free(spec);
     return err;
 }

@@ -334,12 +334,23 @@ static void check_info(const struct store *s)
     (void)info;
 }
 
+int store_check_one(const struct store_ops *ops, const struct store_open *how, struct err_text *e)
+{
+    assert(ops->struct_bytes == sizeof(struct store_ops));
+    int err = opt_check(ops, how->opts, how->opt_count, e);
+    if (err || !ops->check)
+        return err;
+    err = ops->check(how, e);
+    if (err)
+        err_prefix(e, "%s", ops->name);
+    return err;
+}
+
 int store_open_one(const struct store_ops *ops, const struct store_open *how,
                    struct store **ret_store, struct err_text *e)
 {
-    assert(ops->struct_bytes == sizeof(struct store_ops));
     assert(ops->is_filter == (how->lower != NULL));
-    int err = opt_check(ops, how->opts, how->opt_count, e);
+    int err = store_check_one(ops, how, e);
     if (err)
         return err;
     struct store *s = NULL;

@@ -84,6 +84,9 @@ struct store_ops {
     bool is_filter;
     bool raw_target; /* %HH in the target is for open to replace: it is a URL */
 
+    /* optional. What can be said of the target and the values of the options without touching
+     * anything; they were checked against the table. how->lower is not set. Comes before open. */
+    int (*check)(const struct store_open *how, struct err_text *e);
     /* required. Fills ret_store->info. */
     int (*open)(const struct store_open *how, struct store **ret_store, struct err_text *e);
     /* required. All channels are closed by then. A filter closes its lower store. */
@@ -155,8 +158,8 @@ const struct store_ops *store_find_ops(const char *name);
  */
 USAN_MUST_CHECK
 int store_open_spec(const char *spec, bool read_only, struct store **ret_store, struct err_text *e);
-/* The same mistakes found without opening anything: names, syntax, options and their values; not
- * what a back end makes of its target. */
+/* The same mistakes found without opening anything: names, syntax, options and their values, sizes.
+ * What then is left for opening to find is how things are: files, devices, networks, memory. */
 USAN_MUST_CHECK
 int store_check_spec(const char *spec, struct err_text *e);
 /* The specification for logs and messages, cut when it is too long: without what stands between %
@@ -167,7 +170,10 @@ struct store_spec_text {
     char s[256];
 };
 struct store_spec_text store_spec_text(const char *spec);
-/* Open one back end or filter; its options are checked against its table first. */
+/* Target and options of one back end or filter, as store_check_spec(). */
+USAN_MUST_CHECK
+int store_check_one(const struct store_ops *ops, const struct store_open *how, struct err_text *e);
+/* Open one back end or filter, after store_check_one(). */
 USAN_MUST_CHECK
 int store_open_one(const struct store_ops *ops, const struct store_open *how,
                    struct store **ret_store, struct err_text *e);

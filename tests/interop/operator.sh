@@ -92,6 +92,12 @@ config 'nosuchstore:x'
 check_fails "--check reads what stores say" "$USAN" target run --config "$WORK/c.yaml" --check
 check_output "likewise" 'c.yaml:5: target iqn.2025-01.io.usan.test:c: LUN 0: .*nosuchstore'
 
+for bad in ram:abc ram: ratelimit+ram:1M 'file:'; do
+    config "$bad"
+    check_fails "--check refuses $bad" "$USAN" target run --config "$WORK/c.yaml" --check
+    check_output "with its place" 'c.yaml:5: target iqn.2025-01.io.usan.test:c: LUN 0: '
+done
+
 target_start --verbose --pid-file "$WORK/pid" "$WORK/disk"
 check_equal "the pid file holds the process id" "$(cat "$WORK/pid")" "$TARGET_PID"
 port=$(url_port "${URLS[0]}")

@@ -505,15 +505,27 @@ static int parse_mode(const char *text, enum crash_mode *ret_mode)
     return USAN_EINVAL;
 }
 
-static int crash_open(const struct store_open *how, struct store **ret_store, struct err_text *e)
+static int crash_check(const struct store_open *how, struct err_text *e)
 {
-    const struct store_info *lower = &how->lower->info;
     const char *mode_text = opt_text(&crash_ops, how, "mode");
-    uint64_t sector = opt_size(&crash_ops, how, "sector");
     enum crash_mode mode;
     if (parse_mode(mode_text, &mode))
         return err_set(e, USAN_EINVAL,
                        "option 'mode': '%s' is not drop, keep, tear, garble or random", mode_text);
+    uint64_t sector = opt_size(&crash_ops, how, "sector");
+    if (sector % 512 || sector > 1u << 20)
+        return err_set(e, USAN_EINVAL, "option 'sector': not a multiple of 512 up to 1M");
+    return 0;
+}
+
+static int crash_open(const struct store_open *how, struct store **ret_store, struct err_text *e)
+{
+    const struct store_info *lower = &how->lower->info;
+    uint64_t sector = opt_size(&crash_ops, how, "sector");
+    enum crash_mode mode = CRASH_RANDOM;
+    int err = parse_mode(opt_text(&crash_ops, how, "mode"), &mode);
+    if (err)
+        return err;
     if (!sector)
         sector = lower->block_bytes;
     if (sector % lower->block_bytes || sector > 1u << 20)
@@ -593,6 +605,7 @@ const struct store_ops crash_ops = {
     .help = "a volatile write cache that can lose power",
     .opts = crash_opts,
     .is_filter = true,
+    .check = crash_check,
     .open = crash_open,
     .close = crash_close,
     .channel_open = crash_channel_open,

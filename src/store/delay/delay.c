@@ -29,20 +29,35 @@ static const struct store_opt_desc delay_opts[] = {
     { .key = NULL },
 };
 
-static int delay_open(const struct store_open *how, struct store **ret_store, struct err_text *e)
+static int read_options(const struct store_open *how, struct delay_store *d, struct err_text *e)
 {
     const char *dist = opt_text(&delay_ops, how, "dist");
     const char *op = opt_text(&delay_ops, how, "op");
-    struct delay_store d = {
+    *d = (struct delay_store){
         .time_ns = opt_time(&delay_ops, how, "time"),
         .jitter_ns = opt_time(&delay_ops, how, "jitter"),
         .exponential = !strcmp(dist, "exponential"),
         .random = opt_uint(&delay_ops, how, "seed"),
     };
-    if (!d.exponential && strcmp(dist, "uniform") != 0)
+    if (!d->exponential && strcmp(dist, "uniform") != 0)
         return err_set(e, USAN_EINVAL, "option 'dist': '%s' is not uniform or exponential", dist);
-    if (filter_parse_ops(op, &d.ops))
+    if (filter_parse_ops(op, &d->ops))
         return err_set(e, USAN_EINVAL, "option 'op': '%s' is not " FILTER_OPS_HELP, op);
+    return 0;
+}
+
+static int delay_check(const struct store_open *how, struct err_text *e)
+{
+    struct delay_store d;
+    return read_options(how, &d, e);
+}
+
+static int delay_open(const struct store_open *how, struct store **ret_store, struct err_text *e)
+{
+    struct delay_store d;
+    int err = read_options(how, &d, e);
+    if (err)
+        return err;
     struct delay_store *s = malloc(sizeof *s);
     if (!s)
         return err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
@@ -97,6 +112,7 @@ const struct store_ops delay_ops = {
     .help = "requests take longer, by a fixed and a random time",
     .opts = delay_opts,
     .is_filter = true,
+    .check = delay_check,
     .open = delay_open,
     .close = filter_close,
     .channel_open = filter_channel_open,

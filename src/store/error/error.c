@@ -53,12 +53,12 @@ static int parse_err(const char *text)
     return 0;
 }
 
-static int error_open(const struct store_open *how, struct store **ret_store, struct err_text *e)
+static int read_options(const struct store_open *how, struct error_store *x, struct err_text *e)
 {
     const char *err = opt_text(&error_ops, how, "err");
     const char *op = opt_text(&error_ops, how, "op");
     const char *when = opt_text(&error_ops, how, "when");
-    struct error_store x = {
+    *x = (struct error_store){
         .err = parse_err(err),
         .off = opt_size(&error_ops, how, "off"),
         .len = opt_size(&error_ops, how, "len"),
@@ -68,12 +68,27 @@ static int error_open(const struct store_open *how, struct store **ret_store, st
         .carry_out = !strcmp(when, "after"),
         .random = opt_uint(&error_ops, how, "seed"),
     };
-    if (!x.err)
+    if (!x->err)
         return err_set(e, USAN_EINVAL, "option 'err': '%s' is not the name of an error", err);
-    if (filter_parse_ops(op, &x.ops))
+    if (filter_parse_ops(op, &x->ops))
         return err_set(e, USAN_EINVAL, "option 'op': '%s' is not " FILTER_OPS_HELP, op);
-    if (!x.carry_out && strcmp(when, "before") != 0)
+    if (!x->carry_out && strcmp(when, "before") != 0)
         return err_set(e, USAN_EINVAL, "option 'when': '%s' is not before or after", when);
+    return 0;
+}
+
+static int error_check(const struct store_open *how, struct err_text *e)
+{
+    struct error_store x;
+    return read_options(how, &x, e);
+}
+
+static int error_open(const struct store_open *how, struct store **ret_store, struct err_text *e)
+{
+    struct error_store x;
+    int err = read_options(how, &x, e);
+    if (err)
+        return err;
     struct error_store *s = malloc(sizeof *s);
     if (!s)
         return err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
@@ -154,6 +169,7 @@ const struct store_ops error_ops = {
     .help = "requests fail, by chance, kind, place or number",
     .opts = error_opts,
     .is_filter = true,
+    .check = error_check,
     .open = error_open,
     .close = filter_close,
     .channel_open = filter_channel_open,

@@ -40,11 +40,23 @@ static int no_open(const char *path, int errnum, bool direct, struct err_text *e
     return err_set(e, usan_err_from_errno(errnum), "%s: %s%s", path, strerror(errnum), hint);
 }
 
+static int file_check(const struct store_open *how, struct err_text *e)
+{
+    if (!how->target || !*how->target)
+        return err_set(e, USAN_EINVAL, "the path is missing: file:/path/to/it");
+    uint64_t size = opt_size(&file_ops, how, "create");
+    if (size > INT64_MAX)
+        return err_set(e, USAN_EINVAL, "%s: cannot be made %llu bytes long: %s", how->target,
+                       (unsigned long long)size, strerror(EFBIG));
+    if (opt_given(how, "create") && size < 512)
+        return err_set(e, USAN_EINVAL, "%s: option 'create': less than a block of 512 bytes",
+                       how->target);
+    return 0;
+}
+
 static int open_file(const struct store_open *how, struct opened *ret, struct err_text *e)
 {
-    const char *path = how->target ? how->target : "";
-    if (!*path)
-        return err_set(e, USAN_EINVAL, "the path is missing: file:/path/to/it");
+    const char *path = how->target;
     bool direct = opt_bool(&file_ops, how, "direct");
     int flags = (how->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | (direct ? O_DIRECT : 0);
     bool create = opt_given(how, "create") && !how->read_only;
@@ -120,9 +132,9 @@ static int set_up(const struct store_open *how, const struct opened *o, struct f
         return err;
     if (o->created) {
         uint64_t size = opt_size(&file_ops, how, "create");
-        if (size > INT64_MAX || ftruncate(o->fd, (off_t)size))
+        if (ftruncate(o->fd, (off_t)size))
             return err_set(e, USAN_EINVAL, "%s: cannot be made %llu bytes long: %s", how->target,
-                           (unsigned long long)size, strerror(size > INT64_MAX ? EFBIG : errno));
+                           (unsigned long long)size, strerror(errno));
         if (sync_new(how->target, o->fd))
             return err_set(e, usan_err_from_errno(errno), "%s: cannot be made durable: %s",
                            how->target, strerror(errno));
@@ -219,6 +231,7 @@ const struct store_ops file_ops = {
     .name = "file",
     .help = "a regular file or a block device; the target is its path",
     .opts = file_opts,
+    .check = file_check,
     .open = file_open,
     .close = file_close,
     .channel_open = file_channel_open,

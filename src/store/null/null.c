@@ -24,6 +24,12 @@ struct null_channel {
 
 static const struct store_opt_desc null_opts[] = { { .key = NULL } };
 
+static int null_check(const struct store_open *how, struct err_text *e)
+{
+    uint64_t size;
+    return opt_target_size(how->target, &size, e);
+}
+
 static int null_open(const struct store_open *how, struct store **ret_store, struct err_text *e)
 {
     uint64_t size;
@@ -171,6 +177,7 @@ const struct store_ops null_ops = {
     .name = "null",
     .help = "reads give zeroes, writes are dropped; the target is the size",
     .opts = null_opts,
+    .check = null_check,
     .open = null_open,
     .close = null_close,
     .channel_open = null_channel_open,

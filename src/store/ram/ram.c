@@ -465,15 +465,23 @@ static uint64_t pages_of(uint64_t bytes, unsigned shift)
     return (bytes >> shift) + ((bytes & (((uint64_t)1 << shift) - 1)) != 0);
 }
 
-static int ram_open(const struct store_open *how, struct store **ret_store, struct err_text *e)
+static int ram_check(const struct store_open *how, struct err_text *e)
 {
-    uint64_t size, page = opt_size(&ram_ops, how, "page"), mem = opt_size(&ram_ops, how, "mem");
-    const char *target = how->target ? how->target : "";
-    int err = opt_target_size(target, &size, e);
+    uint64_t size, page = opt_size(&ram_ops, how, "page");
+    int err = opt_target_size(how->target, &size, e);
     if (err)
         return err;
     if (page < 1u << RAM_PAGE_SHIFT_MIN || page > 1u << RAM_PAGE_SHIFT_MAX || page & (page - 1))
         return err_set(e, USAN_EINVAL, "option 'page': not a power of two from 4K to 1M");
+    return 0;
+}
+
+static int ram_open(const struct store_open *how, struct store **ret_store, struct err_text *e)
+{
+    uint64_t size, page = opt_size(&ram_ops, how, "page"), mem = opt_size(&ram_ops, how, "mem");
+    int err = opt_target_size(how->target, &size, e);
+    if (err)
+        return err;
     unsigned shift = (unsigned)__builtin_ctzll(page);
     uint64_t max = mem ? mem : size;
     uint64_t table = size > GROW_BYTES ? size : GROW_BYTES;
@@ -487,7 +495,7 @@ static int ram_open(const struct store_open *how, struct store **ret_store, stru
         if (r->zeroes != MAP_FAILED)
             (void)munmap(r->zeroes, ZERO_BYTES);
         free(r);
-        return err_set(e, USAN_ENOMEM, "no addresses left for a store of %s", target);
+        return err_set(e, USAN_ENOMEM, "no addresses left for a store of %s", how->target);
     }
     r->mem_is_size = !mem;
     r->store.info = (struct store_info){
@@ -578,6 +586,7 @@ const struct store_ops ram_ops = {
     .name = "ram",
     .help = "memory, taken as it is written to; the target is the size",
     .opts = ram_opts,
+    .check = ram_check,
     .open = ram_open,
     .close = ram_close,
     .channel_open = ram_channel_open,

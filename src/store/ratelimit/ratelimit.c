@@ -40,13 +40,18 @@ static const struct store_opt_desc ratelimit_opts[] = {
     { .key = NULL },
 };
 
+static int ratelimit_check(const struct store_open *how, struct err_text *e)
+{
+    if (!opt_uint(&ratelimit_ops, how, "iops") && !opt_size(&ratelimit_ops, how, "bps"))
+        return err_set(e, USAN_EINVAL, "neither 'iops' nor 'bps' is given");
+    return 0;
+}
+
 static int ratelimit_open(const struct store_open *how, struct store **ret_store,
                           struct err_text *e)
 {
     uint64_t iops = opt_uint(&ratelimit_ops, how, "iops");
     uint64_t bps = opt_size(&ratelimit_ops, how, "bps");
-    if (!iops && !bps)
-        return err_set(e, USAN_EINVAL, "neither 'iops' nor 'bps' is given");
     struct ratelimit_store *s = calloc(1, sizeof *s);
     if (!s || pthread_mutex_init(&s->lock, NULL)) {
         free(s);
@@ -187,6 +192,7 @@ const struct store_ops ratelimit_ops = {
     .help = "at most so many requests or bytes a second",
     .opts = ratelimit_opts,
     .is_filter = true,
+    .check = ratelimit_check,
     .open = ratelimit_open,
     .close = ratelimit_close,
     .channel_open = ratelimit_channel_open,

@@ -42,11 +42,17 @@ static const struct store_opt_desc stats_opts[] = {
     { .key = NULL },
 };
 
-static int stats_open(const struct store_open *how, struct store **ret_store, struct err_text *e)
+static int stats_check(const struct store_open *how, struct err_text *e)
 {
     const char *name = opt_text(&stats_ops, how, "name");
     if (!*name || strlen(name) >= NAME_BYTES_MAX)
         return err_set(e, USAN_EINVAL, "option 'name': 1 to %d characters", NAME_BYTES_MAX - 1);
+    return 0;
+}
+
+static int stats_open(const struct store_open *how, struct store **ret_store, struct err_text *e)
+{
+    const char *name = opt_text(&stats_ops, how, "name");
     struct stats_store *s = calloc(1, sizeof *s);
     if (!s || pthread_mutex_init(&s->lock, NULL)) {
         free(s);
@@ -205,6 +211,7 @@ const struct store_ops stats_ops = {
     .help = "counts requests, bytes and errors, measures times",
     .opts = stats_opts,
     .is_filter = true,
+    .check = stats_check,
     .open = stats_open,
     .close = stats_close,
     .channel_open = stats_channel_open,

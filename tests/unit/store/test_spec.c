@@ -137,6 +137,8 @@ static void mistakes(void **state)
           "crash: option 'mode': 'melt' is not drop, keep, tear, garble or random" },
         { "crash(sector=1000)+ram:1M", USAN_EINVAL,
           "crash: option 'sector': not a multiple of 512 up to 1M" },
+        { "/nonexistent/x?create=100", USAN_EINVAL,
+          "file: /nonexistent/x: option 'create': less than a block of 512 bytes" },
         { "file:", USAN_EINVAL, "file: the path is missing: file:/path/to/it" },
         { "/nonexistent/x", USAN_ENOENT,
           "file: /nonexistent/x: No such file or directory (create=SIZE makes a new file)" },
@@ -159,6 +161,11 @@ static void mistakes(void **state)
         assert_int_equal(store_open_spec(t[i].spec, false, &s, &e), t[i].err);
         assert_string_equal(e.text, t[i].text);
         assert_null(s);
+        /* All but how things are is found without opening, and said in the same words. */
+        e.text[0] = '\0';
+        bool open_only = !strncmp(t[i].spec, "/dev", 4) || !strcmp(t[i].spec, "/nonexistent/x");
+        assert_int_equal(store_check_spec(t[i].spec, &e), open_only ? 0 : t[i].err);
+        assert_string_equal(e.text, open_only ? "" : t[i].text);
     }
 }
 
