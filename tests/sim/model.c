@@ -168,13 +168,19 @@ static void check_zero(struct sim *sim, uint32_t lba, uint64_t start)
         v->eff = sim->steps;
 }
 
+/* May this write not happen because of another's reservation? */
+static bool is_excluded(const struct sim *sim, const struct sim_write *w)
+{
+    return w->writer == sim->excluded &&
+           !(sim->goes_on[w->version] && w->start <= sim->excluded_since);
+}
+
 void sim_zero_check(struct sim *sim, uint32_t lba)
 {
     const struct sim_block *b = &sim->blocks[lba];
     for (size_t i = 0; i < b->count; i++) {
         const struct sim_write *w = &b->w[i];
-        if (w->zero && !sim->ended[w->version] && w->writer != sim->fenced &&
-            w->writer != sim->excluded)
+        if (w->zero && !sim->ended[w->version] && w->writer != sim->fenced && !is_excluded(sim, w))
             return;
     }
     sim_violation(sim, "block %u: zeroes take effect, and nobody may write them now", lba);

@@ -225,6 +225,7 @@ struct sim_op *sim_wipe(struct sim_ini *ini, bool format, bool immed)
     op->wipe = true;
     op->n = SIM_BLOCKS;
     op->version = sim_zero_begin(ini->sim, ini->index, op->attr, 0, SIM_BLOCKS);
+    ini->sim->goes_on[op->version] = true;
     if (!sim_wiping(ini->sim))
         ini->sim->was_shrunk = ini->sim->shrunk;
     if (format) {
@@ -294,6 +295,7 @@ static void pr_ended(struct sim_op *op)
     sim->pr_open--;
     if (!op->lost && op->status == SCSI_STATUS_GOOD && op->excludes == sim->pr_sent) {
         sim->excluded = (int)op->ini->index ^ 1;
+        sim->excluded_since = sim->steps;
         sim->stats.excluded++;
     }
 }

@@ -147,7 +147,9 @@ struct sim {
     uint8_t writer[SIM_VERSIONS];
     uint8_t same[SIM_VERSIONS]; /* WRITE SAME: 1 + the LBA that all of its blocks name */
     int fenced;                 /* writes of this initiator must not take effect; -1 = none */
-    int excluded;               /* nor of this one: the other holds a reservation for himself */
+    int excluded;               /* nor of this one: the other holds a reservation for himself ... */
+    uint64_t excluded_since;    /* ... from this step on */
+    bool goes_on[SIM_VERSIONS]; /* FORMAT UNIT, SANITIZE: no later reservation stops them */
     unsigned pr_open;           /* PERSISTENT RESERVE OUT commands that have no answer yet, ... */
     uint64_t pr_sent;           /* ... and how many there were */
     bool shrunk;                /* the disk is smaller than SIM_BLOCKS */
