@@ -4,6 +4,7 @@
 #include "iscsi/names.h"
 #include "scsi/scsi.h"
 #include "store/store.h"
+#include "target/address.h"
 #include "target/log.h"
 
 #include <errno.h>
@@ -256,6 +257,22 @@ static int no_name(const struct tgt_config *cfg, size_t at, struct err_text *e)
     return err;
 }
 
+/* RFC 7143 13.8: what the address lacks is the default port; it is said all the same. */
+static int complete_redirect(struct tgt_config_target *t, struct err_text *e)
+{
+    char address[TGT_ADDRESS_BYTES];
+    if (tgt_address_redirect(t->redirect, address))
+        return err_set(e, USAN_EINVAL,
+                       "redirect '%s' is not HOST:PORT, such as 10.0.0.2:3260 or [fd00::2]:3260",
+                       t->redirect);
+    char *copy = strdup(address);
+    if (!copy)
+        return err_set(e, USAN_ENOMEM, "out of memory");
+    free(t->redirect);
+    t->redirect = copy;
+    return 0;
+}
+
 static int check_target(struct tgt_config *cfg, size_t at, struct err_text *e)
 {
     struct tgt_config_target *t = &cfg->targets[at];
@@ -280,6 +297,8 @@ static int check_target(struct tgt_config *cfg, size_t at, struct err_text *e)
     }
     if (!err)
         err = check_users(cfg, t->users, t->user_count, t->mutual_user, e);
+    if (!err && t->redirect)
+        err = complete_redirect(t, e);
     if (err) {
         err_prefix(e, "target %s", t->name);
         tgt_config_place(cfg, line, e);
@@ -287,7 +306,7 @@ static int check_target(struct tgt_config *cfg, size_t at, struct err_text *e)
     return err;
 }
 
-static int check_user(const struct tgt_config *cfg, size_t at, struct err_text *e)
+static int find_fault_of_user(const struct tgt_config *cfg, size_t at, struct err_text *e)
 {
     const struct tgt_config_user *u = &cfg->users[at];
     if (!u->name || !*u->name)
@@ -305,14 +324,40 @@ static int check_user(const struct tgt_config *cfg, size_t at, struct err_text *
     return 0;
 }
 
-/* "1.2.3.4:3260", "host:3260" or "[::1]:3260": the port of an address, else NULL. */
-static const char *port_in_address(const char *a)
+static int check_user(const struct tgt_config *cfg, size_t at, struct err_text *e)
 {
-    const char *colon = strrchr(a, ':');
-    bool one = colon && colon == strchr(a, ':'); /* IPv6 has two or more */
-    bool bracket = colon && colon > a && a[0] == '[' && colon[-1] == ']';
-    return (one || bracket) && colon[1] && !colon[1 + strspn(colon + 1, "0123456789")] ? colon + 1
-                                                                                       : NULL;
+    int err = find_fault_of_user(cfg, at, e);
+    if (err)
+        tgt_config_place(cfg, cfg->users[at].line, e);
+    return err;
+}
+
+static int check_portal(const struct tgt_config *cfg, size_t at, struct err_text *e)
+{
+    const struct tgt_config_portal *p = &cfg->portals[at];
+    char *a = p->address;
+    size_t len = a ? strlen(a) : 0;
+    if (len >= 2 && a[0] == '[' && a[len - 1] == ']') { /* accept the URL form too */
+        memmove(a, a + 1, len - 2);
+        a[len - 2] = 0;
+    }
+    if (!a || !*a)
+        return err_set(e, USAN_EINVAL,
+                       "portal %zu has no address; use one of this machine's, "
+                       "0.0.0.0 or ::",
+                       at + 1);
+    const char *port = tgt_address_port(a);
+    if (port && cfg->source)
+        return err_set(e, USAN_EINVAL, "address '%s' has a port in it; write 'port: %s' beside it",
+                       a, port);
+    if (port)
+        return err_set(e, USAN_EINVAL, "address '%s' has a port in it; use --port %s", a, port);
+    for (size_t i = 0; i < at; i++) {
+        const struct tgt_config_portal *q = &cfg->portals[i];
+        if (p->port && q->port == p->port && tgt_address_same(q->address, a))
+            return err_set(e, USAN_EINVAL, "address '%s' with port %u is there twice", a, p->port);
+    }
+    return 0;
 }
 
 static int check_portals(struct tgt_config *cfg, struct err_text *e)
@@ -323,23 +368,11 @@ static int check_portals(struct tgt_config *cfg, struct err_text *e)
             return err_set(e, USAN_ENOMEM, "out of memory");
     }
     for (size_t i = 0; i < cfg->portal_count; i++) {
-        char *a = cfg->portals[i].address;
-        size_t len = a ? strlen(a) : 0;
-        if (len >= 2 && a[0] == '[' && a[len - 1] == ']') { /* accept the URL form too */
-            memmove(a, a + 1, len - 2);
-            a[len - 2] = 0;
+        int err = check_portal(cfg, i, e);
+        if (err) {
+            tgt_config_place(cfg, cfg->portals[i].line, e);
+            return err;
         }
-        if (!a || !*a)
-            return err_set(e, USAN_EINVAL,
-                           "portal %zu has no address; use one of this machine's, "
-                           "0.0.0.0 or ::",
-                           i + 1);
-        const char *port = port_in_address(a);
-        if (port)
-            return err_set(e, USAN_EINVAL,
-                           "address '%s' has a port in it; use --port %s, or the key port: in a "
-                           "configuration file",
-                           a, port);
     }
     return 0;
 }
@@ -362,23 +395,21 @@ static int check_limits(const struct tgt_config *cfg, struct err_text *e)
     return 0;
 }
 
-/* All that is not in a target. */
-static int check_program(struct tgt_config *cfg, struct err_text *e)
+static int check_program(const struct tgt_config *cfg, struct err_text *e)
 {
     int err = check_limits(cfg, e);
-    if (!err)
-        err = check_portals(cfg, e);
-    for (size_t i = 0; !err && i < cfg->user_count; i++)
-        err = check_user(cfg, i, e);
-    if (!err && cfg->target_count == 0)
-        err = err_set(e, USAN_EINVAL, "nothing to serve; name at least one target");
     if (!err && cfg->target_count > TGT_TARGETS_MAX)
         err = err_set(e, USAN_EINVAL, "more than %d targets", TGT_TARGETS_MAX);
-    if (!err) {
-        err = check_users(cfg, cfg->discovery_users, cfg->discovery_user_count,
+    return err;
+}
+
+static int check_discovery(const struct tgt_config *cfg, struct err_text *e)
+{
+    int err = check_users(cfg, cfg->discovery_users, cfg->discovery_user_count,
                           cfg->discovery_mutual_user, e);
-        if (err)
-            err_prefix(e, "discovery");
+    if (err) {
+        err_prefix(e, "discovery");
+        tgt_config_place(cfg, 0, e);
     }
     return err;
 }
@@ -389,6 +420,15 @@ int tgt_config_check(struct tgt_config *cfg, struct err_text *e)
     if (err) {
         tgt_config_place(cfg, 0, e);
         return err;
+    }
+    err = check_portals(cfg, e);
+    for (size_t i = 0; !err && i < cfg->user_count; i++)
+        err = check_user(cfg, i, e);
+    if (!err)
+        err = check_discovery(cfg, e);
+    if (!err && cfg->target_count == 0) {
+        err = err_set(e, USAN_EINVAL, "nothing to serve; name at least one target");
+        tgt_config_place(cfg, 0, e);
     }
     for (size_t i = 0; !err && i < cfg->target_count; i++)
         err = check_target(cfg, i, e);

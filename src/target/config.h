@@ -28,15 +28,17 @@ enum {
 struct tgt_config_portal {
     char *address; /* host name or number; IPv6 without brackets */
     uint16_t port; /* 0 = any free one */
+    uint32_t line; /* of the file it comes from; 0 = of none */
 };
 
 struct tgt_config_user {
     char *name, *secret;
+    uint32_t line; /* as that of a portal */
 };
 
 struct tgt_config_lun {
     uint32_t lun;
-    uint32_t line;             /* of the file it comes from; 0 = of none */
+    uint32_t line;             /* as that of a portal */
     char *store;               /* a specification of store_open_spec() */
     uint32_t block_bytes;      /* 512 or 4096; 0 = as the store likes it: 512 unless it can not */
     uint32_t phys_block_bytes; /* 0 = the store's */
@@ -50,7 +52,7 @@ struct tgt_config_lun {
 struct tgt_config_target {
     char *name;    /* iqn., eui. or naa. name, normalised */
     char *alias;   /* NULL = none */
-    uint32_t line; /* as that of a LUN */
+    uint32_t line; /* as that of a portal */
     struct tgt_config_lun *luns;
     size_t lun_count;
     /* Who may log in: names of users; none = no authentication. */
@@ -60,7 +62,8 @@ struct tgt_config_target {
     /* Initiator names that may log in; none = all. */
     char **initiators;
     size_t initiator_count;
-    char *redirect; /* "host:port" logins are sent on to; NULL = served here */
+    char *redirect; /* "host:port" logins are sent on to; NULL = served here. Checking fills in 3260
+                     */
 };
 
 struct tgt_limits {

@@ -137,8 +137,16 @@ static const struct key limit_keys[] = {
 };
 
 static const struct key top_keys[] = {
-    { .name = "portals", .kind = K_LIST, .sub = portal_keys, .add = add_portal },
-    { .name = "users", .kind = K_LIST, .sub = user_keys, .add = add_user },
+    { .name = "portals",
+      .kind = K_LIST,
+      .sub = portal_keys,
+      .add = add_portal,
+      .line_at = offsetof(struct tgt_config_portal, line) },
+    { .name = "users",
+      .kind = K_LIST,
+      .sub = user_keys,
+      .add = add_user,
+      .line_at = offsetof(struct tgt_config_user, line) },
     { .name = "discovery", .kind = K_MAP, .sub = discovery_keys },
     { .name = "targets",
       .kind = K_LIST,

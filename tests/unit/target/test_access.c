@@ -8,9 +8,9 @@
 static char alice[] = "alice", bob[] = "bob", gate[] = "gate";
 static char alice_secret[] = "alices-secret", bob_secret[] = "bobs-secret!!",
             gate_secret[] = "gates-secret!";
-static struct tgt_config_user users[] = { { alice, alice_secret },
-                                          { bob, bob_secret },
-                                          { gate, gate_secret } };
+static struct tgt_config_user users[] = { { .name = alice, .secret = alice_secret },
+                                          { .name = bob, .secret = bob_secret },
+                                          { .name = gate, .secret = gate_secret } };
 static char *only_alice[] = { alice };
 static char host1[] = "iqn.2025-01.com.example:host1";
 static char *initiators[] = { host1 };

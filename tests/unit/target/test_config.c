@@ -85,6 +85,68 @@ static void brackets_with_port(struct tgt_config *c)
     tgt_config_add_portal(c)->address = copy_of("[::1]:3262");
 }
 
+static void same_portal(struct tgt_config *c)
+{
+    tgt_config_add_portal(c)->address = copy_of("::1");
+    tgt_config_add_portal(c)->address = copy_of("127.0.0.1");
+    tgt_config_add_portal(c)->address = copy_of("0:0::1");
+}
+
+/* Other ports, and any free one twice. */
+static void portals_that_differ(void **state)
+{
+    (void)state;
+    static const uint16_t ports[] = { 3260, 3261, 0, 0 };
+    struct tgt_config c;
+    make_good(&c);
+    for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
+        struct tgt_config_portal *p = tgt_config_add_portal(&c);
+        p->address = copy_of("127.0.0.1");
+        p->port = ports[i];
+    }
+    assert_int_equal(tgt_config_check(&c, NULL), 0);
+    tgt_config_fini(&c);
+}
+
+/* RFC 7143 13.8: the default port is 3260, IPv6 addresses are in brackets. */
+static void redirects(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *sent; /* NULL: refused */
+    } rows[] = {
+        { "10.0.0.2:3260", "10.0.0.2:3260" },
+        { "10.0.0.2", "10.0.0.2:3260" },
+        { "disks.example.com", "disks.example.com:3260" },
+        { "disks.example.com:1", "disks.example.com:1" },
+        { "[fd00::2]:65535", "[fd00::2]:65535" },
+        { "[fd00::2]", "[fd00::2]:3260" },
+        { "fd00::2", "[fd00::2]:3260" },
+        { "nonsense::", NULL },
+        { "10.0.0.300:3260", NULL },
+        { "10.0.0.2:0", NULL },
+        { "10.0.0.2:65536", NULL },
+        { "10.0.0.2:", NULL },
+        { ":3260", NULL },
+        { "[10.0.0.2]:3260", NULL },
+        { "[]:3260", NULL },
+        { "a b", NULL },
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct tgt_config c;
+        struct err_text e = { "" };
+        make_good(&c);
+        c.targets[0].redirect = copy_of(rows[i].text);
+        int err = tgt_config_check(&c, &e);
+        assert_int_equal(err, rows[i].sent ? 0 : USAN_EINVAL);
+        if (rows[i].sent)
+            assert_string_equal(c.targets[0].redirect, rows[i].sent);
+        else
+            assert_non_null(strstr(e.text, "is not HOST:PORT, such as 10.0.0.2:3260"));
+        tgt_config_fini(&c);
+    }
+}
+
 static void plain_ipv6(void **state)
 {
     (void)state;
@@ -174,10 +236,9 @@ static void bad_ones_are_refused(void **state)
 {
     (void)state;
     check_fails(no_target, "nothing to serve; name at least one target");
-    check_fails(address_with_port, "address '127.0.0.1:3261' has a port in it; use --port 3261, or "
-                                   "the key port: in a configuration file");
-    check_fails(brackets_with_port, "address '[::1]:3262' has a port in it; use --port 3262, or "
-                                    "the key port: in a configuration file");
+    check_fails(address_with_port, "address '127.0.0.1:3261' has a port in it; use --port 3261");
+    check_fails(brackets_with_port, "address '[::1]:3262' has a port in it; use --port 3262");
+    check_fails(same_portal, "address '0:0::1' with port 3260 is there twice");
     check_fails(bad_name, "target disk 1: target name 'disk 1' is not an iSCSI name; use one like "
                           "iqn.2025-01.com.example:disk");
     check_fails(same_name, "target iqn.2025-01.com.example:one: target "
@@ -270,6 +331,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_one_is_filled_in),
         cmocka_unit_test(portal_in_brackets),
+        cmocka_unit_test(portals_that_differ),
+        cmocka_unit_test(redirects),
         cmocka_unit_test(plain_ipv6),
         cmocka_unit_test(bad_ones_are_refused),
         cmocka_unit_test(secret_is_the_first_line),

@@ -228,6 +228,15 @@ static void load_checks_stores(void **state)
         { "cores: 1\ntargets:\n  - name: iqn.2025-01.com.example:a\n",
           ":3: target iqn.2025-01.com.example:a: no LUN" },
         { "targets:\n  - luns: [{store: 'ram:1M'}]\n", ":2: target 1 has no name" },
+        { "cores: 1\nportals:\n  - address: 127.0.0.1:3261\n",
+          ":3: address '127.0.0.1:3261' has a "
+          "port in it; write 'port: 3261' beside it" },
+        { "portals:\n  - {address: 127.0.0.1}\n  - {address: 127.0.0.1}\n",
+          ":3: address '127.0.0.1' with port 3260 is there twice" },
+        { "users:\n  - {name: a, secret: a-long-secret}\n  - name: b\n    secret: short\n",
+          ":3: the secret of user 'b' has 5 characters" },
+        { "targets:\n  - name: iqn.2025-01.com.example:a\n    redirect: 'nonsense::'\n",
+          ":2: target iqn.2025-01.com.example:a: redirect 'nonsense::' is not HOST:PORT" },
         { "discovery: {users: [eve]}\ntargets:\n  - name: iqn.2025-01.com.example:a\n",
           ": discovery: user 'eve' is not defined" },
     };
