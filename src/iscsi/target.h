@@ -190,8 +190,11 @@ const char *iscsi_tconn_state(const struct iscsi_tconn *conn);
 
 /* ---- sessions ---- */
 
-/* A session for the connection that reported LOGIN_BIND; tsih != 0, chosen by the owner. Its task
- * pool is allocated here: queue_depth + a few for immediate commands. */
+/* A session for the connection that reported LOGIN_BIND; tsih != 0, chosen by the owner. NULL when
+ * out of memory. Of its tasks a first chunk of 16 is allocated here; the pool grows as they are
+ * used, up to queue_depth and a few for immediate commands and for answers under way, and never
+ * shrinks. Without memory to grow, a command in its turn is answered with TASK SET FULL and any
+ * other request that needs a task is rejected. */
 struct iscsi_tsess *iscsi_tsess_new(const struct iscsi_tconn *conn, uint16_t tsih,
                                     const struct alloc *a);
 /* No connection is left on it. */

@@ -154,25 +154,30 @@ static bool own_buffer(struct iscsi_tconn *c, uint32_t len)
 }
 
 /* A NOP-Out, Text or Logout Request whose turn has come. */
-static bool serve(struct iscsi_tconn *c, const uint8_t *bhs, const uint8_t *data, uint32_t len,
-                  struct iscsi_event *ev)
+static enum treq serve(struct iscsi_tconn *c, const uint8_t *bhs, const uint8_t *data, uint32_t len,
+                       struct iscsi_event *ev)
 {
     if (bhs_opcode(bhs) == ISCSI_OP_TEXT_REQUEST)
         return ttext_request(c, bhs, (const char *)data, len, ev);
-    if (bhs_opcode(bhs) == ISCSI_OP_NOP_OUT)
-        tctl_nop_out(c, bhs, data, len);
-    else
-        tctl_logout(c, bhs);
-    return false;
+    if (bhs_opcode(bhs) == ISCSI_OP_LOGOUT_REQUEST)
+        return tctl_logout(c, bhs);
+    tctl_nop_out(c, bhs, data, len);
+    return TREQ_DONE;
 }
 
 /* Now, later, or never (4.2.2.1). */
 static bool in_order(struct iscsi_tconn *c, const uint8_t *bhs, uint32_t len,
                      struct iscsi_event *ev)
 {
-    switch (tsess_take_cmd_sn(c->sess, bhs_cmd_sn(bhs), bhs_immediate(bhs))) {
+    enum tsess_order order = tsess_order(c->sess, bhs_cmd_sn(bhs), bhs_immediate(bhs));
+    enum treq done;
+
+    switch (order) {
     case TSESS_NOW:
-        return serve(c, bhs, c->rx_buf, len, ev);
+        done = serve(c, bhs, c->rx_buf, len, ev);
+        if (done != TREQ_REJECTED)
+            tsess_received(c->sess, order, bhs_immediate(bhs));
+        return done == TREQ_EVENT;
     case TSESS_LATER:
         tsess_hold_request(c, bhs, c->rx_buf, len);
         return false;
@@ -310,15 +315,15 @@ static bool on_data(struct iscsi_tconn *c, struct iscsi_event *ev)
 /* ---- events ---- */
 
 /* An early request that is no task, in its turn. */
-static bool serve_late(struct iscsi_tconn *c, struct ttask *t, struct iscsi_event *ev)
+static enum treq serve_late(struct iscsi_tconn *c, struct ttask *t, struct iscsi_event *ev)
 {
     const struct alloc *a = t->sess->a;
     struct tlate *late = tsess_take_late(t);
 
     tsess_task_put(t);
-    bool event = !c->closing && serve(c, late->bhs, late->data, late->len, ev);
+    enum treq done = c->closing ? TREQ_DONE : serve(c, late->bhs, late->data, late->len, ev);
     alloc_put(a, late);
-    return event;
+    return done;
 }
 
 static bool pending_event(struct iscsi_tconn *c, struct iscsi_event *ev)
@@ -327,7 +332,9 @@ static bool pending_event(struct iscsi_tconn *c, struct iscsi_event *ev)
         struct ttask *t = list_entry(list_pop_front(&c->events), struct ttask, event);
         ev->task = &t->pub;
         if (t->late) {
-            if (serve_late(c, t, ev))
+            /* One that is rejected here still counts as received: the sequence went on while it
+             * was another connection's turn, and ExpCmdSN does not go back. */
+            if (serve_late(c, t, ev) == TREQ_EVENT)
                 return true;
             continue;
         }
@@ -386,10 +393,17 @@ static bool held_event(struct iscsi_tconn *c, struct iscsi_event *ev)
         struct ttask *t = tsess_next_held(c->sess);
         if (!t)
             return false;
-        if (t->late && t->conn != c)
+        if (t->late && t->conn != c) {
             ttask_event(t); /* when that connection is asked next */
-        else if (t->late ? serve_late(c, t, ev) : ttask_deliver(t, ev))
+        } else if (t->late) {
+            enum treq done = serve_late(c, t, ev);
+            if (done == TREQ_REJECTED)
+                tsess_not_received(c->sess);
+            if (done == TREQ_EVENT)
+                return true;
+        } else if (ttask_deliver(t, ev)) {
             return true;
+        }
     }
     return false;
 }
@@ -533,7 +547,7 @@ static uint64_t check_progress(struct iscsi_tconn *c)
         tconn_close(c, USAN_ETIMEOUT, "no progress: a request that others wait for does not come");
         return TIME_NEVER;
     }
-    bool text = c->text_in || c->text_out;
+    bool text = c->text_in || c->text_out || c->text_ttt != ISCSI_TAG_NONE;
     if (text && now >= c->text_ns + timeout) {
         ttext_abandon(c);
         text = false;

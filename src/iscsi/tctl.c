@@ -105,7 +105,7 @@ void tctl_ping(struct iscsi_tconn *conn)
     tctl_queue(conn, ctl);
 }
 
-void tctl_logout(struct iscsi_tconn *conn, const uint8_t *bhs)
+enum treq tctl_logout(struct iscsi_tconn *conn, const uint8_t *bhs)
 {
     const struct pdu_logout_request q = pdu_logout_request_decode(bhs);
     uint8_t response = LOGOUT_RSP_OK;
@@ -114,7 +114,7 @@ void tctl_logout(struct iscsi_tconn *conn, const uint8_t *bhs)
 
     if (q.reason > LOGOUT_RECOVERY) {
         tctl_reject(conn, ISCSI_REJECT_INVALID_FIELD, bhs);
-        return;
+        return TREQ_REJECTED;
     }
     if (q.reason == LOGOUT_RECOVERY) {
         response = LOGOUT_RSP_NO_RECOVERY;
@@ -126,7 +126,7 @@ void tctl_logout(struct iscsi_tconn *conn, const uint8_t *bhs)
     }
     struct tctl *ctl = tctl_new(conn, 0);
     if (!ctl)
-        return;
+        return TREQ_DONE;
     pdu_logout_response(ctl->bhs, bhs_itt(bhs), response, conn->params.time2wait,
                         conn->params.time2retain);
     if (ours) {
@@ -141,6 +141,7 @@ void tctl_logout(struct iscsi_tconn *conn, const uint8_t *bhs)
         conn->logout_cid = q.reason == LOGOUT_CLOSE_SESSION ? 0 : q.cid;
     }
     tctl_queue(conn, ctl);
+    return TREQ_DONE;
 }
 
 static void async_message(struct iscsi_tconn *conn, uint64_t lun, uint8_t event, uint16_t p1,

@@ -15,6 +15,6 @@ void tctl_sent(struct iscsi_tconn *conn, struct tctl *ctl);
 void tctl_reject(struct iscsi_tconn *conn, enum iscsi_reject reason, const uint8_t *bhs);
 void tctl_nop_out(struct iscsi_tconn *conn, const uint8_t *bhs, const uint8_t *data, uint32_t len);
 void tctl_ping(struct iscsi_tconn *conn);
-void tctl_logout(struct iscsi_tconn *conn, const uint8_t *bhs);
+enum treq tctl_logout(struct iscsi_tconn *conn, const uint8_t *bhs);
 
 #endif

@@ -161,7 +161,7 @@ uint32_t tsess_max_cmd_sn(struct iscsi_tconn *conn)
     return conn->max_cmd_sn;
 }
 
-enum tsess_order tsess_take_cmd_sn(struct iscsi_tsess *s, uint32_t cmd_sn, bool immediate)
+enum tsess_order tsess_order(const struct iscsi_tsess *s, uint32_t cmd_sn, bool immediate)
 {
     if (immediate)
         return TSESS_NOW;
@@ -169,16 +169,25 @@ enum tsess_order tsess_take_cmd_sn(struct iscsi_tsess *s, uint32_t cmd_sn, bool 
      * non-immediate duplicates within the range", 4.2.2.1 */
     if (sn_lt(cmd_sn, s->exp_cmd_sn) || sn_lt(s->max_cmd_sn, cmd_sn))
         return TSESS_IGNORE;
-    if (cmd_sn == s->exp_cmd_sn) {
-        s->exp_cmd_sn++;
+    if (cmd_sn == s->exp_cmd_sn)
         return TSESS_NOW;
-    }
     list_for_each (&s->held, pos) {
         const struct ttask *t = list_entry(pos, struct ttask, node);
         if (t->pub.cmd_sn == cmd_sn && !t->pub.immediate)
             return TSESS_IGNORE;
     }
     return TSESS_LATER;
+}
+
+void tsess_received(struct iscsi_tsess *s, enum tsess_order order, bool immediate)
+{
+    if (order == TSESS_NOW && !immediate)
+        s->exp_cmd_sn++;
+}
+
+void tsess_not_received(struct iscsi_tsess *s)
+{
+    s->exp_cmd_sn--;
 }
 
 /* An immediate request has the CmdSN of the one that follows it, 4.2.2.1. */

@@ -6,9 +6,13 @@
 #include "iscsi/tstate.h"
 
 enum tsess_order { TSESS_NOW, TSESS_LATER, TSESS_IGNORE };
-/* What a request with this CmdSN is: in its turn (then ExpCmdSN has moved on), early, or to be
- * ignored (4.2.2.1). */
-enum tsess_order tsess_take_cmd_sn(struct iscsi_tsess *sess, uint32_t cmd_sn, bool immediate);
+/* What a request with this CmdSN is: in its turn, early, or to be ignored (4.2.2.1). */
+enum tsess_order tsess_order(const struct iscsi_tsess *sess, uint32_t cmd_sn, bool immediate);
+/* It is taken in: if it is its turn, ExpCmdSN moves on. Not for one that is rejected, whose CmdSN
+ * does not count as received (11.17.1): the initiator may send it again as it should be. */
+void tsess_received(struct iscsi_tsess *sess, enum tsess_order order, bool immediate);
+/* The one whose turn tsess_next_held said it was is rejected. */
+void tsess_not_received(struct iscsi_tsess *sess);
 /* NULL: no task left (only immediate commands can see that), or out of memory. */
 struct ttask *tsess_task_get(struct iscsi_tsess *sess, uint32_t itt, bool immediate);
 void tsess_task_put(struct ttask *t);

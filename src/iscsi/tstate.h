@@ -83,6 +83,13 @@ struct tranges {
     } range[TTASK_RANGES];
 };
 
+/* What became of a request that is no task. */
+enum treq {
+    TREQ_DONE,
+    TREQ_EVENT, /* the owner is asked */
+    TREQ_REJECTED,
+};
+
 /* A request that is no task (NOP-Out, Text, Logout) and came early: it waits for its turn. */
 struct tlate {
     uint8_t bhs[ISCSI_BHS_LEN];
@@ -208,6 +215,7 @@ struct iscsi_tconn {
     size_t text_in_len, text_out_len, text_out_pos;
     uint32_t text_ttt;
     bool text_targets; /* collecting records */
+    bool text_final;   /* the F bit of the last request */
 
     /* logout of another connection */
     bool report_logout_other;

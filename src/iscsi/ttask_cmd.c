@@ -4,6 +4,7 @@
 #include "iscsi/tsess.h"
 #include "iscsi/ttask.h"
 
+enum { STATUS_TASK_SET_FULL = 0x28 };                    /* SAM-6 5.3.1 */
 enum { AHS_EXTENDED_CDB = 1, AHS_BIDI_READ_LENGTH = 2 }; /* 11.2.2.1 */
 
 /* ---- headers ---- */
@@ -34,39 +35,54 @@ static bool parse_ahs(struct ttask *t, const uint8_t *ahs, uint32_t len, uint32_
     return !r.bad;
 }
 
-/* The request is not carried out, but its CmdSN counts: one that came early keeps its place. */
-static void refuse(struct iscsi_tconn *conn, enum tsess_order order, enum iscsi_reject reason)
+static enum tsess_order order_of(const struct iscsi_tconn *conn)
 {
-    uint32_t cmd_sn = bhs_cmd_sn(conn->rx.bhs);
-
-    tctl_reject(conn, reason, conn->rx.bhs);
-    if (order == TSESS_LATER)
-        (void)tsess_hold_place(conn, cmd_sn);
+    const uint8_t *bhs = conn->rx.bhs;
+    return tsess_order(conn->sess, bhs_cmd_sn(bhs), bhs_immediate(bhs));
 }
 
-/* The task for a request header; NULL when it was answered or ignored. */
-static struct ttask *new_task(struct iscsi_tconn *conn, enum tsess_order *ret_order)
+/* There is no memory for another task. A command in its turn is answered by its status; what else
+ * is rejected may come again. */
+static void no_task(struct iscsi_tconn *conn, enum tsess_order order)
+{
+    const uint8_t *bhs = conn->rx.bhs;
+
+    if (bhs_immediate(bhs)) {
+        tctl_reject(conn, ISCSI_REJECT_TOO_MANY_IMMEDIATE, bhs);
+        return;
+    }
+    if (order != TSESS_NOW || bhs_opcode(bhs) != ISCSI_OP_SCSI_COMMAND) {
+        tctl_reject(conn, ISCSI_REJECT_OUT_OF_RESOURCES, bhs);
+        return;
+    }
+    uint32_t edtl = pdu_scsi_command_decode(bhs).edtl;
+    struct tctl *ctl = tctl_new(conn, 0);
+    if (!ctl)
+        return;
+    pdu_scsi_response(ctl->bhs, bhs_itt(bhs), edtl ? PDU_RESID_UNDERFLOW : 0, 0,
+                      STATUS_TASK_SET_FULL, 0, 0, 0, edtl, 0);
+    tctl_queue(conn, ctl);
+    tsess_received(conn->sess, order, false);
+}
+
+/* The task for a request header; NULL when it was answered. */
+static struct ttask *new_task(struct iscsi_tconn *conn, enum tsess_order order)
 {
     const uint8_t *bhs = conn->rx.bhs;
     struct iscsi_tsess *sess = conn->sess;
-    bool immediate = bhs_immediate(bhs);
     uint32_t itt = bhs_itt(bhs);
 
-    *ret_order = tsess_take_cmd_sn(sess, bhs_cmd_sn(bhs), immediate);
-    if (*ret_order == TSESS_IGNORE)
-        return NULL;
     if (itt == ISCSI_TAG_NONE) {
-        refuse(conn, *ret_order, ISCSI_REJECT_INVALID_FIELD);
+        tctl_reject(conn, ISCSI_REJECT_INVALID_FIELD, bhs);
         return NULL;
     }
     if (tsess_find(sess, itt)) {
-        refuse(conn, *ret_order, ISCSI_REJECT_TASK_IN_PROGRESS);
+        tctl_reject(conn, ISCSI_REJECT_TASK_IN_PROGRESS, bhs);
         return NULL;
     }
-    struct ttask *t = tsess_task_get(sess, itt, immediate);
+    struct ttask *t = tsess_task_get(sess, itt, bhs_immediate(bhs));
     if (!t) {
-        refuse(conn, *ret_order,
-               immediate ? ISCSI_REJECT_TOO_MANY_IMMEDIATE : ISCSI_REJECT_OUT_OF_RESOURCES);
+        no_task(conn, order);
         return NULL;
     }
     t->conn = conn;
@@ -108,25 +124,29 @@ bool ttask_command(struct iscsi_tconn *conn, struct iscsi_event *ev)
 {
     const uint8_t *bhs = conn->rx.bhs;
     const struct pdu_scsi_command c = pdu_scsi_command_decode(bhs);
-    enum tsess_order order;
+    enum tsess_order order = order_of(conn);
     uint32_t bidi = 0;
-    struct ttask *t = new_task(conn, &order);
 
+    if (order == TSESS_IGNORE)
+        return false;
+    if (!ttask_unsolicited_ok(conn, &c)) {
+        tctl_reject(conn, ISCSI_REJECT_PROTOCOL_ERROR, bhs);
+        return false;
+    }
+    struct ttask *t = new_task(conn, order);
     if (!t)
         return false;
+    if (conn->rx.ahs_len && !parse_ahs(t, conn->rx.ahs, conn->rx.ahs_len, &bidi)) {
+        tsess_task_put(t);
+        tctl_reject(conn, ISCSI_REJECT_PROTOCOL_ERROR, bhs);
+        return false;
+    }
+    tsess_received(conn->sess, order, t->pub.immediate);
     memcpy(t->cdb, c.cdb, 16);
     t->pub.attr = c.attr;
     t->pub.priority = conn->params.protocol_level >= 2 ? c.priority : 0;
     t->pub.read = c.read;
     t->pub.write = c.write;
-    bool ok = ttask_unsolicited_ok(conn, &c);
-    if (ok && conn->rx.ahs_len)
-        ok = parse_ahs(t, conn->rx.ahs, conn->rx.ahs_len, &bidi);
-    if (!ok) {
-        tsess_task_put(t);
-        refuse(conn, order, ISCSI_REJECT_PROTOCOL_ERROR);
-        return false;
-    }
     t->pub.out_expected = c.write ? c.edtl : 0;
     t->pub.in_expected = !c.read ? 0 : c.write ? bidi : c.edtl;
     if (c.write)
@@ -167,8 +187,11 @@ static void abort_unseen(struct iscsi_tconn *conn, struct ttask *t)
     } else if (!sn_lt(sn, t->pub.cmd_sn) || sn_lt(sn, sess->exp_cmd_sn) ||
                sn_lt(sess->max_cmd_sn, sn)) {
         t->tmf_answer = 1 + TMF_RSP_NO_TASK;
-    } else if (tsess_take_cmd_sn(sess, sn, false) == TSESS_LATER) {
-        (void)tsess_hold_place(conn, sn);
+    } else {
+        enum tsess_order order = tsess_order(sess, sn, false);
+        tsess_received(sess, order, false);
+        if (order == TSESS_LATER)
+            (void)tsess_hold_place(conn, sn);
     }
 }
 
@@ -201,16 +224,18 @@ static enum tsess_order cover_earlier(struct iscsi_tsess *sess, const struct tta
 bool ttask_tmf(struct iscsi_tconn *conn, struct iscsi_event *ev)
 {
     const struct pdu_tmf_request q = pdu_tmf_request_decode(conn->rx.bhs);
-    enum tsess_order order;
-    struct ttask *t = new_task(conn, &order);
+    enum tsess_order order = order_of(conn);
 
-    if (!t)
+    if (order == TSESS_IGNORE)
         return false;
     if (q.function == 0) { /* reserved, 11.5.1; for the owner 0 stands for a command */
-        tsess_task_put(t);
-        refuse(conn, order, ISCSI_REJECT_INVALID_FIELD);
+        tctl_reject(conn, ISCSI_REJECT_INVALID_FIELD, conn->rx.bhs);
         return false;
     }
+    struct ttask *t = new_task(conn, order);
+    if (!t)
+        return false;
+    tsess_received(conn->sess, order, t->pub.immediate);
     t->pub.tmf = q.function;
     t->pub.ref_itt = q.ref_itt;
     t->pub.ref_cmd_sn = q.ref_cmd_sn;

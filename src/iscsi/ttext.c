@@ -20,12 +20,25 @@ static void text_in_drop(struct iscsi_tconn *conn)
     conn->text_in_len = 0;
 }
 
-void ttext_abandon(struct iscsi_tconn *conn)
+/* The answer is sent. */
+static void text_out_drop(struct iscsi_tconn *conn)
 {
-    text_in_drop(conn);
     alloc_put(conn->a, conn->text_out);
     conn->text_out = NULL;
     conn->text_out_len = conn->text_out_pos = 0;
+}
+
+/* There is more to come in this exchange, by this tag. */
+static void keep_open(struct iscsi_tconn *conn)
+{
+    if (conn->text_ttt == ISCSI_TAG_NONE)
+        conn->text_ttt = 0x74780000u | (conn->stat_sn & 0xffff);
+}
+
+void ttext_abandon(struct iscsi_tconn *conn)
+{
+    text_in_drop(conn);
+    text_out_drop(conn);
     conn->text_ttt = ISCSI_TAG_NONE;
     conn->text_targets = false;
 }
@@ -69,7 +82,9 @@ static void out_pair(struct iscsi_tconn *conn, const char *key, const char *valu
     conn->text_out_len += kl + vl + 2;
 }
 
-/* Send what fits into one PDU. More: the initiator asks for it with an empty request (11.10.4). */
+/* Send what fits into one PDU. More: the initiator asks for it with an empty request (11.10.4). The
+ * last PDU ends the exchange only if the initiator said that it is through with it: F=1 is no
+ * answer to F=0 (11.11.1). */
 static void send_piece(struct iscsi_tconn *conn, uint32_t itt, uint64_t lun)
 {
     assert(conn->text_out_pos <= conn->text_out_len);
@@ -79,19 +94,22 @@ static void send_piece(struct iscsi_tconn *conn, uint32_t itt, uint64_t lun)
         len = TEXT_PIECE_MAX;
     if (len > left)
         len = (uint32_t)left;
-    bool last = len == left;
+    bool whole = len == left, last = whole && conn->text_final;
     struct tctl *ctl = tctl_new(conn, len);
     if (!ctl)
         return;
-    if (!last && conn->text_ttt == ISCSI_TAG_NONE)
-        conn->text_ttt = 0x74780000u | (conn->stat_sn & 0xffff);
-    pdu_text_response(ctl->bhs, itt, last ? ISCSI_TAG_NONE : conn->text_ttt, lun, last, !last, len);
+    if (!last)
+        keep_open(conn);
+    pdu_text_response(ctl->bhs, itt, last ? ISCSI_TAG_NONE : conn->text_ttt, lun, last, !whole,
+                      len);
     if (len)
         memcpy(ctl->data, conn->text_out + conn->text_out_pos, len);
     conn->text_out_pos += len;
     tctl_queue(conn, ctl);
     if (last)
         ttext_abandon(conn);
+    else if (whole)
+        text_out_drop(conn);
 }
 
 /* Take the SendTargets pair out of the request; its value, or NULL. */
@@ -117,50 +135,48 @@ static const char *take_send_targets(char *text, size_t *len)
 }
 
 /* The negotiation has failed: what held before holds on, 7.12. */
-static void refuse(struct iscsi_tconn *conn, enum iscsi_reject reason, const uint8_t *bhs)
+static enum treq reject_exchange(struct iscsi_tconn *conn, enum iscsi_reject reason,
+                                 const uint8_t *bhs)
 {
     tctl_reject(conn, reason, bhs);
     ttext_abandon(conn);
+    return TREQ_REJECTED;
 }
 
-static bool text_complete(struct iscsi_tconn *conn, const uint8_t *bhs, struct iscsi_event *ev)
+static enum treq text_complete(struct iscsi_tconn *conn, const uint8_t *bhs, struct iscsi_event *ev)
 {
     char *text = conn->text_in;
     size_t len = conn->text_in_len, out_len = 0;
 
-    if (len > 0 && text[len - 1] != '\0') {
-        refuse(conn, ISCSI_REJECT_PROTOCOL_ERROR, bhs);
-        return false;
-    }
+    if (len > 0 && text[len - 1] != '\0')
+        return reject_exchange(conn, ISCSI_REJECT_PROTOCOL_ERROR, bhs);
     const char *targets = take_send_targets(text, &len);
     if (!out_reserve(conn, NEGOTIATED_MAX)) {
         tconn_close(conn, USAN_ENOMEM, "no memory for a text answer");
-        return false;
+        return TREQ_DONE;
     }
     int err = len == 0 ? 0
                        : iscsi_text_negotiate(text, len, &conn->cfg.params, &conn->params,
                                               conn->text_out, NEGOTIATED_MAX, &out_len);
-    if (err) {
-        refuse(conn,
-               err == USAN_ELIMIT ? ISCSI_REJECT_OUT_OF_RESOURCES : ISCSI_REJECT_PROTOCOL_ERROR,
-               bhs);
-        return false;
-    }
+    if (err)
+        return reject_exchange(
+            conn, err == USAN_ELIMIT ? ISCSI_REJECT_OUT_OF_RESOURCES : ISCSI_REJECT_PROTOCOL_ERROR,
+            bhs);
     conn->text_out_len = out_len;
     if (!targets) {
         text_in_drop(conn);
         send_piece(conn, conn->text_itt, 0);
-        return false;
+        return TREQ_DONE;
     }
     conn->text_targets = true;
     ev->type = ISCSI_EV_SEND_TARGETS;
     /* "All" is for discovery sessions (13.3); a normal session learns of its own target. */
     ev->send_targets = !conn->discovery && strcmp(targets, "All") == 0 ? "" : targets;
-    return true;
+    return TREQ_EVENT;
 }
 
-bool ttext_request(struct iscsi_tconn *conn, const uint8_t *bhs, const char *text, size_t len,
-                   struct iscsi_event *ev)
+enum treq ttext_request(struct iscsi_tconn *conn, const uint8_t *bhs, const char *text, size_t len,
+                        struct iscsi_event *ev)
 {
     uint32_t ttt = bhs_ttt(bhs);
 
@@ -169,24 +185,25 @@ bool ttext_request(struct iscsi_tconn *conn, const uint8_t *bhs, const char *tex
     } else if (ttt != conn->text_ttt || conn->text_itt != bhs_itt(bhs) ||
                (conn->text_out && len > 0)) { /* the rest of an answer is asked for without text */
         tctl_reject(conn, ISCSI_REJECT_INVALID_FIELD, bhs);
-        return false;
+        return TREQ_REJECTED;
     }
+    if (pdu_text_request_cont(bhs) && bhs_final(bhs)) /* 11.10.2 */
+        return reject_exchange(conn, ISCSI_REJECT_PROTOCOL_ERROR, bhs);
     if (len > 0 || conn->text_out || ttt == ISCSI_TAG_NONE)
         conn->text_ns = conn->now_ns; /* it moves on */
     conn->text_itt = bhs_itt(bhs);
+    conn->text_final = bhs_final(bhs);
     if (conn->text_out && ttt != ISCSI_TAG_NONE && len == 0) {
         send_piece(conn, conn->text_itt, bhs_lun(bhs));
-        return false;
+        return TREQ_DONE;
     }
-    if (conn->text_in_len + len > ISCSI_TEXT_MAX) {
-        refuse(conn, ISCSI_REJECT_OUT_OF_RESOURCES, bhs);
-        return false;
-    }
+    if (conn->text_in_len + len > ISCSI_TEXT_MAX)
+        return reject_exchange(conn, ISCSI_REJECT_OUT_OF_RESOURCES, bhs);
     if (!conn->text_in)
         conn->text_in = alloc_get(conn->a, ISCSI_TEXT_MAX + 1);
     if (!conn->text_in) {
         tconn_close(conn, USAN_ENOMEM, "no memory for a text request");
-        return false;
+        return TREQ_DONE;
     }
     if (len)
         memcpy(conn->text_in + conn->text_in_len, text, len);
@@ -196,12 +213,11 @@ bool ttext_request(struct iscsi_tconn *conn, const uint8_t *bhs, const char *tex
 
     struct tctl *ctl = tctl_new(conn, 0); /* go on, 11.10.2 */
     if (!ctl)
-        return false;
-    if (conn->text_ttt == ISCSI_TAG_NONE)
-        conn->text_ttt = 0x74780000u | (conn->stat_sn & 0xffff);
+        return TREQ_DONE;
+    keep_open(conn);
     pdu_text_response(ctl->bhs, conn->text_itt, conn->text_ttt, bhs_lun(bhs), false, false, 0);
     tctl_queue(conn, ctl);
-    return false;
+    return TREQ_DONE;
 }
 
 void iscsi_tconn_target_record(struct iscsi_tconn *conn, const char *name,

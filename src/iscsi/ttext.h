@@ -5,9 +5,9 @@
 
 #include "iscsi/tstate.h"
 
-/* True if an event is to be reported (SEND_TARGETS). */
-bool ttext_request(struct iscsi_tconn *conn, const uint8_t *bhs, const char *text, size_t len,
-                   struct iscsi_event *ev);
+/* The event is SEND_TARGETS. */
+enum treq ttext_request(struct iscsi_tconn *conn, const uint8_t *bhs, const char *text, size_t len,
+                        struct iscsi_event *ev);
 void ttext_abandon(struct iscsi_tconn *conn);
 
 #endif

@@ -272,6 +272,49 @@ static void test_data_after_send_targets(void **state)
     rig_free(r);
 }
 
+/* RFC 7143 11.11.1: F=1 is no answer to F=0. The exchange goes on by its tag until the initiator is
+ * through with it. */
+static void test_text_exchange_goes_on(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(15);
+    uint8_t bhs[ISCSI_BHS_LEN];
+    static const char *const text[] = { "X-com.example.a=1", "SendTargets=All", NULL, NULL };
+    static const char none[] = "X-com.example.a=NotUnderstood";
+    uint32_t ttt = ISCSI_TAG_NONE;
+
+    rig_login(r, KEYS(""));
+    unsigned live = r->alloc.live;
+    for (unsigned i = 0; i < 4; i++) {
+        rig_request(r, bhs, ISCSI_OP_TEXT_REQUEST, false);
+        bhs[1] = i == 3 ? 0x80 : 0;
+        be32_put(bhs + 16, 4000);
+        be32_put(bhs + 20, ttt);
+        rig_send(r, bhs, NULL, 0, text[i], text[i] ? (uint32_t)strlen(text[i]) + 1 : 0);
+        struct rig_pdu p = rig_expect(r, ISCSI_OP_TEXT_RESPONSE);
+        assert_int_equal(p.bhs[1], bhs[1]);
+        if (i == 0)
+            ttt = bhs_ttt(p.bhs);
+        assert_int_not_equal(ttt, ISCSI_TAG_NONE);
+        assert_int_equal(bhs_ttt(p.bhs), i == 3 ? ISCSI_TAG_NONE : ttt);
+        if (i == 0) {
+            assert_int_equal(p.data_len, sizeof none);
+            assert_memory_equal(p.data, none, sizeof none);
+        } else if (i == 1) {
+            assert_memory_equal(p.data, "TargetName=", 11);
+        } else {
+            assert_int_equal(p.data_len, 0);
+        }
+    }
+    assert_int_equal(r->alloc.live, live);
+    rig_request(r, bhs, ISCSI_OP_TEXT_REQUEST, true);
+    be32_put(bhs + 16, 4000);
+    be32_put(bhs + 20, ttt); /* it is over */
+    rig_send(r, bhs, NULL, 0, NULL, 0);
+    assert_int_equal(rig_expect(r, ISCSI_OP_REJECT).bhs[2], ISCSI_REJECT_INVALID_FIELD);
+    rig_free(r);
+}
+
 static void test_text_negotiation(void **state)
 {
     (void)state;
@@ -538,6 +581,7 @@ int main(void)
         cmocka_unit_test(test_silence_costs_no_block),
         cmocka_unit_test(test_send_targets),
         cmocka_unit_test(test_data_after_send_targets),
+        cmocka_unit_test(test_text_exchange_goes_on),
         cmocka_unit_test(test_text_negotiation),
         cmocka_unit_test(test_text_negotiation_fails),
         cmocka_unit_test(test_logout),

@@ -105,6 +105,60 @@ static void test_early_data_is_bounded(void **state)
     rig_free(r);
 }
 
+/* A request that is no task and is rejected, in its turn or early: its CmdSN did not count as
+ * received (RFC 7143 11.17.1), and it may come again as it should be. */
+static void test_rejected_request_comes_again(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t opcode, flags, reason;
+        uint32_t ttt;
+        const char *text;
+    } bad[] = {
+        { ISCSI_OP_TEXT_REQUEST, 0x80, ISCSI_REJECT_PROTOCOL_ERROR, ISCSI_TAG_NONE, "nonsense" },
+        { ISCSI_OP_TEXT_REQUEST, 0xc0, ISCSI_REJECT_PROTOCOL_ERROR, ISCSI_TAG_NONE, "a=b" },
+        { ISCSI_OP_TEXT_REQUEST, 0x80, ISCSI_REJECT_INVALID_FIELD, 17, "a=b" },
+        { ISCSI_OP_LOGOUT_REQUEST, 0x83, ISCSI_REJECT_INVALID_FIELD, 0, NULL },
+        { ISCSI_OP_TMF_REQUEST, 0x80, ISCSI_REJECT_INVALID_FIELD, ISCSI_TAG_NONE, NULL },
+        { ISCSI_OP_SNACK, 0x80, ISCSI_REJECT_SNACK, ISCSI_TAG_NONE, NULL },
+        { 0x1c, 0x80, ISCSI_REJECT_NOT_SUPPORTED, ISCSI_TAG_NONE, NULL },
+    };
+    for (size_t i = 0; i < 2 * sizeof bad / sizeof bad[0]; i++) {
+        struct rig *r = rig_new(i);
+        uint8_t first[ISCSI_BHS_LEN], bhs[ISCSI_BHS_LEN], next[ISCSI_BHS_LEN];
+        rig_login(r, KEYS(""));
+        if (i % 2)
+            command(r, first);
+        rig_request(r, bhs, bad[i / 2].opcode, false);
+        uint32_t sn = bhs_cmd_sn(bhs);
+        bhs[1] = bad[i / 2].flags;
+        be32_put(bhs + 20, bad[i / 2].ttt);
+        const char *text = bad[i / 2].text;
+        rig_send(r, bhs, NULL, 0, text, text ? (uint32_t)strlen(text) + 1 : 0);
+        if (i % 2) {
+            rig_send(r, first, NULL, 0, NULL, 0);
+            command(r, next);
+            rig_send(r, next, NULL, 0, NULL, 0);
+        }
+        unsigned rejects = 0, reads = 0;
+        struct rig_pdu p;
+        while (rig_next(r, &p)) {
+            rejects += p.opcode == ISCSI_OP_REJECT && p.bhs[2] == bad[i / 2].reason;
+            reads += p.opcode == ISCSI_OP_DATA_IN;
+        }
+        assert_int_equal(rejects, 1);
+        assert_int_equal(reads, i % 2);
+        rig_request(r, bhs, ISCSI_OP_NOP_OUT, false);
+        be32_put(bhs + 24, sn);
+        rig_send(r, bhs, NULL, 0, NULL, 0);
+        assert_int_equal(bhs_itt(rig_expect(r, ISCSI_OP_NOP_IN).bhs), bhs_itt(bhs));
+        if (i % 2)
+            (void)rig_expect(r, ISCSI_OP_DATA_IN);
+        expect_nothing(r);
+        rig_free(r);
+    }
+}
+
 /* ---- ABORT TASK, RFC 7143 11.6.1 ---- */
 
 /* A command that never came counts as received: the window moves past it, and it is ignored when
@@ -346,6 +400,7 @@ int main(void)
         cmocka_unit_test(test_early_nop_out_waits),
         cmocka_unit_test(test_early_text_and_logout_wait),
         cmocka_unit_test(test_early_data_is_bounded),
+        cmocka_unit_test(test_rejected_request_comes_again),
         cmocka_unit_test(test_abort_of_missing_command),
         cmocka_unit_test(test_abort_of_missing_command_further_on),
         cmocka_unit_test(test_abort_of_held_command),

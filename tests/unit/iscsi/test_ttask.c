@@ -501,27 +501,74 @@ static void test_drop_in_every_phase(void **state)
     }
 }
 
+/* The CmdSN of a rejected command does not count as received (RFC 7143 11.17.1): the command may
+ * come again, as it should be, with the same. */
 static void test_immediate_data_rules(void **state)
 {
     (void)state;
     uint8_t bhs[ISCSI_BHS_LEN], data[2048] = { 0 };
+    struct rig_pdu p;
     struct rig *r = rig_new(11);
     rig_login(r, KEYS("ImmediateData=No\0InitialR2T=Yes"));
     rig_rw(r, bhs, true, true, 0, 1);
     rig_send(r, bhs, NULL, 0, data, 512);
-    assert_int_equal(rig_expect(r, ISCSI_OP_REJECT).bhs[2], ISCSI_REJECT_PROTOCOL_ERROR);
+    p = rig_expect(r, ISCSI_OP_REJECT);
+    assert_int_equal(p.bhs[2], ISCSI_REJECT_PROTOCOL_ERROR);
+    assert_int_equal(be32_get(p.bhs + 28), r->cmd_sn - 1); /* ExpCmdSN */
+    r->cmd_sn--;
     rig_rw(r, bhs, false, true, 0, 1); /* a read with data */
     rig_send(r, bhs, NULL, 0, data, 512);
     assert_int_equal(rig_expect(r, ISCSI_OP_REJECT).bhs[2], ISCSI_REJECT_PROTOCOL_ERROR);
+    r->cmd_sn--;
     rig_rw(r, bhs, true, false, 0, 4); /* unsolicited data with InitialR2T=Yes */
     rig_send(r, bhs, NULL, 0, NULL, 0);
     assert_int_equal(rig_expect(r, ISCSI_OP_REJECT).bhs[2], ISCSI_REJECT_PROTOCOL_ERROR);
+    r->cmd_sn--;
+    rig_rw(r, bhs, false, true, 0, 1);
+    be32_put(bhs + 16, ISCSI_TAG_NONE);
+    rig_send(r, bhs, NULL, 0, NULL, 0);
+    assert_int_equal(rig_expect(r, ISCSI_OP_REJECT).bhs[2], ISCSI_REJECT_INVALID_FIELD);
     assert_int_equal(r->commands, 0);
-    (void)check_read(r, 0, 1); /* their CmdSNs were taken */
+    r->cmd_sn--;
+    (void)check_read(r, 0, 1);
+    r->hold_commands = true;
+    rig_rw(r, bhs, false, true, 0, 1);
+    rig_send(r, bhs, NULL, 0, NULL, 0);
+    be32_put(bhs + 24, r->cmd_sn); /* its tag is in use */
+    rig_send(r, bhs, NULL, 0, NULL, 0);
+    assert_int_equal(rig_expect(r, ISCSI_OP_REJECT).bhs[2], ISCSI_REJECT_TASK_IN_PROGRESS);
+    r->hold_commands = false;
+    (void)check_read(r, 0, 1);
     rig_free(r);
 }
 
-/* What is refused early keeps its place: the sequence goes on past it. */
+/* A command in its turn for which there is no memory is answered like one that no buffer is left
+ * for. */
+static void test_no_memory_for_a_task(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(19);
+    uint8_t bhs[ISCSI_BHS_LEN];
+    rig_login(r, KEYS(""));
+    r->hold_commands = true;
+    for (unsigned i = 0; i < 17; i++) {
+        r->alloc.fail_at = i == 16 ? r->alloc.calls + 1 : 0;
+        rig_rw(r, bhs, false, true, 0, 1);
+        rig_send(r, bhs, NULL, 0, NULL, 0);
+    }
+    assert_int_equal(r->held_count, 16);
+    struct rig_pdu p = rig_expect(r, ISCSI_OP_SCSI_RESPONSE);
+    assert_int_equal(bhs_itt(p.bhs), bhs_itt(bhs));
+    assert_int_equal(p.bhs[1], 0x80 | PDU_RESID_UNDERFLOW);
+    assert_int_equal(p.bhs[2], 0);
+    assert_int_equal(p.bhs[3], 0x28); /* TASK SET FULL */
+    assert_int_equal(be32_get(p.bhs + 44), RIG_BLOCK);
+    r->hold_commands = false;
+    (void)check_read(r, 0, 1); /* the next finds memory again */
+    rig_free(r);
+}
+
+/* What is rejected early leaves a gap: what follows waits until it has come as it should. */
 static void test_refused_early_request(void **state)
 {
     (void)state;
@@ -533,6 +580,14 @@ static void test_refused_early_request(void **state)
     rig_send(r, b, NULL, 0, data, sizeof data); /* early, and with data that is not allowed */
     assert_int_equal(rig_expect(r, ISCSI_OP_REJECT).bhs[2], ISCSI_REJECT_PROTOCOL_ERROR);
     rig_send(r, a, NULL, 0, NULL, 0);
+    (void)rig_expect(r, ISCSI_OP_DATA_IN);
+    rig_rw(r, a, false, true, 0, 1);
+    rig_send(r, a, NULL, 0, NULL, 0);
+    struct rig_pdu p;
+    assert_false(rig_next(r, &p));
+    be24_put(b + 5, 0);
+    rig_send(r, b, NULL, 0, NULL, 0);
+    assert_int_equal(bhs_itt(rig_expect(r, ISCSI_OP_R2T).bhs), bhs_itt(b));
     (void)rig_expect(r, ISCSI_OP_DATA_IN);
     (void)check_read(r, 0, 1);
     rig_free(r);
@@ -651,6 +706,7 @@ int main(void)
         cmocka_unit_test(test_immediate_data_rules),
         cmocka_unit_test(test_immediate_ones_leave_the_window),
         cmocka_unit_test(test_extended_cdb_and_bidi_ahs),
+        cmocka_unit_test(test_no_memory_for_a_task),
         cmocka_unit_test(test_refused_early_request),
         cmocka_unit_test(test_thrown_away_data_flows),
     };
