@@ -11,6 +11,8 @@
  * with that hexadecimal value, so that a path may hold "?" (%3f) and "%" (%25). The filter that is
  * named first is the outermost one. A back end whose target is a URL is given it as it stands.
  */
+#include "store/opt.h"
+#include "store/registry.h"
 #include "store/store.h"
 
 #include <stddef.h>
@@ -315,6 +317,24 @@ struct store_spec_text store_spec_text(const char *spec)
         }
     }
     return t;
+}
+
+bool store_spec_file(const char *text, struct store_spec_file *ret)
+{
+    struct spec *spec;
+    if (new_spec(text, &spec, NULL))
+        return false;
+    const struct part *part = &spec->parts[spec->count - 1];
+    struct store_open how = { .target = part->target,
+                              .opts = part->opts,
+                              .opt_count = part->opt_count };
+    bool file = part->ops == &file_ops && !store_check_one(part->ops, &how, NULL);
+    if (file) {
+        (void)snprintf(ret->path, sizeof(ret->path), "%s", part->target);
+        ret->locked = opt_bool(part->ops, &how, "lock");
+    }
+    free(spec);
+    return file;
 }
 
 int store_open_spec(const char *text, bool read_only, struct store **ret_store, struct err_text *e)

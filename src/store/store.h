@@ -162,6 +162,13 @@ int store_open_spec(const char *spec, bool read_only, struct store **ret_store, 
  * What then is left for opening to find is how things are: files, devices, networks, memory. */
 USAN_MUST_CHECK
 int store_check_spec(const char *spec, struct err_text *e);
+/* The file or device that is served; false when the back end is another one or the specification is
+ * wrong. */
+struct store_spec_file {
+    char path[4096];
+    bool locked; /* others are kept off */
+};
+bool store_spec_file(const char *spec, struct store_spec_file *ret);
 /* The specification for logs and messages, cut when it is too long: without what stands between %
  * and
  * @ in a URL, and without the values of options whose names end in "password". Use as

@@ -5,6 +5,7 @@
 #include "scsi/scsi.h"
 #include "store/store.h"
 #include "target/address.h"
+#include "target/config_files.h"
 #include "target/log.h"
 
 #include <errno.h>
@@ -432,7 +433,7 @@ int tgt_config_check(struct tgt_config *cfg, struct err_text *e)
     }
     for (size_t i = 0; !err && i < cfg->target_count; i++)
         err = check_target(cfg, i, e);
-    return err;
+    return err ? err : tgt_config_check_files(cfg, e);
 }
 
 int tgt_config_read_secret(const char *path, char **ret_secret, struct err_text *e)

@@ -209,6 +209,66 @@ static void load_reads_secrets_beside_the_file(void **state)
     free(conf);
 }
 
+/* Two LUNs of two targets with stores a and b: what is said about them. */
+static void check_two(const char *a, const char *b, const char *more, const char *error)
+{
+    char dir[] = "/tmp/usan-test-yaml.XX"
+                 "XX"
+                 "XX";
+    assert_non_null(mkdtemp(dir));
+    char *disk = make_file(dir, "disk", "x"), *yaml;
+    char *link;
+    assert_true(asprintf(&link, "%s/link", dir) > 0);
+    assert_int_equal(symlink(disk, link), 0);
+    assert_true(asprintf(&yaml,
+                         "targets:\n"
+                         "  - name: iqn.2025-01.com.example:a\n"
+                         "    luns:\n"
+                         "      - {store: '%s/%s'%s}\n"
+                         "  - name: iqn.2025-01.com.example:b\n"
+                         "    luns:\n"
+                         "      - {lun: 1, store: 'ram:1M'}\n"
+                         "      - {lun: 2, store: 'stats+file:%s/%s'%s}\n",
+                         dir, a, more, dir, b, more) > 0);
+    char *conf = make_file(dir, "c.yaml", yaml);
+    struct tgt_config c;
+    struct err_text e = { "" };
+    tgt_config_init(&c);
+    int err = tgt_config_load(&c, conf, &e);
+    if (error) {
+        char *want;
+        assert_true(asprintf(&want, "%s:8: target iqn.2025-01.com.example:b: LUN 2: %s/%s%s", conf,
+                             dir, b, error) > 0);
+        assert_int_equal(err, USAN_EINVAL);
+        assert_string_equal(e.text, want);
+        free(want);
+    } else if (err) {
+        fail_msg("%s", e.text);
+    }
+    tgt_config_fini(&c);
+    unlink(conf);
+    unlink(link);
+    unlink(disk);
+    rmdir(dir);
+    free(conf);
+    free(yaml);
+    free(link);
+    free(disk);
+}
+
+static void a_file_is_one_disk(void **state)
+{
+    static const char error[] = " is LUN 0 of target iqn.2025-01.com.example:a already; a file can "
+                                "be one disk only";
+    (void)state;
+    check_two("disk", "disk", "", error);
+    check_two("disk", "link", "", error);
+    check_two("new", "new", "", error);
+    check_two("disk", "disk", ", read-only: yes", NULL);
+    check_two("disk", "new", "", NULL);
+    check_two("disk?lock=no", "disk?lock=no", "", NULL);
+}
+
 /* What is wrong with a store is found without opening it, and placed. */
 static void load_checks_stores(void **state)
 {
@@ -290,6 +350,7 @@ int main(void)
         cmocka_unit_test(load_reads_secrets_beside_the_file),
         cmocka_unit_test(load_checks_stores),
         cmocka_unit_test(load_checks_the_whole),
+        cmocka_unit_test(a_file_is_one_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
