@@ -5,7 +5,10 @@
 #include "target/config_yaml.h"
 #include "target/size.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 
 struct run_args {
     const char *config, *pid_file;
@@ -50,6 +53,26 @@ static void print_summary(const struct tgt_config *cfg)
     putchar('\n');
 }
 
+/* *ret_wrong: it is what the file says, and not that it could not be read. */
+static int load(struct tgt_config *cfg, const char *path, bool *ret_wrong, struct err_text *e)
+{
+    struct stat st;
+    int err = 0;
+    *ret_wrong = false;
+    if (stat(path, &st))
+        err = errno;
+    else if (S_ISDIR(st.st_mode))
+        err = EISDIR;
+    if (err == EISDIR)
+        return err_set(e, USAN_EINVAL, "%s: is a directory; name the file in it", path);
+    if (err)
+        return err_set(e, usan_err_from_errno(err), "%s: %s", path, strerror(err));
+    err = tgt_config_load(cfg, path, e);
+    *ret_wrong =
+        err == USAN_EINVAL || err == USAN_ENOENT || err == USAN_ERANGE || err == USAN_ELIMIT;
+    return err;
+}
+
 int cli_target_run(const struct cli_command *cmd, int argc, char **argv)
 {
     struct run_args a = { 0 };
@@ -64,8 +87,9 @@ int cli_target_run(const struct cli_command *cmd, int argc, char **argv)
     struct err_text e = { "" };
     code = CLI_OK;
     tgt_config_init(&cfg);
-    if (tgt_config_load(&cfg, a.config, &e))
-        code = cli_fail(cmd, CLI_FAILED, e.text);
+    bool wrong = false;
+    if (load(&cfg, a.config, &wrong, &e))
+        code = cli_fail(cmd, wrong ? CLI_USAGE : CLI_FAILED, e.text);
     else if (a.check)
         print_summary(&cfg);
     else

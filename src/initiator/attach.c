@@ -69,6 +69,11 @@ static int open_store(struct attach *a, struct err_text *e)
     if (info->block_bytes > 65536)
         return err_set(e, USAN_ENOTSUP, "%s: NBD has no blocks of %u bytes, at most 65536",
                        store_spec_text(a->cfg->store).s, info->block_bytes);
+    if (info->size_bytes < info->block_bytes)
+        return err_set(e, USAN_EINVAL,
+                       "%s: holds less than one block of %u bytes; give it a size first (truncate "
+                       "-s SIZE)",
+                       store_spec_text(a->cfg->store).s, info->block_bytes);
     if (info->max_io_bytes && info->max_io_bytes < info->block_bytes)
         return err_set(e, USAN_EINVAL, "%s: takes no whole block at once",
                        store_spec_text(a->cfg->store).s);

@@ -58,6 +58,9 @@ usage_error() { # ARGUMENT...
     [ "$rc" = 2 ] || note "exit code $rc"
     [ "$rc" = 2 ]
 }
+for bad in ram:abc ram: ram:0 ratelimit+ram:1M tape:1G '/x?creat=1M'; do
+    check "exit code 2: $bad" usage_error "$bad"
+done
 check "exit code 2: a block size that disks do not have" usage_error -b 1024 "$WORK/disk"
 check "exit code 2: a name that is none" usage_error -n disk1 "$WORK/disk"
 check "exit code 2: an initiator that is none" usage_error -i host1 "$WORK/disk"
@@ -93,9 +96,31 @@ check_fails "--check reads what stores say" "$USAN" target run --config "$WORK/c
 check_output "likewise" 'c.yaml:5: target iqn.2025-01.io.usan.test:c: LUN 0: .*nosuchstore'
 
 for bad in ram:abc ram: ratelimit+ram:1M 'file:'; do
-    config "$bad"
+    config "'$bad'"
     check_fails "--check refuses $bad" "$USAN" target run --config "$WORK/c.yaml" --check
     check_output "with its place" 'c.yaml:5: target iqn.2025-01.io.usan.test:c: LUN 0: '
+done
+config_error() { # ARGUMENT...: ends with 2
+    local rc=0
+    timeout 60 "$USAN" target run --config "$@" || rc=$?
+    [ "$rc" = 2 ] || note "exit code $rc"
+    [ "$rc" = 2 ]
+}
+config ram:abc
+check "exit code 2: a configuration that is wrong" config_error "$WORK/c.yaml"
+config "$WORK/disk
+      - {lun: 1, store: $WORK/../${WORK##*/}/disk}"
+check "exit code 2: one file as two disks" config_error "$WORK/c.yaml"
+check_output "is told so, with its place" \
+    "c.yaml:6: target .*: LUN 1: .*/disk is LUN 0 of target .*:c already; .* one disk only"
+check_fails "a directory as configuration" "$USAN" target run --config "$WORK" --check
+check_output "is told so" "$WORK: is a directory"
+
+# usan attach opens nothing that has no block either.
+for small in small empty; do
+    check_fails "usan attach: $small" timeout 60 "$USAN" attach "$WORK/$small" \
+        --as "nbd:unix:$WORK/$small.sock"
+    check_output "is told what is missing" "$small: holds less than one block of 512 bytes"
 done
 
 target_start --verbose --pid-file "$WORK/pid" "$WORK/disk"
