@@ -15,8 +15,8 @@ enum {
     BLOCK_MAX_XFER_BYTES = 16 * 1024 * 1024,
     /* MAXIMUM COMPARE AND WRITE LENGTH: what its one-byte CDB field can say. */
     BLOCK_MAX_CAW_BLOCKS = 255,
-    /* MAXIMUM WRITE SAME LENGTH: 4 GiB of 512-byte blocks; initiators do not wait for ever. */
-    BLOCK_MAX_WRITE_SAME_BLOCKS = 0x800000,
+    /* MAXIMUM WRITE SAME LENGTH: the largest of WRITE SAME(10). */
+    BLOCK_MAX_WRITE_SAME_BLOCKS = 0xffff,
     /* WSNZ: NUMBER OF LOGICAL BLOCKS of zero means all to the end, up to the maximum. */
     BLOCK_WSNZ = 0,
     /* MAXIMUM UNMAP LBA COUNT, of one UNMAP command in all */
