@@ -72,6 +72,14 @@ struct iscsi_tsess *iscsi_tsess_new(const struct iscsi_tconn *conn, uint16_t tsi
     return s;
 }
 
+/* What it took to note pieces beyond a few. */
+static void ranges_put(struct ttask *t)
+{
+    if (t->ranges)
+        for (unsigned i = 0; i < TTASK_BURSTS; i++)
+            tranges_clear(&t->ranges[i], t->sess->a);
+}
+
 void iscsi_tsess_free(struct iscsi_tsess *s)
 {
     if (!s)
@@ -80,6 +88,7 @@ void iscsi_tsess_free(struct iscsi_tsess *s)
     for (uint32_t i = 0; i < s->pool_count; i++) {
         tsess_stash_put(task_at(s, i));
         alloc_put(s->a, tsess_take_late(task_at(s, i)));
+        ranges_put(task_at(s, i));
         alloc_put(s->a, task_at(s, i)->ranges);
     }
     for (uint32_t i = 0; i < s->pool_count / TSESS_CHUNK; i++)
@@ -448,6 +457,7 @@ void tsess_task_put(struct ttask *t)
     if (t->r2t_sn)
         for (unsigned i = 0; i < TTASK_BURSTS; i++)
             t->bursts[i].active = false;
+    ranges_put(t);
     tsess_stash_put(t);
     if (t->late)
         alloc_put(s->a, tsess_take_late(t));

@@ -9,6 +9,7 @@
  *   ttask_tx.c    R2T, Data-In, responses on their way to the wire
  *   ttask_data.c  data-out, unsolicited and solicited
  *   ttext.c       text requests: SendTargets, negotiation in full feature phase
+ *   tranges.c     pieces of data that comes in any order
  *   tctl.c        PDUs the target makes by itself: NOP-In, reject, async message, logout
  *   tsess.c       session: command window, ordering, the task pool
  *   tstate.c      this
@@ -20,6 +21,7 @@
 #include "iscsi/login.h"
 #include "iscsi/sess_fsm.h"
 #include "iscsi/target.h"
+#include "iscsi/tranges.h"
 #include "iscsi/wire.h"
 
 enum {
@@ -29,9 +31,8 @@ enum {
     /* ... and for the answer that each connection has partly sent: the initiator has seen in its
      * header that there is room again, while the task is still needed. */
     TSESS_ANSWERED_TASKS = 16,
-    TTASK_BURSTS = 8,  /* most R2Ts outstanding per task */
-    TTASK_RANGES = 16, /* disjoint pieces of a burst with DataPDUInOrder=No */
-    TSESS_CHUNK = 16,  /* tasks the pool grows by */
+    TTASK_BURSTS = 8, /* most R2Ts outstanding per task */
+    TSESS_CHUNK = 16, /* tasks the pool grows by */
     TSESS_CHUNKS_MAX =
         (ISCSI_QUEUE_DEPTH_MAX + TSESS_IMMEDIATE_TASKS + TSESS_ANSWERED_TASKS) / TSESS_CHUNK,
     TTASK_SPAN_MAX = 256, /* payload iovecs of one Data-In PDU */
@@ -73,14 +74,6 @@ struct tburst {
     uint32_t off, len, got;
     uint32_t next_data_sn;
     bool active, sent; /* of an R2T */
-};
-
-/* DataPDUInOrder=No: the pieces of a burst that came, disjoint. */
-struct tranges {
-    unsigned count;
-    struct {
-        uint32_t off, end;
-    } range[TTASK_RANGES];
 };
 
 /* What became of a request that is no task. */

@@ -110,7 +110,7 @@ static void ask(struct ttask *t)
     for (unsigned i = 0; i < TTASK_BURSTS; i++)
         active += t->bursts[i].active;
     if (!p->data_pdu_in_order && !t->ranges) {
-        t->ranges = alloc_get(t->sess->a, TTASK_BURSTS * sizeof *t->ranges);
+        t->ranges = alloc_zero(t->sess->a, TTASK_BURSTS * sizeof *t->ranges);
         if (!t->ranges) {
             data_failed(t, USAN_ENOMEM);
             data_over(t); /* nothing was asked for */
@@ -129,7 +129,7 @@ static void ask(struct ttask *t)
         b->len = (uint32_t)len;
         b->got = b->next_data_sn = 0;
         if (t->ranges)
-            t->ranges[i].count = 0;
+            tranges_clear(&t->ranges[i], t->sess->a);
         b->active = true;
         b->sent = false;
         t->asked += len;
@@ -157,44 +157,23 @@ static void data_check_complete(struct ttask *t)
     }
 }
 
-/* DataPDUInOrder=No: note the piece, which must not touch an earlier one. */
-static bool note_range(struct tranges *r, uint32_t off, uint32_t len)
-{
-    uint32_t end = off + len;
-
-    for (unsigned i = 0; i < r->count; i++)
-        if (off < r->range[i].end && r->range[i].off < end)
-            return false;
-    for (unsigned i = 0; i < r->count; i++) { /* grow a neighbour where there is one */
-        if (r->range[i].end == off) {
-            r->range[i].end = end;
-            return true;
-        }
-        if (r->range[i].off == end) {
-            r->range[i].off = off;
-            return true;
-        }
-    }
-    if (r->count == TTASK_RANGES)
-        return false;
-    r->range[r->count].off = off;
-    r->range[r->count++].end = end;
-    return true;
-}
-
-/* Does this Data-Out PDU fit its sequence? 11.7.5 DataSN, 11.7.6 Buffer Offset */
-static bool data_out_fits(struct iscsi_tconn *conn, struct ttask *t, struct tburst *b,
-                          const struct pdu_data_out *d)
+/* Does this Data-Out PDU fit its sequence? 11.7.5 DataSN, 11.7.6 Buffer Offset. 0, or what is wrong
+ * with the data of the task. */
+static int data_out_fits(struct iscsi_tconn *conn, struct ttask *t, struct tburst *b,
+                         const struct pdu_data_out *d)
 {
     uint32_t len = conn->rx.data_len;
 
     if (d->data_sn != b->next_data_sn)
-        return false;
+        return USAN_EPROTO;
     if (d->offset < b->off || d->offset - b->off > b->len || len > b->len - (d->offset - b->off))
-        return false;
+        return USAN_EPROTO;
     if (conn->params.data_pdu_in_order || b->ttt == ISCSI_TAG_NONE)
-        return d->offset == b->off + b->got;
-    return len == 0 || note_range(&t->ranges[b - t->bursts], d->offset, len);
+        return d->offset == b->off + b->got ? 0 : USAN_EPROTO;
+    if (len == 0)
+        return 0;
+    int err = tranges_add(&t->ranges[b - t->bursts], t->sess->a, b->len, d->offset, len);
+    return err == USAN_EEXIST ? USAN_EPROTO : err;
 }
 
 void ttask_data_out(struct iscsi_tconn *conn)
@@ -217,8 +196,9 @@ void ttask_data_out(struct iscsi_tconn *conn)
     /* Data of a task that has ended meanwhile, or that failed, is thrown away (7.4.2). */
     if (!t || !b || t->data_done || t->conn != conn)
         return;
-    if (!t->pub.data_err && !data_out_fits(conn, t, b, &d))
-        data_failed(t, USAN_EPROTO);
+    int err = t->pub.data_err ? 0 : data_out_fits(conn, t, b, &d);
+    if (err)
+        data_failed(t, err);
     expect_segment(conn, t, b, d.offset, bhs_final(bhs));
     b->next_data_sn++;
     if (conn->rx.data_len == 0)

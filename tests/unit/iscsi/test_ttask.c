@@ -253,6 +253,49 @@ static void test_data_pdus_out_of_order(void **state)
     }
 }
 
+/* The order that leaves most gaps, in a sequence as long as they get: every other PDU, then those
+ * between them. */
+static void test_every_other_data_pdu(void **state)
+{
+    (void)state;
+    enum { LEN = 1 << 20, PDUS = LEN / RIG_BLOCK };
+    for (int kind = 0; kind < 4; kind++) { /* up, down, without memory, too small for it */
+        struct rig *r = rig_new(20);
+        uint32_t size = kind == 3 ? RIG_BLOCK / 2 : RIG_BLOCK, n = LEN / size, sn = 0;
+        uint8_t *data = malloc(LEN), bhs[ISCSI_BHS_LEN];
+        assert_non_null(data);
+        fill(data, LEN, 23);
+        rig_login(r, KEYS("InitialR2T=Yes\0ImmediateData=No\0DataPDUInOrder=No\0"
+                          "MaxBurstLength=1048576"));
+        assert_int_equal(iscsi_tconn_params(r->conn)->max_burst, LEN);
+        rig_rw(r, bhs, true, true, 0, PDUS);
+        uint32_t itt = r->itt;
+        rig_send(r, bhs, NULL, 0, NULL, 0);
+        uint32_t ttt = be32_get(rig_expect(r, ISCSI_OP_R2T).bhs + 20);
+        unsigned live = r->alloc.live;
+        if (kind == 2)
+            r->alloc.fail_at = r->alloc.calls + 3;
+        for (uint32_t odd = 0; odd < 2; odd++) {
+            for (uint32_t i = odd; i < n; i += 2) {
+                uint32_t at = (kind == 1 ? n - 1 - i : i) * size;
+                rig_data_out(bhs, itt, ttt, sn, at, sn == n - 1);
+                sn++;
+                rig_send(r, bhs, NULL, 0, data + at, size);
+            }
+            assert_true(r->alloc.live <= live + 1);
+        }
+        static const int errs[] = { 0, 0, USAN_ENOMEM, USAN_ELIMIT };
+        assert_int_equal(r->data_events, 1);
+        assert_int_equal(r->data_err, errs[kind]);
+        assert_int_equal(rig_expect(r, ISCSI_OP_SCSI_RESPONSE).bhs[3], kind < 2 ? 0 : 2);
+        if (kind < 2)
+            assert_memory_equal(r->disk, data, LEN);
+        assert_int_equal(r->alloc.live, live);
+        free(data);
+        rig_free(r);
+    }
+}
+
 /* Every way a Data-Out can break its sequence ends the command with an error, nothing else. */
 static void test_bad_data_out(void **state)
 {
@@ -696,6 +739,7 @@ int main(void)
         cmocka_unit_test(test_writes_in_every_mode),
         cmocka_unit_test(test_r2t_window),
         cmocka_unit_test(test_data_pdus_out_of_order),
+        cmocka_unit_test(test_every_other_data_pdu),
         cmocka_unit_test(test_bad_data_out),
         cmocka_unit_test(test_data_digest_error),
         cmocka_unit_test(test_data_error_waits_for_all_sequences),
