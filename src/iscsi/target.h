@@ -237,6 +237,7 @@ void iscsi_task_respond_tmf(struct iscsi_task *task, uint8_t response);
 bool iscsi_task_drop(struct iscsi_task *task);
 
 /* ---- things the target starts ---- */
+/* These do nothing before the full feature phase and when the connection is being closed. */
 /* Async message: ask for logout (event 1) within seconds; RFC 7143 11.9. */
 void iscsi_tconn_ask_logout(struct iscsi_tconn *conn, uint16_t seconds);
 /* Async message: connection / all connections will be dropped (events 2, 3). */

@@ -144,12 +144,18 @@ enum treq tctl_logout(struct iscsi_tconn *conn, const uint8_t *bhs)
     return TREQ_DONE;
 }
 
+/* Async messages are for the full feature phase. */
+static bool takes_async(const struct iscsi_tconn *conn)
+{
+    return !conn->closing && !conn->login;
+}
+
 static void async_message(struct iscsi_tconn *conn, uint64_t lun, uint8_t event, uint16_t p1,
                           uint16_t p2, uint16_t p3, const void *sense, uint16_t sense_len)
 {
     uint32_t len = sense_len ? 2u + sense_len : 0;
 
-    if (conn->closing || conn->login)
+    if (!takes_async(conn))
         return;
     struct tctl *ctl = tctl_new(conn, len);
     if (!ctl)
@@ -164,6 +170,8 @@ static void async_message(struct iscsi_tconn *conn, uint64_t lun, uint8_t event,
 
 void iscsi_tconn_ask_logout(struct iscsi_tconn *conn, uint16_t seconds)
 {
+    if (!takes_async(conn))
+        return;
     async_message(conn, 0, ASYNC_LOGOUT_REQUEST, 0, 0, seconds, NULL, 0);
     tconn_event(conn, ISCSI_CONN_EV_LOGOUT_ASKED);
 }

@@ -500,6 +500,32 @@ static void test_task_management(void **state)
     rig_free(r);
 }
 
+/* A connection that logs in, or that is being closed, is asked nothing. */
+static void test_no_async_messages(void **state)
+{
+    (void)state;
+    for (int closed = 0; closed < 2; closed++) {
+        struct rig *r = rig_new(16);
+        uint8_t bhs[ISCSI_BHS_LEN];
+        if (closed) {
+            rig_login(r, KEYS(""));
+            iscsi_tconn_rx_eof(r->conn);
+        } else {
+            begin_login(r, bhs);
+        }
+        char before[64];
+        (void)snprintf(before, sizeof before, "%s", iscsi_tconn_state(r->conn));
+        iscsi_tconn_ask_logout(r->conn, 3);
+        iscsi_tconn_announce_drop(r->conn, false);
+        iscsi_tconn_scsi_event(r->conn, 0, "sense", 5);
+        rig_run(r);
+        struct rig_pdu p;
+        assert_false(rig_next(r, &p));
+        assert_string_equal(iscsi_tconn_state(r->conn), before);
+        rig_free(r);
+    }
+}
+
 static void test_async_messages(void **state)
 {
     (void)state;
@@ -589,6 +615,7 @@ int main(void)
         cmocka_unit_test(test_fatal_errors),
         cmocka_unit_test(test_answers_nobody_reads_are_bounded),
         cmocka_unit_test(test_task_management),
+        cmocka_unit_test(test_no_async_messages),
         cmocka_unit_test(test_async_messages),
         cmocka_unit_test(test_every_allocation_fails_once),
     };
