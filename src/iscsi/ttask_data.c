@@ -56,7 +56,7 @@ void ttask_begin_unsolicited(struct iscsi_tconn *conn, struct ttask *t, bool fin
         return;
     t->unsol = (struct tburst){ .ttt = ISCSI_TAG_NONE, .seq = conn->next_seq++ };
     t->data_ns = conn->now_ns;
-    t->unsol.len = conn->params.first_burst;
+    t->unsol.len = final ? conn->rx.data_len : conn->params.first_burst;
     if (t->unsol.len > t->pub.out_expected)
         t->unsol.len = (uint32_t)t->pub.out_expected;
     if (conn->rx.data_len)

@@ -427,6 +427,32 @@ static void test_stash_is_given_back_at_once(void **state)
     }
 }
 
+/* Immediate data alone is charged for what it is, not for what might follow. */
+static void test_immediate_data_takes_what_it_is(void **state)
+{
+    (void)state;
+    struct rig *r = rig_new(19);
+    static uint8_t data[4096];
+    uint8_t bhs[ISCSI_BHS_LEN];
+    iscsi_tconn_free(r->conn);
+    r->cfg.queue_depth = 200;
+    r->conn = iscsi_tconn_new(&r->cfg, &r->alloc.a, r->now_ns);
+    rig_login(r, KEYS("InitialR2T=Yes\0ImmediateData=Yes\0FirstBurstLength=262144"));
+    r->hold_commands = true;
+    for (unsigned i = 0; i < 200; i++) {
+        rig_rw(r, bhs, true, true, 0, 512);
+        rig_send(r, bhs, NULL, 0, data, sizeof data);
+    }
+    assert_int_equal(r->held_count, 200);
+    for (unsigned i = 0; i < 200; i++)
+        rig_serve(r, r->held[i]);
+    rig_run(r);
+    assert_int_equal(r->data_events, 0); /* no stash was refused: the rest is asked for */
+    for (unsigned i = 0; i < 200; i++)
+        assert_int_equal(be32_get(rig_expect(r, ISCSI_OP_R2T).bhs + 40), sizeof data);
+    rig_free(r);
+}
+
 static void test_stashes_of_a_session_are_bounded(void **state)
 {
     (void)state;
@@ -479,6 +505,7 @@ int main(void)
         cmocka_unit_test(test_text_exchange_is_forgotten),
         cmocka_unit_test(test_zero_is_never),
         cmocka_unit_test(test_stash_is_given_back_at_once),
+        cmocka_unit_test(test_immediate_data_takes_what_it_is),
         cmocka_unit_test(test_stashes_of_a_session_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
