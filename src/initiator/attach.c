@@ -265,7 +265,14 @@ static void begin_stop(struct attach *a)
     loop_post(a->reactors[0]->loop, &a->close_msg);
 }
 
-static void report_status(const struct attach *a)
+static void report_stats(void *arg, const char *what, const char *values)
+{
+    const struct attach *a = arg;
+    attach_report(a->cfg, ATTACH_STATUS, "store", "store=\"%s\" what=%s %s",
+                  store_spec_text(a->cfg->store).s, what, values);
+}
+
+static void report_status(struct attach *a)
 {
     unsigned conns = 0;
     for (unsigned i = 0; i < a->reactor_count; i++)
@@ -274,6 +281,7 @@ static void report_status(const struct attach *a)
                   "connections=%u memory_taken=%llu memory_limit=%llu engine=%s", conns,
                   (unsigned long long)atomic_load(&a->limit.taken_bytes),
                   (unsigned long long)a->limit.max_bytes, loop_engine_name(a->reactors[0]->loop));
+    store_report(a->store, report_stats, a);
 }
 
 static bool on_signal(struct loop_fd *lfd, uint32_t events)

@@ -19,7 +19,7 @@
 void attach_report(const struct attach_config *cfg, enum attach_level level, const char *event,
                    const char *fmt, ...)
 {
-    char text[512];
+    char text[1024];
     va_list ap;
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, ap);

@@ -222,6 +222,10 @@ int store_resize(struct store *s, uint64_t size_bytes, struct err_text *e);
 void store_space(struct store *s, struct store_space *ret_space);
 /* Lines "name.key value" of every layer that counts, topmost first. */
 void store_stats(struct store *s, FILE *out);
+/* The same for a log: a call for each group of them, as what = "stats.read" and
+ * values = "ops=5 bytes=20480". Nothing without memory. */
+void store_report(struct store *s, void (*line)(void *arg, const char *what, const char *values),
+                  void *arg);
 
 /* For back ends: the request is finished (bio->err set). May be called from inside submit. */
 void store_complete(struct store_channel *ch, struct bio *bio, int err);

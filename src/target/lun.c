@@ -7,6 +7,7 @@
 #include "target/background.h"
 #include "target/buffers.h"
 #include "target/command.h"
+#include "target/log.h"
 #include "target/reactor.h"
 #include "target/target.h"
 
@@ -192,6 +193,18 @@ void tgt_lun_close(struct tgt_lun *lun)
     free(lun->state_path);
     free(lun->target_name);
     free(lun);
+}
+
+static void log_stats(void *arg, const char *what, const char *values)
+{
+    const struct tgt_lun *lun = arg;
+    tgt_log(TGT_LOG_STATUS, "store", "target=%s lun=%u what=%s %s", lun->target_name, lun->number,
+            what, values);
+}
+
+void tgt_lun_report_stats(const struct tgt_lun *lun)
+{
+    store_report(lun->store, log_stats, (void *)(uintptr_t)lun);
 }
 
 /* ---- lanes ---- */

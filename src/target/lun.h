@@ -77,6 +77,8 @@ void tgt_lane_run(struct tgt_lane *lane, struct scsi_task *t);
 void tgt_lane_pull(struct tgt_lane *lane);
 /* On the control thread: tell the logical unit, on reactor 0, how much space the store uses. */
 void tgt_lun_report_space(struct tgt_lun *lun);
+/* Log what the store counts. */
+void tgt_lun_report_stats(const struct tgt_lun *lun);
 /* tgt_lane_pull() soon: once for a whole batch of commands, later in this iteration of the loop.
  * Every call into the logical unit is followed by one of these. */
 void tgt_lane_touch(struct tgt_lane *lane);

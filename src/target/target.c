@@ -126,10 +126,23 @@ static int open_control(struct tgt *tgt, struct err_text *e)
 
 static int open_state_dir(const char *dir, struct err_text *e)
 {
-    if (!dir || mkdir(dir, 0700) == 0 || errno == EEXIST)
+    struct stat st;
+    if (!dir || mkdir(dir, 0700) == 0)
         return 0;
-    return err_set(e, usan_err_from_errno(errno), "state directory %s: %s; create it", dir,
-                   strerror(errno));
+    int errnum = errno;
+    if (errnum == EEXIST && stat(dir, &st) == 0 && !S_ISDIR(st.st_mode))
+        errnum = ENOTDIR;
+    if (errnum == EEXIST && access(dir, R_OK | W_OK | X_OK) == 0)
+        return 0;
+    if (errnum == EEXIST)
+        errnum = errno;
+    const char *advice = "";
+    if (errnum == ENOENT)
+        advice = "; create the directory it is in first";
+    else if (errnum == EACCES || errnum == EROFS || errnum == EPERM)
+        advice = "; it has to be writable by the user the program runs as";
+    return err_set(e, usan_err_from_errno(errnum), "state directory %s: %s%s", dir,
+                   strerror(errnum), advice);
 }
 
 static int open_nodes(struct tgt *tgt, struct err_text *e)
@@ -407,6 +420,10 @@ static void report_all(struct tgt *tgt)
             tgt_registry_count(&tgt->registry),
             (unsigned long long)atomic_load(&tgt->memory.taken_bytes),
             (unsigned long long)tgt->memory.max_bytes);
+    for (size_t i = 0; i < tgt->node_count; i++) {
+        for (size_t j = 0; j < tgt->nodes[i].lun_count; j++)
+            tgt_lun_report_stats(tgt->nodes[i].luns[j]);
+    }
     for (unsigned i = 0; i < tgt->reactor_count; i++) {
         if (tgt_reactor_call(tgt->reactors[i], report, NULL))
             return;

@@ -116,6 +116,29 @@ check_output "is told so, with its place" \
 check_fails "a directory as configuration" "$USAN" target run --config "$WORK" --check
 check_output "is told so" "$WORK: is a directory"
 
+# A directory for states that can not be made or used.
+check_fails "a state directory in none" serve --port 0 --state-dir "$WORK/no/state" ram:1M
+check_output "is told what to make" 'no/state: No such file .*; create the directory it is in first'
+check_fails "a state directory that is a file" serve --port 0 --state-dir "$WORK/disk" ram:1M
+check_output "is told so" 'disk: Not a directory'
+
+# What stats counts is in the log when it is asked for.
+target_start 'stats(name=first)+ram:1M'
+check "a read" qemu-io -f raw -r -c 'read 0 64k' "${URLS[0]}"
+kill -USR1 "$TARGET_PID"
+check "SIGUSR1 logs what stats counted" wait_for 60 grep -q \
+    'event=store target=iqn.*:ram lun=0 what=first.read ops=[0-9]* bytes=[0-9]* errors=0 .*p99_us=' \
+    "$TARGET_LOG"
+check "and what the memory holds" \
+    wait_for 60 grep -q 'event=store .*lun=0 what=ram mapped_bytes=' "$TARGET_LOG"
+check "it ends when asked to" target_stop
+target_launch 1 attach 'stats+ram:1M' --as "nbd:unix:$WORK/stats.sock" || bail "no usan attach"
+check "a write" qemu-io -f raw -c 'write 0 64k' "${URLS[0]}"
+kill -USR1 "$TARGET_PID"
+check "usan attach does too" wait_for 60 grep -q \
+    'event=store store="stats+ram:1M" what=stats.write ops=1 bytes=65536 errors=0 ' "$TARGET_LOG"
+check "it ends when asked to" target_stop
+
 # usan attach opens nothing that has no block either.
 for small in small empty; do
     check_fails "usan attach: $small" timeout 60 "$USAN" attach "$WORK/$small" \

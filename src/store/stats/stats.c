@@ -45,8 +45,10 @@ static const struct store_opt_desc stats_opts[] = {
 static int stats_check(const struct store_open *how, struct err_text *e)
 {
     const char *name = opt_text(&stats_ops, how, "name");
-    if (!*name || strlen(name) >= NAME_BYTES_MAX)
-        return err_set(e, USAN_EINVAL, "option 'name': 1 to %d characters", NAME_BYTES_MAX - 1);
+    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+    if (!len || len >= NAME_BYTES_MAX || name[len])
+        return err_set(e, USAN_EINVAL, "option 'name': 1 to %d letters, digits, _ and -",
+                       NAME_BYTES_MAX - 1);
     return 0;
 }
 

@@ -384,6 +384,19 @@ static void error_names(void **state)
     }
 }
 
+struct reported {
+    size_t count;
+    char what[16][64], values[16][300];
+};
+
+static void take_line(void *arg, const char *what, const char *values)
+{
+    struct reported *r = arg;
+    assert_true(r->count < 16);
+    (void)snprintf(r->what[r->count], sizeof r->what[0], "%s", what);
+    (void)snprintf(r->values[r->count++], sizeof r->values[0], "%s", values);
+}
+
 /* ---- stats ---- */
 
 static void counted(void **state)
@@ -407,6 +420,15 @@ static void counted(void **state)
     assert_true(rig_stat(&r, "stats.read.ns_max") * 7 >= rig_stat(&r, "stats.read.ns_total"));
     assert_true(rig_stat(&r, "stats.read.ns_total") >= rig_stat(&r, "stats.read.ns_max"));
     assert_true(rig_stat(&r, "stats.read.p99_us") >= rig_stat(&r, "stats.read.p50_us"));
+    struct reported lines = { .count = 0 };
+    store_report(r.store, take_line, &lines);
+    assert_int_equal(lines.count, 8); /* three kinds of two filters, the errors, the memory */
+    assert_string_equal(lines.what[0], "top.read");
+    assert_string_equal(lines.what[1], "top.write");
+    assert_string_equal(lines.what[3], "error");
+    assert_string_equal(lines.what[7], "ram");
+    static const char values[] = "ops=5 bytes=12288 errors=2 ns_total=";
+    assert_memory_equal(lines.values[1], values, sizeof(values) - 1);
     /* counts outlive their channel, and another one adds to them */
     store_channel_close(r.ch);
     assert_int_equal(rig_stat(&r, "stats.read.ops"), 7);
