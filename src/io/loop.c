@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The loop: creation, the order of an iteration, descriptors, deferred work. */
+/* The loop: creation, the order of an iteration, deferred work. */
 #include "io/loop_priv.h"
 
 #include "io/clock.h"
@@ -161,55 +161,6 @@ void loop_stop(struct loop *loop)
 {
     atomic_store(&loop->stop, true);
     loop_wake(loop);
-}
-
-/* ---- descriptors ---- */
-
-int loop_fd_add(struct loop *loop, struct loop_fd *lfd)
-{
-    assert(lfd->ready);
-    list_init(&lfd->node);
-    lfd->hot = false;
-    lfd->hot_ns = 0;
-    lfd->armed = 0;
-    lfd->engine_priv = NULL;
-    lfd->loop = loop;
-    int rc = loop->eng->ops->fd_add(loop->eng, lfd);
-    if (rc) {
-        lfd->loop = NULL;
-        return rc;
-    }
-    loop->fd_count++;
-    return 0;
-}
-
-void loop_fd_update(struct loop_fd *lfd)
-{
-    lfd->loop->eng->ops->fd_update(lfd->loop->eng, lfd);
-}
-
-void loop_fd_del(struct loop_fd *lfd)
-{
-    struct loop *loop = lfd->loop;
-    if (!loop)
-        return;
-    if (loop->current == lfd)
-        loop->current = NULL;
-    if (lfd->hot)
-        loop_hot_drop(loop, lfd);
-    loop->eng->ops->fd_del(loop->eng, lfd);
-    loop->fd_count--;
-    lfd->loop = NULL;
-}
-
-bool loop_dispatch_fd(struct loop *loop, struct loop_fd *lfd, uint32_t events)
-{
-    loop->current = lfd;
-    bool did = lfd->ready(lfd, events);
-    if (did && loop->current == lfd && (lfd->events & LOOP_IN))
-        loop_hot_touch(loop, lfd);
-    loop->current = NULL;
-    return did;
 }
 
 /* ---- deferred work ---- */

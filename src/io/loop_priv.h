@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Internal to src/io: the loop itself, split over loop.c, loop_timer.c, loop_msg.c, loop_spin.c. */
+/* Internal to src/io: the loop itself, split over loop.c, loop_fd.c, loop_msg.c, loop_spin.c and
+ * loop_timer.c. */
 #ifndef USAN_IO_LOOP_PRIV_H
 #define USAN_IO_LOOP_PRIV_H
 
@@ -61,11 +62,12 @@ unsigned loop_msgs_run(struct loop *loop);
 bool loop_msgs_pending(struct loop *loop);
 void loop_wake(struct loop *loop);
 
+/* loop_fd.c */
+/* Ask the hot descriptors for input; returns how many had some. */
+unsigned loop_hot_ask(struct loop *loop);
+
 /* loop_spin.c */
 void loop_spin_init(struct loop *loop, uint32_t spin_max_us);
-/* lfd did useful work with LOOP_IN. */
-void loop_hot_touch(struct loop *loop, struct loop_fd *lfd);
-void loop_hot_drop(struct loop *loop, struct loop_fd *lfd);
 /* Step 5 of an iteration: find something to do, by spinning or sleeping as the mode says. `did`:
  * how much this iteration did. Returns how many callbacks did useful work. */
 unsigned loop_wait(struct loop *loop, unsigned did);

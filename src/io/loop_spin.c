@@ -9,11 +9,8 @@
  * and goes back to sleeping at once, one with regular short gaps starts to spin after a few of
  * them. An idle loop has no work and hence never starts.
  *
- * A turn of the spin asks the few descriptors that were active last directly ("hot"): the receive
- * call that says "nothing" costs no more than asking the engine, and the one that brings data has
- * saved it. The engine is asked every few turns, or whenever it shows events without a system
- * call. When more descriptors are active than fit in the hot set, asking them one by one does not
- * pay and the engine is asked instead.
+ * A turn of the spin asks the few descriptors that were active last directly (loop_fd.c). The
+ * engine is asked every few turns, or whenever it shows events without a system call.
  *
  * Spinning is for a core of one's own. Two signs say that it is not: giving way lets somebody run
  * for long, or wake-ups of a peer on the same core preempt the loop all the time. Either bans
@@ -23,7 +20,6 @@
 
 #include "io/clock.h"
 
-#include <assert.h>
 #include <sched.h>
 #include <sys/resource.h>
 
@@ -41,7 +37,6 @@
 #define YIELD_ALONE_NS (20 * NS_PER_US)
 #define OFF_MIN_NS     (1 * NS_PER_MS)
 #define OFF_MAX_NS     (64 * NS_PER_MS)
-#define HOT_OFF_NS     (1 * NS_PER_MS)
 /* How often it is checked whether others take the core from us, and how many times in that span
  * are too often. A thread alone on its core is interrupted a few times a second. */
 #define CHECK_NS       (1 * NS_PER_MS)
@@ -63,69 +58,6 @@ void loop_spin_init(struct loop *loop, uint32_t spin_max_us)
     s->gap_ns = s->max_ns * GAP_CAP_FACTOR;
     s->last_work_ns = loop->now_ns;
     s->off_ns = OFF_MIN_NS;
-}
-
-/* ---- the hot set ---- */
-
-void loop_hot_drop(struct loop *loop, struct loop_fd *lfd)
-{
-    for (unsigned i = 0; i < loop->hot_count; i++) {
-        if (loop->hot[i] == lfd) {
-            loop->hot[i] = loop->hot[--loop->hot_count];
-            lfd->hot = false;
-            return;
-        }
-    }
-    assert(false && "hot descriptor is not in the hot set");
-}
-
-static void cool(struct loop *loop, struct loop_fd *lfd)
-{
-    loop_hot_drop(loop, lfd);
-    loop->eng->ops->fd_update(loop->eng, lfd); /* the engine has to watch it again */
-}
-
-void loop_hot_touch(struct loop *loop, struct loop_fd *lfd)
-{
-    lfd->hot_ns = loop->now_ns;
-    if (lfd->hot || loop->mode == LOOP_POLL_NEVER || loop->now_ns < loop->spin.hot_off_until)
-        return;
-    if (loop->hot_count == LOOP_HOT_MAX) {
-        struct loop_fd *oldest = loop->hot[0];
-        for (unsigned i = 1; i < loop->hot_count; i++) {
-            if (loop->hot[i]->hot_ns < oldest->hot_ns)
-                oldest = loop->hot[i];
-        }
-        if (loop->now_ns - oldest->hot_ns < loop->spin.max_ns) {
-            loop->spin.hot_off_until = loop->now_ns + HOT_OFF_NS;
-            while (loop->hot_count)
-                cool(loop, loop->hot[0]);
-            return;
-        }
-        cool(loop, oldest);
-    }
-    loop->hot[loop->hot_count++] = lfd;
-    lfd->hot = true;
-}
-
-/* Every hot descriptor gets its turn, so that none starves behind a busy one. */
-static unsigned ask_hot(struct loop *loop)
-{
-    struct loop_fd *set[LOOP_HOT_MAX];
-    unsigned n = loop->hot_count, did = 0;
-    for (unsigned i = 0; i < n; i++)
-        set[i] = loop->hot[i];
-    for (unsigned i = 0; i < n; i++) {
-        /* A callback may delete any of them: look again whether it is still there. */
-        for (unsigned k = 0; k < loop->hot_count; k++) {
-            if (loop->hot[k] != set[i])
-                continue;
-            if (set[i]->events & LOOP_IN)
-                did += loop_dispatch_fd(loop, set[i], LOOP_IN);
-            break;
-        }
-    }
-    return did;
 }
 
 /* ---- spinning ---- */
@@ -150,7 +82,7 @@ static unsigned turn(struct loop *loop)
     } else if (loop->hot_count == 0) {
         cpu_relax();
     }
-    did += ask_hot(loop);
+    did += loop_hot_ask(loop);
     s->debt += did ? FRUITFUL_TURNS : 1;
     return did;
 }
