@@ -3,7 +3,7 @@
 #ifndef USAN_ISCSI_ILOGIN_AUTH_H
 #define USAN_ISCSI_ILOGIN_AUTH_H
 
-#include "iscsi/ilogin.h"
+#include "iscsi/ilogin_state.h"
 
 /* Can libcrypto do one of the hashes that are to be offered? */
 bool ilogin_auth_possible(const struct iscsi_iauth *cfg);
