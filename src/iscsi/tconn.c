@@ -63,6 +63,7 @@ void iscsi_tconn_free(struct iscsi_tconn *c)
 {
     if (!c)
         return;
+    assert(!tsess_owner_has(c)); /* they have been dropped */
     if (!c->closed)
         tconn_close(c, USAN_ECANCELED, "given up");
     if (c->reap) {

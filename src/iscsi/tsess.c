@@ -225,6 +225,18 @@ bool tsess_holds(const struct iscsi_tconn *conn)
     return false;
 }
 
+bool tsess_owner_has(const struct iscsi_tconn *conn)
+{
+    if (!conn->sess)
+        return false;
+    list_for_each (&conn->sess->tasks, pos) {
+        const struct ttask *t = list_entry(pos, struct ttask, node);
+        if (t->conn == conn && t->state == TTASK_OWNED)
+            return true;
+    }
+    return false;
+}
+
 struct ttask *tsess_next_held(struct iscsi_tsess *s)
 {
     while (!list_empty(&s->held)) {

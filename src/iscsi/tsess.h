@@ -33,6 +33,8 @@ void tsess_make_ghost(struct ttask *t);
 void tsess_plug(struct iscsi_tsess *sess, uint32_t cmd_sn);
 /* Does a request of this connection wait for its turn? */
 bool tsess_holds(const struct iscsi_tconn *conn);
+/* Has the owner a task of this connection? */
+bool tsess_owner_has(const struct iscsi_tconn *conn);
 /* The next held task (or place with a late request) whose turn has come, NULL if none. ExpCmdSN
  * moves on. */
 struct ttask *tsess_next_held(struct iscsi_tsess *sess);

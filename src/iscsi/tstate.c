@@ -39,7 +39,7 @@ void txjob_queue(struct iscsi_tconn *conn, struct txjob *job, enum txjob_kind ki
 void ttask_stop_rx(struct ttask *t)
 {
     struct iscsi_tconn *conn = t->conn;
-    if (conn && conn->rx_task == t) {
+    if (conn->rx_task == t) {
         conn->rx_task = NULL;
         conn->rx.place = NULL;
     }

@@ -101,7 +101,7 @@ enum ttask_state {
 struct ttask {
     struct iscsi_task pub; /* first member */
     struct txjob job;
-    struct iscsi_tconn *conn; /* allegiance, 4.2.2; NULL when its connection is gone */
+    struct iscsi_tconn *conn; /* allegiance, 4.2.2: it outlives the task */
     struct iscsi_tsess *sess;
     struct list node;  /* session: all tasks in use */
     struct list event; /* connection: tasks with an event to report */
@@ -292,7 +292,7 @@ static inline struct ttask *ttask_of(struct iscsi_task *task)
 /* The owner has something to learn of the task: DATA or SENT. */
 static inline void ttask_event(struct ttask *t)
 {
-    if (t->conn && list_empty(&t->event))
+    if (list_empty(&t->event))
         list_push_back(&t->conn->events, &t->event);
 }
 

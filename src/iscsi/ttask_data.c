@@ -103,7 +103,7 @@ static void ask(struct ttask *t)
     unsigned limit = p->max_outstanding_r2t, active = 0;
     bool any = false;
 
-    if (t->unsolicited || !t->conn)
+    if (t->unsolicited)
         return;
     if (limit > TTASK_BURSTS)
         limit = TTASK_BURSTS;
@@ -313,11 +313,10 @@ void iscsi_task_want_data(struct iscsi_task *task, struct iovec *iov, int iovcnt
         t->got = n;
     }
     /* With a segment of it still to come from the stream, that decides what is missing. */
-    if (t->conn && t->conn->rx_task == t)
+    if (t->conn->rx_task == t)
         return;
     tsess_stash_put(t);
-    if (t->conn)
-        data_check_complete(t);
+    data_check_complete(t);
 }
 
 /* The sequence that was asked for first among those the task still has data to come of; NULL if

@@ -242,14 +242,13 @@ static void set_residuals(struct ttask *t, const struct iscsi_response *rsp)
     }
 }
 
-/* The owner is through with a task whose connection is gone: there is nobody to tell. */
+/* The owner is through with a task whose connection is being closed: there is nobody to tell. */
 static bool orphaned(struct ttask *t)
 {
-    if (t->conn && !t->conn->closing)
+    if (!t->conn->closing)
         return false;
     t->state = TTASK_SENT;
-    if (t->conn)
-        ttask_event(t);
+    ttask_event(t);
     return true;
 }
 
@@ -296,7 +295,7 @@ bool iscsi_task_drop(struct iscsi_task *task)
     struct ttask *t = ttask_of(task);
 
     ttask_data_stop(t);
-    if (t->on_wire && t->conn && !t->conn->closed && t->state == TTASK_SENDING)
+    if (t->on_wire && !t->conn->closed && t->state == TTASK_SENDING)
         return false;
     tsess_task_put(t);
     return true;
