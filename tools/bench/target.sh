@@ -49,7 +49,7 @@ stop_all() {
         kill -CONT "$p" 2>/dev/null || true
         kill -TERM "$p" 2>/dev/null || true
     done
-    rm -f "$out/disk.img" "$out/direct.img"
+    rm -f "$out"/*.img
 }
 trap stop_all EXIT
 
@@ -89,6 +89,11 @@ start_tgt() {
     "${admin[@]}" --op new --mode target --tid 1 -T $iqn
     "${admin[@]}" --op bind --mode target --tid 1 -I ALL
     "${admin[@]}" --op new --mode logicalunit --tid 1 --lun 1 -b "$out/tmpfs/tgt"
+    "${admin[@]}" --op new --mode logicalunit --tid 1 --lun 2 -b "$out/tgt.img"
+    "${admin[@]}" --op new --mode logicalunit --tid 1 --lun 3 -b "$out/tgt-direct.img" \
+        --bsoflags direct
+    pid_of[tgt-disk]=${pid_of[tgt]} port_of[tgt-disk]=3260
+    pid_of[tgt-direct]=${pid_of[tgt]} port_of[tgt-direct]=3260
 }
 
 pin() { # CONTENDER CPUS: every thread
@@ -98,7 +103,11 @@ pin() { # CONTENDER CPUS: every thread
 rawload() { # CONTENDER OPTION...
     local name=$1 lun=0
     shift
-    [ "$name" != tgt ] || lun=1
+    case $name in
+    tgt) lun=1 ;;
+    tgt-disk) lun=2 ;;
+    tgt-direct) lun=3 ;;
+    esac
     "$build/bench/rawload" -W 0.3 -P "${pid_of[$name]}" "$@" 127.0.0.1 "${port_of[$name]}" $iqn \
         $lun
 }
@@ -132,10 +141,30 @@ limit_load() { # ROUND CONTENDER OPTION...: the echo of each workload's message 
     record "$round" "$name" write-512k-q8 "${run[@]}" -q 8 -i 524336 -o 48
 }
 
+# What the disk itself does with O_DIRECT, asked by fio through io_uring.
+disk_fio() { # RW BYTES DEPTH
+    fio --name=disk --filename="$out/raw.img" --size=${mib}M --direct=1 --ioengine=io_uring \
+        --rw="$1" --bs="$2" --iodepth="$3" --runtime="$seconds" --time_based --cpus_allowed=1 \
+        --output-format=terse --terse-version=3 | awk -F ';' -v bytes="$2" '{
+            write = $49 > 0
+            split(write ? $65 : $24, p50, "=")
+            split(write ? $71 : $30, p99, "=")
+            iops = write ? $49 : $8
+            printf "iops=%d MBps=%.1f p50_us=%s p99_us=%s\n", iops, iops * bytes / 1e6, p50[2], p99[2]
+        }'
+}
+disk_load() { # ROUND
+    wanted disk || return 0
+    record "$1" disk read-4k-q32 disk_fio randread 4096 32
+    record "$1" disk write-4k-q32 disk_fio randwrite 4096 32
+    record "$1" disk read-512k-q8 disk_fio read 524288 8
+    record "$1" disk write-512k-q8 disk_fio write 524288 8
+}
+
 target_load() { # ROUND CONTENDER WORKLOAD...
     local round=$1 name=$2 w
     shift 2
-    wanted "$name" || return 0
+    wanted "$name" && [ -n "${pid_of[$name]:-}" ] || return 0
     kill -CONT "${pid_of[$name]}"
     local run=(rawload "$name" -t "$seconds")
     for w in "$@"; do
@@ -187,9 +216,9 @@ session_loads=(read-4k-q32-4sessions write-4k-q32-4sessions read-512k-q8-4sessio
     write-512k-q8-4sessions)
 fresh_loads=(read-4k-q32 read-4k-q128)
 file_loads=(read-4k-q32 write-4k-q32 read-512k-q8 write-512k-q8)
-file_kinds=(usan-tmpfs usan-disk usan-direct)
+file_kinds=(usan-tmpfs tgt-disk usan-disk tgt-direct usan-direct)
 
-for f in "$out/tmpfs/tgt" "$out/tmpfs/usan" "$out/disk.img" "$out/direct.img"; do
+for f in "$out/tmpfs/tgt" "$out/tmpfs/usan" "$out"/{disk,direct,tgt,tgt-direct,raw}.img; do
     head -c ${mib}M /dev/zero >"$f"
 done
 start_tgt
@@ -211,6 +240,7 @@ for ((round = 1; round <= rounds; round++)); do
     target_load $round usan-ram "${all_loads[@]}" "${digest_loads[@]}" "${session_loads[@]}"
     limit_load $round limit-memory -m $mib
     target_load $round usan-fresh "${fresh_loads[@]}"
+    disk_load $round
     for name in "${file_kinds[@]}"; do
         target_load $round "$name" "${file_loads[@]}"
     done
