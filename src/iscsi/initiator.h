@@ -34,6 +34,7 @@
 #include "base/list.h"
 #include "iscsi/login_types.h"
 #include "iscsi/params.h"
+#include "iscsi/tmf.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -126,23 +127,6 @@ struct iscsi_icmd {
     struct list node;
     void *task;
     bool queued, canceled;
-};
-
-/* RFC 7143 11.5.1, RFC 7144 */
-enum iscsi_tmf_function {
-    ISCSI_TMF_ABORT_TASK = 1,
-    ISCSI_TMF_ABORT_TASK_SET = 2,
-    ISCSI_TMF_CLEAR_ACA = 3,
-    ISCSI_TMF_CLEAR_TASK_SET = 4,
-    ISCSI_TMF_LOGICAL_UNIT_RESET = 5,
-    ISCSI_TMF_TARGET_WARM_RESET = 6,
-    ISCSI_TMF_TARGET_COLD_RESET = 7,
-    ISCSI_TMF_TASK_REASSIGN = 8,
-    /* from iSCSIProtocolLevel 2 on */
-    ISCSI_TMF_QUERY_TASK = 9,
-    ISCSI_TMF_QUERY_TASK_SET = 10,
-    ISCSI_TMF_I_T_NEXUS_RESET = 11,
-    ISCSI_TMF_QUERY_ASYNC_EVENT = 12,
 };
 
 /* A task management request; ownership as with a command. */

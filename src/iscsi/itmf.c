@@ -202,7 +202,7 @@ static void take_effect(struct itask *t)
 static void own_abort_done(struct iscsi_iconn *conn, struct itask *victim, uint8_t response)
 {
     /* "does not exist": its answer would have come before this one */
-    if (response <= 1) {
+    if (response <= ISCSI_TMF_RSP_NO_TASK) {
         itask_end(victim, victim->fail_err ? victim->fail_err : USAN_ECANCELED,
                   victim->fail_err ? victim->fail_why : "canceled");
         return;
@@ -225,9 +225,9 @@ void itmf_response(struct iscsi_iconn *conn, const uint8_t *bhs)
         t->tmf->response = response;
         t->tmf->info = pdu_tmf_response_info(bhs);
         struct itask *other = itask_find(conn->sess, t->ref_itt);
-        if (response <= 1 && t->function == ISCSI_TMF_ABORT_TASK && other)
+        if (response <= ISCSI_TMF_RSP_NO_TASK && t->function == ISCSI_TMF_ABORT_TASK && other)
             itask_end(other, USAN_ECANCELED, aborted);
-        else if (response == 0)
+        else if (response == ISCSI_TMF_RSP_COMPLETE)
             take_effect(t);
     } else if (t->victim) {
         own_abort_done(conn, t->victim, response);

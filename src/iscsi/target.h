@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "iscsi/params.h"
+#include "iscsi/tmf.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -72,7 +73,7 @@ struct iscsi_task {
     uint16_t cdb_len;
     uint8_t attr;     /* ATTR field; enum scsi_attr has the same numbers */
     uint8_t priority; /* RFC 7144 */
-    uint8_t tmf;      /* iSCSI function code (RFC 7143 11.5.1); 0 = a SCSI command */
+    uint8_t tmf;      /* enum iscsi_tmf_function; 0 = a SCSI command */
     bool immediate, read, write;
     uint64_t out_expected, in_expected; /* from EDTL and the bidirectional AHS */
     uint32_t ref_itt;                   /* TMF: Referenced Task Tag */
@@ -229,7 +230,7 @@ struct iscsi_response {
 };
 /* Data-in and status (in the last Data-In PDU when that is allowed). Event SENT follows. */
 void iscsi_task_respond(struct iscsi_task *task, const struct iscsi_response *rsp);
-/* RFC 7143 11.6.1 response code; task->tmf_info goes with it. Event SENT follows. */
+/* enum iscsi_tmf_response; task->tmf_info goes with it. Event SENT follows. */
 void iscsi_task_respond_tmf(struct iscsi_task *task, uint8_t response);
 /* Aborted: nothing is sent, data-out that still comes is thrown away; true: the task is gone. If a
  * part of its response is already queued on the wire, the rest of the response follows as if

@@ -156,18 +156,6 @@ bool ttask_command(struct iscsi_tconn *conn, struct iscsi_event *ev)
 
 /* ---- task management ---- */
 
-enum { /* 11.5.1; I_T NEXUS RESET: RFC 7144 */
-       TMF_ABORT_TASK = 1,
-       TMF_ABORT_TASK_SET = 2,
-       TMF_CLEAR_TASK_SET = 4,
-       TMF_LOGICAL_UNIT_RESET = 5,
-       TMF_TARGET_WARM_RESET = 6,
-       TMF_TARGET_COLD_RESET = 7,
-       TMF_I_T_NEXUS_RESET = 11,
-};
-
-enum { TMF_RSP_COMPLETE = 0, TMF_RSP_NO_TASK = 1 }; /* 11.6.1 */
-
 /*
  * ABORT TASK of what the owner does not have (11.6.1): a command that waits for its turn goes; one
  * that never came counts as received from now on, when its CmdSN is in the window and lower than
@@ -181,12 +169,12 @@ static void abort_unseen(struct iscsi_tconn *conn, struct ttask *t)
 
     if (ref && (ref->state != TTASK_HELD || ref->pub.tmf || ref->pub.lun != t->pub.lun))
         return;
-    t->tmf_answer = 1 + TMF_RSP_COMPLETE;
+    t->tmf_answer = 1 + ISCSI_TMF_RSP_COMPLETE;
     if (ref) {
         tsess_make_ghost(ref);
     } else if (!sn_lt(sn, t->pub.cmd_sn) || sn_lt(sn, sess->exp_cmd_sn) ||
                sn_lt(sess->max_cmd_sn, sn)) {
-        t->tmf_answer = 1 + TMF_RSP_NO_TASK;
+        t->tmf_answer = 1 + ISCSI_TMF_RSP_NO_TASK;
     } else {
         enum tsess_order order = tsess_order(sess, sn, false);
         tsess_received(sess, order, false);
@@ -207,13 +195,13 @@ static enum tsess_order cover_earlier(struct iscsi_tsess *sess, const struct tta
     if (!sn_lt(sess->exp_cmd_sn, sn) || sn_lt(sess->max_cmd_sn + 1, sn))
         return TSESS_NOW; /* nothing is missing; or it does not belong to what we know */
     switch (t->pub.tmf) {
-    case TMF_ABORT_TASK_SET:
-    case TMF_CLEAR_TASK_SET:
-    case TMF_LOGICAL_UNIT_RESET:
-    case TMF_I_T_NEXUS_RESET:
+    case ISCSI_TMF_ABORT_TASK_SET:
+    case ISCSI_TMF_CLEAR_TASK_SET:
+    case ISCSI_TMF_LOGICAL_UNIT_RESET:
+    case ISCSI_TMF_I_T_NEXUS_RESET:
         return TSESS_LATER;
-    case TMF_TARGET_WARM_RESET:
-    case TMF_TARGET_COLD_RESET:
+    case ISCSI_TMF_TARGET_WARM_RESET:
+    case ISCSI_TMF_TARGET_COLD_RESET:
         tsess_plug(sess, sn);
         return TSESS_NOW;
     default:
@@ -241,7 +229,7 @@ bool ttask_tmf(struct iscsi_tconn *conn, struct iscsi_event *ev)
     t->pub.ref_cmd_sn = q.ref_cmd_sn;
     t->pub.read = t->pub.write = false;
     t->pub.in_expected = t->pub.out_expected = 0;
-    if (q.function == TMF_ABORT_TASK)
+    if (q.function == ISCSI_TMF_ABORT_TASK)
         abort_unseen(conn, t);
     else if (t->pub.immediate)
         order = cover_earlier(conn->sess, t);

@@ -39,7 +39,6 @@ struct wire_rx {
     bool header_digest, data_digest; /* set by the user at the end of login */
     bool bulk;      /* the last data segment was large: read header and payload apart */
     bool digest_ok; /* with WIRE_RX_DATA */
-    bool parted;    /* the header was put together in `head` */
 
     const uint8_t *bhs; /* of the current PDU */
     const uint8_t *ahs;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Task management: iSCSI function codes (RFC 7143 11.5, RFC 7144 5) and SAM's functions. */
+#include "iscsi/tmf.h"
 #include "scsi/lun.h"
 #include "target/command.h"
 #include "target/conn.h"
@@ -8,66 +9,41 @@
 #include "target/reactor.h"
 #include "target/session.h"
 
-enum iscsi_tmf { /* RFC 7143 11.5.1, RFC 7144 5.1 */
-                 TMF_ABORT_TASK = 1,
-                 TMF_ABORT_TASK_SET,
-                 TMF_CLEAR_ACA,
-                 TMF_CLEAR_TASK_SET,
-                 TMF_LOGICAL_UNIT_RESET,
-                 TMF_TARGET_WARM_RESET,
-                 TMF_TARGET_COLD_RESET,
-                 TMF_TASK_REASSIGN,
-                 TMF_QUERY_TASK,
-                 TMF_QUERY_TASK_SET,
-                 TMF_I_T_NEXUS_RESET,
-                 TMF_QUERY_ASYNC_EVENT,
-};
-
-enum iscsi_tmf_rsp { /* RFC 7143 11.6.1, RFC 7144 5.2 */
-                     RSP_COMPLETE = 0,
-                     RSP_NO_TASK = 1,
-                     RSP_NO_LUN = 2,
-                     RSP_REASSIGN_NOT_SUPPORTED = 4,
-                     RSP_NOT_SUPPORTED = 5,
-                     RSP_SUCCEEDED = 7,
-                     RSP_REJECTED = 255,
-};
-
 static const struct {
     enum scsi_tmf scsi; /* NONE: not a function of one logical unit */
     const char *name;
 } functions[] = {
-    [TMF_ABORT_TASK] = { SCSI_TMF_ABORT_TASK, "abort-task" },
-    [TMF_ABORT_TASK_SET] = { SCSI_TMF_ABORT_TASK_SET, "abort-task-set" },
-    [TMF_CLEAR_ACA] = { SCSI_TMF_CLEAR_ACA, "clear-aca" },
-    [TMF_CLEAR_TASK_SET] = { SCSI_TMF_CLEAR_TASK_SET, "clear-task-set" },
-    [TMF_LOGICAL_UNIT_RESET] = { SCSI_TMF_LOGICAL_UNIT_RESET, "logical-unit-reset" },
-    [TMF_TARGET_WARM_RESET] = { SCSI_TMF_LOGICAL_UNIT_RESET, "target-warm-reset" },
-    [TMF_TARGET_COLD_RESET] = { SCSI_TMF_LOGICAL_UNIT_RESET, "target-cold-reset" },
-    [TMF_TASK_REASSIGN] = { SCSI_TMF_NONE, "task-reassign" },
-    [TMF_QUERY_TASK] = { SCSI_TMF_QUERY_TASK, "query-task" },
-    [TMF_QUERY_TASK_SET] = { SCSI_TMF_QUERY_TASK_SET, "query-task-set" },
-    [TMF_I_T_NEXUS_RESET] = { SCSI_TMF_I_T_NEXUS_RESET, "i-t-nexus-reset" },
-    [TMF_QUERY_ASYNC_EVENT] = { SCSI_TMF_QUERY_ASYNC_EVENT, "query-async-event" },
+    [ISCSI_TMF_ABORT_TASK] = { SCSI_TMF_ABORT_TASK, "abort-task" },
+    [ISCSI_TMF_ABORT_TASK_SET] = { SCSI_TMF_ABORT_TASK_SET, "abort-task-set" },
+    [ISCSI_TMF_CLEAR_ACA] = { SCSI_TMF_CLEAR_ACA, "clear-aca" },
+    [ISCSI_TMF_CLEAR_TASK_SET] = { SCSI_TMF_CLEAR_TASK_SET, "clear-task-set" },
+    [ISCSI_TMF_LOGICAL_UNIT_RESET] = { SCSI_TMF_LOGICAL_UNIT_RESET, "logical-unit-reset" },
+    [ISCSI_TMF_TARGET_WARM_RESET] = { SCSI_TMF_LOGICAL_UNIT_RESET, "target-warm-reset" },
+    [ISCSI_TMF_TARGET_COLD_RESET] = { SCSI_TMF_LOGICAL_UNIT_RESET, "target-cold-reset" },
+    [ISCSI_TMF_TASK_REASSIGN] = { SCSI_TMF_NONE, "task-reassign" },
+    [ISCSI_TMF_QUERY_TASK] = { SCSI_TMF_QUERY_TASK, "query-task" },
+    [ISCSI_TMF_QUERY_TASK_SET] = { SCSI_TMF_QUERY_TASK_SET, "query-task-set" },
+    [ISCSI_TMF_I_T_NEXUS_RESET] = { SCSI_TMF_I_T_NEXUS_RESET, "i-t-nexus-reset" },
+    [ISCSI_TMF_QUERY_ASYNC_EVENT] = { SCSI_TMF_QUERY_ASYNC_EVENT, "query-async-event" },
 };
 
 static uint8_t response_code(uint8_t rsp)
 {
     switch ((enum scsi_tmf_rsp)rsp) {
     case SCSI_TMF_RSP_COMPLETE:
-        return RSP_COMPLETE;
+        return ISCSI_TMF_RSP_COMPLETE;
     case SCSI_TMF_RSP_SUCCEEDED:
-        return RSP_SUCCEEDED;
+        return ISCSI_TMF_RSP_SUCCEEDED;
     case SCSI_TMF_RSP_NO_TASK:
-        return RSP_NO_TASK;
+        return ISCSI_TMF_RSP_NO_TASK;
     case SCSI_TMF_RSP_NO_LUN:
-        return RSP_NO_LUN;
+        return ISCSI_TMF_RSP_NO_LUN;
     case SCSI_TMF_RSP_NOT_SUPPORTED:
-        return RSP_NOT_SUPPORTED;
+        return ISCSI_TMF_RSP_NOT_SUPPORTED;
     case SCSI_TMF_RSP_REJECTED:
         break;
     }
-    return RSP_REJECTED;
+    return ISCSI_TMF_RSP_REJECTED;
 }
 
 /* A function may have ended commands of any LUN of the nexus. */
@@ -87,7 +63,7 @@ static void finish(struct tgt_conn *conn, struct iscsi_task *it, uint8_t respons
 
 static bool is_target_reset(uint8_t function)
 {
-    return function == TMF_TARGET_WARM_RESET || function == TMF_TARGET_COLD_RESET;
+    return function == ISCSI_TMF_TARGET_WARM_RESET || function == ISCSI_TMF_TARGET_COLD_RESET;
 }
 
 /* The next LUN of the target from index `at` on; lane_count when there is none. */
@@ -124,23 +100,23 @@ void tgt_tmf_done(struct tgt_cmd *cmd)
         }
         /* RFC 7143 11.5.1: after a cold reset all connections are terminated. The response is
          * sent first: tgt_cmd_sent() does it. */
-        cmd->cold_reset = cmd->iscsi_tmf == TMF_TARGET_COLD_RESET;
+        cmd->cold_reset = cmd->iscsi_tmf == ISCSI_TMF_TARGET_COLD_RESET;
     }
     cmd->state = TGT_CMD_SENDING;
     finish(s->conn, cmd->it, response_code(rsp));
 }
 
-/* The response to a function that needs no SCSI task; RSP_COMPLETE: it needs one. */
+/* The response to a function that needs no SCSI task; ISCSI_TMF_RSP_COMPLETE: it needs one. */
 static uint8_t refuse(const struct tgt_conn *conn, const struct iscsi_task *it)
 {
-    if (it->tmf == TMF_TASK_REASSIGN) /* ErrorRecoveryLevel 2 only */
-        return RSP_REASSIGN_NOT_SUPPORTED;
+    if (it->tmf == ISCSI_TMF_TASK_REASSIGN) /* ErrorRecoveryLevel 2 only */
+        return ISCSI_TMF_RSP_NO_REASSIGN;
     if (it->tmf >= sizeof(functions) / sizeof(functions[0]) || !functions[it->tmf].name)
-        return RSP_NOT_SUPPORTED;
+        return ISCSI_TMF_RSP_NOT_SUPPORTED;
     /* RFC 7144 7.1.1: the newer functions need iSCSIProtocolLevel 2. */
-    if (it->tmf >= TMF_QUERY_TASK && iscsi_tconn_params(conn->tconn)->protocol_level < 2)
-        return RSP_NOT_SUPPORTED;
-    return RSP_COMPLETE;
+    if (it->tmf >= ISCSI_TMF_QUERY_TASK && iscsi_tconn_params(conn->tconn)->protocol_level < 2)
+        return ISCSI_TMF_RSP_NOT_SUPPORTED;
+    return ISCSI_TMF_RSP_COMPLETE;
 }
 
 static void log_function(const struct tgt_conn *conn, const struct iscsi_task *it)
@@ -159,11 +135,11 @@ void tgt_tmf_start(struct tgt_conn *conn, struct iscsi_task *it)
     struct tgt_session *s = conn->session;
     uint8_t no = refuse(conn, it);
     struct tgt_cmd *cmd = NULL;
-    if (no == RSP_COMPLETE && s->nexus)
+    if (no == ISCSI_TMF_RSP_COMPLETE && s->nexus)
         cmd = tgt_cmd_get(s, it);
     if (!cmd) {
         ((struct tgt_cmd_ref *)it->priv)->cmd = NULL;
-        finish(conn, it, no == RSP_COMPLETE ? RSP_REJECTED : no);
+        finish(conn, it, no == ISCSI_TMF_RSP_COMPLETE ? ISCSI_TMF_RSP_REJECTED : no);
         return;
     }
     log_function(conn, it);

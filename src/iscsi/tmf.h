@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Codes of task management on the wire, for both roles. */
+#ifndef USAN_ISCSI_TMF_H
+#define USAN_ISCSI_TMF_H
+
+/* RFC 7143 11.5.1, RFC 7144 5.1 */
+enum iscsi_tmf_function {
+    ISCSI_TMF_ABORT_TASK = 1,
+    ISCSI_TMF_ABORT_TASK_SET = 2,
+    ISCSI_TMF_CLEAR_ACA = 3,
+    ISCSI_TMF_CLEAR_TASK_SET = 4,
+    ISCSI_TMF_LOGICAL_UNIT_RESET = 5,
+    ISCSI_TMF_TARGET_WARM_RESET = 6,
+    ISCSI_TMF_TARGET_COLD_RESET = 7,
+    ISCSI_TMF_TASK_REASSIGN = 8,
+    /* from iSCSIProtocolLevel 2 on */
+    ISCSI_TMF_QUERY_TASK = 9,
+    ISCSI_TMF_QUERY_TASK_SET = 10,
+    ISCSI_TMF_I_T_NEXUS_RESET = 11,
+    ISCSI_TMF_QUERY_ASYNC_EVENT = 12,
+};
+
+/* RFC 7143 11.6.1, RFC 7144 5.2 */
+enum iscsi_tmf_response {
+    ISCSI_TMF_RSP_COMPLETE = 0,
+    ISCSI_TMF_RSP_NO_TASK = 1,
+    ISCSI_TMF_RSP_NO_LUN = 2,
+    ISCSI_TMF_RSP_STILL_ALLEGIANT = 3,
+    ISCSI_TMF_RSP_NO_REASSIGN = 4,
+    ISCSI_TMF_RSP_NOT_SUPPORTED = 5,
+    ISCSI_TMF_RSP_NOT_AUTHORIZED = 6,
+    ISCSI_TMF_RSP_SUCCEEDED = 7,
+    ISCSI_TMF_RSP_REJECTED = 255,
+};
+
+#endif
