@@ -13,14 +13,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void log_refused(struct tgt_conn *conn, uint16_t status, const char *why)
+/* target: the name that was asked for; NULL = none. */
+static void log_refused(struct tgt_conn *conn, const char *target, uint16_t status, const char *why)
 {
     tgt_log_peer(TGT_LOG_WARN, TGT_LOG_LOGIN_REFUSED,
                  "peer=%s initiator=%s target=%s user=%s status=%04x why=%s", conn->peer,
-                 tgt_log_quote(conn->initiator).s, conn->target ? conn->target->cfg->name : "-",
+                 tgt_log_quote(conn->initiator).s, tgt_log_quote(target).s,
                  tgt_log_quote(conn->user).s, status, tgt_log_quote(why).s);
     conn->refused = true;
     conn->why = why;
+}
+
+static const char *target_name(const struct tgt_conn *conn)
+{
+    return conn->target ? conn->target->cfg->name : NULL;
 }
 
 /* Why the core refuses, as far as an operator can do something about it. */
@@ -45,12 +51,12 @@ static const char *refusal(const struct tgt_conn *conn, uint16_t status)
 void tgt_conn_login_refused(struct tgt_conn *conn, uint16_t status)
 {
     if (!conn->refused)
-        log_refused(conn, status, refusal(conn, status));
+        log_refused(conn, target_name(conn), status, refusal(conn, status));
 }
 
 static void reject(struct tgt_conn *conn, uint16_t status, const char *why)
 {
-    log_refused(conn, status, why);
+    log_refused(conn, target_name(conn), status, why);
     iscsi_tconn_login_reject(conn->tconn, status);
 }
 
@@ -75,7 +81,8 @@ static void on_target(struct tgt_conn *conn, const struct iscsi_event *ev)
     }
     struct tgt_node *node = ev->target_name ? tgt_node_find(nodes, count, ev->target_name) : NULL;
     if (!node) {
-        reject(conn, TGT_LOGIN_NOT_FOUND, "no such target");
+        log_refused(conn, ev->target_name, TGT_LOGIN_NOT_FOUND, "no such target");
+        iscsi_tconn_login_reject(conn->tconn, TGT_LOGIN_NOT_FOUND);
         return;
     }
     conn->target = node;
