@@ -137,9 +137,14 @@ int cli_attach(const struct cli_command *cmd, int argc, char **argv)
     if (words != 1)
         return cli_fail(cmd, CLI_USAGE,
                         words ? "takes one store" : "nothing to attach; name a file or a store");
+    const char *meant = cli_meant(argv[0]);
+    struct err_text e = { "" };
+    if (meant) {
+        (void)err_set(&e, USAN_EINVAL, "there is no file '%s'; did you mean %s?", argv[0], meant);
+        return cli_fail(cmd, CLI_USAGE, e.text);
+    }
     if (a.verbose)
         tgt_log_set_level(TGT_LOG_DEBUG);
-    struct err_text e = { "" };
     struct attach_config cfg;
     struct attach *at;
     char *spec = cli_make_spec(argv[0]);

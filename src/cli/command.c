@@ -11,7 +11,7 @@ const struct cli_command cli_commands[] = {
       cli_serve },
     { "target run", "", "serve what a configuration file says", cli_target_run_opts,
       cli_target_run },
-    { "attach", "STORE", "let NBD clients use a store", cli_attach_opts, cli_attach },
+    { "attach", "--as FRONT STORE", "let NBD clients use a store", cli_attach_opts, cli_attach },
     { "discover", "URL", "show the targets behind a portal", cli_discover_opts, cli_discover },
     { "ls", "URL", "show targets and their units", cli_ls_opts, cli_ls },
     { "inq", "URL", "show what a unit says about itself", cli_inq_opts, cli_inq },

@@ -41,6 +41,18 @@ char *cli_make_spec(const char *word)
     return spec;
 }
 
+const char *cli_meant(const char *word)
+{
+    static const struct {
+        const char *word, *spec;
+    } bare[] = { { "ram", "ram:SIZE" }, { "null", "null:SIZE" }, { "iscsi", "an iscsi:// URL" } };
+    for (size_t i = 0; i < sizeof(bare) / sizeof(bare[0]); i++) {
+        if (strcmp(word, bare[i].word) == 0 && access(word, F_OK))
+            return bare[i].spec;
+    }
+    return NULL;
+}
+
 /* Behind the filters: "stats+delay(time=1ms)+file:x" gives "file:x". */
 static const char *skip_filters(const char *spec)
 {

@@ -188,17 +188,34 @@ int cli_parse(const struct cli_opt *opts, void *values, int argc, char **argv, i
     return err;
 }
 
+enum { HELP_AT = 32, HELP_WIDTH = 100 };
+
+/* Words from column `at` on; what is too long for a line goes on in the next one. */
+static void print_wrapped(const char *text, int at, FILE *out)
+{
+    for (bool first = true; *text; first = false) {
+        int len = (int)strcspn(text, " ");
+        if (!first && at + 1 + len > HELP_WIDTH)
+            at = fprintf(out, "\n%*s", HELP_AT, "") - 1;
+        else if (!first)
+            at += fprintf(out, " ");
+        at += fprintf(out, "%.*s", len, text);
+        text += len + (text[len] == ' ');
+    }
+    fputc('\n', out);
+}
+
 static void print_one(char letter, const char *name, const char *arg, const char *help,
                       const char *def, FILE *out)
 {
     int n = letter ? fprintf(out, "  -%c, --%s", letter, name) : fprintf(out, "      --%s", name);
     if (arg)
         n += fprintf(out, " %s", arg);
-    enum { HELP_AT = 32 };
-    fprintf(out, "%*s%s", n < HELP_AT ? HELP_AT - n : 2, "", help);
-    if (def)
-        fprintf(out, " (%s)", def);
-    fputc('\n', out);
+    char text[256];
+    (void)snprintf(text, sizeof(text), "%s%s%s%s", help, def ? " (" : "", def ? def : "",
+                   def ? ")" : "");
+    n += fprintf(out, "%*s", n < HELP_AT ? HELP_AT - n : 2, "");
+    print_wrapped(text, n, out);
 }
 
 void cli_print_options(const struct cli_opt *opts, FILE *out)

@@ -274,12 +274,32 @@ static int set_discovery(struct tgt_config *cfg, const struct serve_args *a)
     return tgt_config_add_string(&cfg->discovery_users, &cfg->discovery_user_count, a->chap_user);
 }
 
-static int make_config(struct tgt_config *cfg, const struct serve_args *a, char **words, int count,
-                       struct err_text *e)
+static int add_users(struct tgt_config *cfg, const struct serve_args *a, struct err_text *e)
 {
     int err = add_user(cfg, a->chap_user, a->chap_secret_file, "chap", e);
     if (!err)
         err = add_user(cfg, a->mutual_user, a->mutual_secret_file, "mutual", e);
+    return err;
+}
+
+static int check_users(const struct tgt_config *cfg, struct err_text *e)
+{
+    if (cfg->user_count < 2)
+        return 0;
+    if (strcmp(cfg->users[0].name, cfg->users[1].name) == 0)
+        return err_set(e, USAN_EINVAL, "--chap-user and --mutual-user are one name; use two");
+    /* RFC 7143 12.1.4: the two directions must not share a secret. */
+    if (strcmp(cfg->users[0].secret, cfg->users[1].secret) == 0)
+        return err_set(e, USAN_EINVAL,
+                       "--chap-secret-file and --mutual-secret-file hold one secret; the two "
+                       "directions need two");
+    return 0;
+}
+
+static int make_config(struct tgt_config *cfg, const struct serve_args *a, char **words, int count,
+                       struct err_text *e)
+{
+    int err = add_users(cfg, a, e);
     if (err)
         return err;
     err = set_program(cfg, a);
@@ -309,6 +329,30 @@ static int check_twice(char **words, int count, struct err_text *e)
     return 0;
 }
 
+static int check_blocks(const struct serve_args *a, struct err_text *e)
+{
+    if (a->block_size && a->block_size != 512 && a->block_size != 4096)
+        return err_set(e, USAN_EINVAL, "--block-size %llu: use 512 or 4096",
+                       (unsigned long long)a->block_size);
+    uint64_t phys = a->phys_block;
+    if (phys & (phys - 1) || (phys && phys < a->block_size))
+        return err_set(e, USAN_EINVAL,
+                       "--phys-block %llu: use a power of two from the block size to 1M",
+                       (unsigned long long)phys);
+    return 0;
+}
+
+static int check_words(char **words, int count, struct err_text *e)
+{
+    for (int i = 0; i < count; i++) {
+        const char *meant = cli_meant(words[i]);
+        if (meant)
+            return err_set(e, USAN_EINVAL, "there is no file '%s'; did you mean %s?", words[i],
+                           meant);
+    }
+    return 0;
+}
+
 /* What the option table cannot say about the command line. */
 static int check_args(const struct serve_args *a, char **words, int count, struct err_text *e)
 {
@@ -318,7 +362,14 @@ static int check_args(const struct serve_args *a, char **words, int count, struc
         return err_set(e, USAN_EINVAL, "--chap-user and --chap-secret-file belong together");
     if (!a->mutual_user != !a->mutual_secret_file)
         return err_set(e, USAN_EINVAL, "--mutual-user and --mutual-secret-file belong together");
-    return a->read_only ? 0 : check_twice(words, count, e);
+    if (a->mutual_user && !a->chap_user)
+        return err_set(e, USAN_EINVAL,
+                       "--mutual-user needs --chap-user: the target authenticates itself only to "
+                       "initiators that do");
+    int err = check_blocks(a, e);
+    if (!err)
+        err = check_words(words, count, e);
+    return err || a->read_only ? err : check_twice(words, count, e);
 }
 
 int cli_serve(const struct cli_command *cmd, int argc, char **argv)
@@ -334,7 +385,8 @@ int cli_serve(const struct cli_command *cmd, int argc, char **argv)
     tgt_config_init(&cfg);
     if (make_config(&cfg, &a, argv, words, &e))
         code = cli_fail(cmd, CLI_FAILED, e.text);
-    else if (tgt_config_check(&cfg, &e)) /* it has only what the command line said */
+    else if (check_users(&cfg, &e) ||
+             tgt_config_check(&cfg, &e)) /* it has only what the command line said */
         code = cli_fail(cmd, CLI_USAGE, e.text);
     else
         code = cli_run_target(cmd, &cfg,

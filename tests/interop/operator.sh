@@ -32,8 +32,15 @@ check_fails "nothing to serve" serve --port 0
 check_fails "a file that does not exist" serve --port 0 "$WORK/missing"
 check_output "is named" "$WORK/missing"
 check_output "with the reason" '[Nn]o such file|not found'
+cd "$WORK" || bail "no $WORK"
+check_fails "a file that does not exist, here" serve --port 0 missing
+check_output "is told how to make it" "'./missing\?create=1G' makes a new one"
+check_fails "a kind of store without its size" serve --port 0 ram
+check_output "is told what to write" "there is no file 'ram'; did you mean ram:SIZE"
+cd - >/dev/null || bail "no way back"
 check_fails "a directory" serve --port 0 "$WORK"
 check_output "is named" "$WORK"
+check_output "is told so" 'a directory; name a file in it'
 : >"$WORK/empty"
 check_fails "an empty file" serve --port 0 "$WORK/empty"
 check_output "is named" "$WORK/empty"
@@ -62,9 +69,18 @@ for bad in ram:abc ram: ram:0 ratelimit+ram:1M tape:1G '/x?creat=1M'; do
     check "exit code 2: $bad" usage_error "$bad"
 done
 check "exit code 2: a block size that disks do not have" usage_error -b 1024 "$WORK/disk"
+check_output "is told the option" '--block-size 1024: use 512 or 4096'
 check "exit code 2: a name that is none" usage_error -n disk1 "$WORK/disk"
 check "exit code 2: an initiator that is none" usage_error -i host1 "$WORK/disk"
 check "exit code 2: a CHAP user without a secret" usage_error --chap-user joe "$WORK/disk"
+check "exit code 2: a mutual user without a user" usage_error --mutual-user gate \
+    --mutual-secret-file "$WORK/small" "$WORK/disk"
+check_output "is told the option" '--mutual-user needs --chap-user'
+printf 'one-secret-for-both\n' >"$WORK/both"
+chmod 600 "$WORK/both"
+check "exit code 2: one secret for both directions" usage_error --chap-user joe \
+    --chap-secret-file "$WORK/both" --mutual-user gate --mutual-secret-file "$WORK/both" ram:1M
+check_output "is told the options" '--chap-secret-file and --mutual-secret-file hold one secret'
 check "exit code 2: one file as two disks" usage_error "$WORK/disk" "$WORK/../${WORK##*/}/disk"
 check_output "is told so" 'same file'
 check "exit code 2: one path twice" usage_error "$WORK/disk" "$WORK/disk"
@@ -124,6 +140,10 @@ check_output "is told so" 'disk: Not a directory'
 
 # What stats counts is in the log when it is asked for.
 target_start 'stats(name=first)+ram:1M'
+asked="${URLS[0]%/*}-another/0"
+check_fails "a target that is not there" iscsi-inq "$asked"
+check "the log has the name that was asked for" wait_for 60 grep -q \
+    'event=login-refused .*target=iqn.2025-01.io.usan:ram-another .*why="no such target"' "$TARGET_LOG"
 check "a read" qemu-io -f raw -r -c 'read 0 64k' "${URLS[0]}"
 kill -USR1 "$TARGET_PID"
 check "SIGUSR1 logs what stats counted" wait_for 60 grep -q \

@@ -31,12 +31,15 @@ struct opened {
 static int no_open(const char *path, int errnum, bool direct, struct err_text *e)
 {
     const char *hint = "";
+    char create[128] = " (create=SIZE makes a new one)";
+    if (strlen(path) < 80) /* or the message could be cut in the middle of it */
+        (void)snprintf(create, sizeof create, " ('%s?create=1G' makes a new one)", path);
     if (errnum == EINVAL && direct)
         hint = " (its file system has no direct I/O: leave out direct=1)";
     else if (errnum == EBUSY)
         hint = " (it is mounted or used by another process)";
     else if (errnum == ENOENT)
-        hint = " (create=SIZE makes a new file)";
+        hint = create;
     return err_set(e, usan_err_from_errno(errnum), "%s: %s%s", path, strerror(errnum), hint);
 }
 
@@ -69,7 +72,8 @@ static int open_file(const struct store_open *how, struct opened *ret, struct er
         return ret->fd < 0 ? no_open(path, errno, direct, e) : 0;
     }
     if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-        return err_set(e, USAN_EINVAL, "%s: neither a regular file nor a block device", path);
+        return err_set(e, USAN_EINVAL, "%s: neither a regular file nor a block device%s", path,
+                       S_ISDIR(st.st_mode) ? " but a directory; name a file in it" : "");
     /* On a device O_EXCL keeps off file systems and other users of O_EXCL. */
     if (S_ISBLK(st.st_mode) && !how->read_only && opt_bool(&file_ops, how, "lock"))
         flags |= O_EXCL;

@@ -144,7 +144,8 @@ static void mistakes(void **state)
           "file: /nonexistent/x: option 'create': less than a block of 512 bytes" },
         { "file:", USAN_EINVAL, "file: the path is missing: file:/path/to/it" },
         { "/nonexistent/x", USAN_ENOENT,
-          "file: /nonexistent/x: No such file or directory (create=SIZE makes a new file)" },
+          "file: /nonexistent/x: No such file or directory ('/nonexistent/x?create=1G' makes a new "
+          "one)" },
         { "file:/nonexistent/x%zz", USAN_EINVAL,
           "file: '%zz' in '/nonexistent/x%zz' is not % and two hexadecimal digits (%25 stands for "
           "%)" },
@@ -152,7 +153,9 @@ static void mistakes(void **state)
           "file: '%00' in '/x%00y' is not % and two hexadecimal digits (%25 stands for %)" },
         { "/x%4", USAN_EINVAL,
           "file: '%4' in '/x%4' is not % and two hexadecimal digits (%25 stands for %)" },
-        { "/dev", USAN_EINVAL, "file: /dev: neither a regular file nor a block device" },
+        { "/dev", USAN_EINVAL,
+          "file: /dev: neither a regular file nor a block device but a directory; name a file in "
+          "it" },
         { "/dev/null", USAN_EINVAL, "file: /dev/null: neither a regular file nor a block device" },
         { "/tmp/a?b", USAN_EINVAL, "file: unknown option 'b' (it has: direct, create, lock)" },
     };

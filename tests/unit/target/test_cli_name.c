@@ -57,6 +57,15 @@ static void specifications(void **state)
     expect_spec("stats+/a/b", "stats+/a/b");
 }
 
+static void meant(void **state)
+{
+    (void)state;
+    assert_string_equal(cli_meant("ram"), "ram:SIZE");
+    assert_string_equal(cli_meant("null"), "null:SIZE");
+    assert_null(cli_meant("disk"));
+    assert_null(cli_meant("ram:1M"));
+}
+
 /* A word that names a file is that file. */
 static void files(void **state)
 {
@@ -94,6 +103,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(short_names),
         cmocka_unit_test(specifications),
+        cmocka_unit_test(meant),
         cmocka_unit_test(files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -168,6 +168,40 @@ static void help_shows_every_option(void **state)
     free(text);
 }
 
+/* No line of a help text is longer than a terminal of 100 columns, and no word is lost. */
+static void help_fits(void **state)
+{
+    (void)state;
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
+        char *text = NULL;
+        size_t len = 0;
+        FILE *out = open_memstream(&text, &len);
+        assert_non_null(out);
+        cli_print_options(c->opts, out);
+        fclose(out);
+        for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
+            assert_true(strcspn(line, "\n") <= 100);
+        free(text);
+    }
+    static const char word[] = "0123456789abcdefghijklmnopqrstuv";
+    char help[100], want[200];
+    (void)snprintf(help, sizeof(help), "%s %s b", word, word); /* 65 and 1: columns 33 to 99 */
+    struct cli_opt one[] = { { "x", 0, CLI_FLAG, NULL, NULL, help, 0, 0, 0 }, { 0 } };
+    for (int more = 0; more < 2; more++) {
+        char *text = NULL;
+        size_t len = 0;
+        FILE *out = open_memstream(&text, &len);
+        assert_non_null(out);
+        cli_print_options(one, out);
+        fclose(out);
+        (void)snprintf(want, sizeof(want), "      --x%*s%s %s %s\n", 23, "", word, word,
+                       more ? "bc\n                                d" : "b");
+        assert_memory_equal(text, want, strlen(want));
+        free(text);
+        (void)snprintf(help, sizeof(help), "%s %s bc d", word, word);
+    }
+}
+
 /* In every table of the program: names and letters are unique, and the defaults are acceptable. */
 static void tables_are_sound(void **state)
 {
@@ -198,6 +232,7 @@ int main(void)
         cmocka_unit_test(errors),
         cmocka_unit_test(help_ends_the_parsing),
         cmocka_unit_test(help_shows_every_option),
+        cmocka_unit_test(help_fits),
         cmocka_unit_test(tables_are_sound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
