@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* FNV-1a, 64 bits, then mixed so that every bit of the digest depends on every byte. It only has
  * to be the same for ever and to spread well. */
@@ -128,12 +129,27 @@ static int fill_lu_config(const struct tgt_lun *lun, struct scsi_lu_config *c, s
     return 0;
 }
 
+/* A regular file whose end is no whole block: whoever brings an image should know. */
+static void warn_of_tail(const struct tgt_lun *lun, uint32_t block_bytes)
+{
+    struct store_spec_file *file = malloc(sizeof(*file));
+    struct stat st;
+    if (file && store_spec_file(lun->cfg->store, file) && stat(file->path, &st) == 0 &&
+        S_ISREG(st.st_mode) && st.st_size % block_bytes)
+        tgt_log(TGT_LOG_WARN, "tail-not-served", "target=%s lun=%u file=%s bytes=%u why=%s",
+                lun->target_name, lun->number, tgt_log_quote(file->path).s,
+                (unsigned)(st.st_size % block_bytes),
+                "\"the size of the file is no multiple of the block size\"");
+    free(file);
+}
+
 static int make_lu(struct tgt_lun *lun, uint16_t rel_port, struct err_text *e)
 {
     struct scsi_lu_config c;
     int err = fill_lu_config(lun, &c, e);
     if (err)
         return err;
+    warn_of_tail(lun, c.block_bytes);
     lun->lu = scsi_lu_new(&c, &alloc_heap);
     if (!lun->lu)
         return err_set(e, USAN_ENOMEM, "out of memory");

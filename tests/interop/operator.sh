@@ -132,6 +132,13 @@ check_output "is told so, with its place" \
 check_fails "a directory as configuration" "$USAN" target run --config "$WORK" --check
 check_output "is told so" "$WORK: is a directory"
 
+# A file that ends with a part of a block.
+head -c 10000 /dev/zero >"$WORK/odd"
+target_start "$WORK/odd"
+check "what is not served of a file is told" wait_for 60 grep -q \
+    'level=warn event=tail-not-served target=.*:odd lun=0 file=.*/odd bytes=272 ' "$TARGET_LOG"
+check "it ends when asked to" target_stop
+
 # A directory for states that can not be made or used.
 check_fails "a state directory in none" serve --port 0 --state-dir "$WORK/no/state" ram:1M
 check_output "is told what to make" 'no/state: No such file .*; create the directory it is in first'
