@@ -35,6 +35,13 @@ static bool good_host(const char *host)
     return !number || inet_pton(AF_INET, host, &in) == 1;
 }
 
+/* Of digits, as tgt_address_port() found it. */
+static bool good_port(const char *port)
+{
+    unsigned long n = strlen(port) > 5 ? 0 : strtoul(port, NULL, 10);
+    return n >= 1 && n <= 65535;
+}
+
 int tgt_address_redirect(const char *text, char ret[TGT_ADDRESS_BYTES])
 {
     struct in6_addr in;
@@ -48,7 +55,7 @@ int tgt_address_redirect(const char *text, char ret[TGT_ADDRESS_BYTES])
     bool bare = inet_pton(AF_INET6, text, &in) == 1;
     if (!bare && !good_host(host))
         return USAN_EINVAL;
-    if (port && (strlen(port) > 5 || atoi(port) < 1 || atoi(port) > 65535))
+    if (port && !good_port(port))
         return USAN_EINVAL;
     int n =
         snprintf(ret, TGT_ADDRESS_BYTES, bare ? "[%s]:%s" : "%s:%s", host, port ? port : "3260");
