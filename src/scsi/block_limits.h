@@ -17,8 +17,9 @@ enum {
     BLOCK_MAX_CAW_BLOCKS = 255,
     /* MAXIMUM WRITE SAME LENGTH: the largest of WRITE SAME(10). */
     BLOCK_MAX_WRITE_SAME_BLOCKS = 0xffff,
-    /* WSNZ: NUMBER OF LOGICAL BLOCKS of zero means all to the end, up to the maximum. */
-    BLOCK_WSNZ = 0,
+    /* WSNZ: NUMBER OF LOGICAL BLOCKS of zero ("to the end of the medium") is not accepted, because
+     * the length it stands for would be over the maximum on every disk of a useful size. */
+    BLOCK_WSNZ = 1,
     /* MAXIMUM UNMAP LBA COUNT, of one UNMAP command in all */
     BLOCK_MAX_UNMAP_BLOCKS = 1024 * 1024,
     BLOCK_MAX_UNMAP_DESCRIPTORS = 1024,

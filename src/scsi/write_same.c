@@ -108,7 +108,7 @@ static void ws_data(struct scsi_task *t, int err)
         scsi_want_buf(t, total < BLOCK_CHUNK_BYTES ? total : BLOCK_CHUNK_BYTES, copy_start);
 }
 
-static void write_same(struct scsi_task *t, struct block_cdb *c, bool ndob)
+static void write_same(struct scsi_task *t, const struct block_cdb *c, bool ndob)
 {
     const struct scsi_lu_config *cfg = &scsi_task_lu(t)->cfg;
 
@@ -116,10 +116,12 @@ static void write_same(struct scsi_task *t, struct block_cdb *c, bool ndob)
         scsi_check_cdb(t, 1, 3);
         return;
     }
-    if (c->blocks == 0 && c->lba < cfg->block_count) /* WSNZ = 0: to the end */
-        c->blocks = cfg->block_count - c->lba;
     if (!block_check(t, c, BLOCK_MAX_WRITE_SAME_BLOCKS))
         return;
+    if (c->blocks == 0) { /* WSNZ */
+        scsi_check_cdb(t, c->len_byte, 7);
+        return;
+    }
     t->lba = c->lba;
     t->blocks = c->blocks;
     t->pos = 0;
