@@ -24,13 +24,13 @@ function ratio(who, load, other, other_load, key,    r, n, list) {
     return n ? median(list, n) : ""
 }
 # sign is 1 where more is better, -1 where less is. beside: the same ratio to limit-memory.
-function bar(text, got, sign, want, format, beside,    ok, relation) {
+function bar(text, got, sign, want, format, note,    ok, relation) {
     if (got == "")
         return
     ok = (sign > 0 ? got >= want : got <= want)
     relation = (sign > 0 ? "≥" : "≤")
     printf("| %s | %s " format " | " format " | %s | %s |\n", text, relation, want, got,
-           ok ? "met" : "**not met**", beside)
+           ok ? "met" : "**not met**", note)
 }
 function limit_bar(who, load, want) {
     bar((who == "usan-fresh" ? "fresh memory, " : "memory, ") load ": of the limit",
@@ -42,13 +42,16 @@ function beside(who, load, other, text,    r) {
     return r == "" ? "" : sprintf("%.2f%s", r, text)
 }
 # Against tgt on the same kind of file; beside it what the disk itself can do.
-function file_bars(who, text, tgt,    i, load) {
+function file_bars(who, text, tgt,    i, load, note) {
     for (i = 1; i <= 4; i++) {
         load = file_load[i]
+        note = ""
+        if (tgt == "tgt-direct")
+            note = beside(who, load, "disk", " of the disk")
+        else if (tgt == "tgt-disk")
+            note = beside(who, load, "tgt", " times tgt on tmpfs")
         bar(text ", " load ": times tgt there", ratio(who, load, tgt, load, "iops"), 1,
-            load ~ /512k/ ? 2 : 4, "%.2f",
-            tgt == "tgt-direct" ? beside(who, load, "disk", " of the disk") :
-            tgt == "tgt-disk" ? beside(who, load, "tgt", " times tgt on tmpfs") : "")
+            load ~ /512k/ ? 2 : 4, "%.2f", note)
     }
 }
 {

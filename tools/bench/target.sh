@@ -49,6 +49,8 @@ stop_all() {
         kill -CONT "$p" 2>/dev/null || true
         kill -TERM "$p" 2>/dev/null || true
     done
+    # tgtd does not end while it has targets.
+    [ -z "${pid_of[tgt]:-}" ] || kill -KILL "${pid_of[tgt]}" 2>/dev/null || true
     rm -f "$out"/*.img
 }
 trap stop_all EXIT
@@ -229,6 +231,7 @@ start_usan usan-tmpfs "$out/tmpfs/usan"
 start_usan usan-disk "$out/disk.img"
 start_usan usan-direct "$out/direct.img?direct=1"
 for name in "${!pid_of[@]}"; do
+    kill -CONT "${pid_of[$name]}" # one tgtd has several names
     # memory that was never written is read from one page of zeroes: usan-fresh shows that
     [ "$name" = usan-fresh ] || rawload "$name" -c 0 -b 524288 -s -w 100 -t 1.2 >/dev/null
     [ "$name" = usan-two ] || pin "$name" 1
