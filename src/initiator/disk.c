@@ -282,7 +282,7 @@ static uint64_t error_offset(const struct ini_io *io, int err)
     struct ini_sense s = { .valid = false };
     if (!c->err && c->status == 0x02)
         s = ini_sense_parse(c->sense, c->sense_len);
-    if (!s.valid || !s.has_information)
+    if (!s.valid || s.deferred || !s.has_information) /* deferred: of another command */
         return off;
     uint64_t at =
         err == USAN_EMISCOMPARE ? off + s.information : s.information * io->disk->info.block_bytes;

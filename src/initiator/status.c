@@ -31,6 +31,7 @@ struct ini_sense ini_sense_parse(const void *sense, size_t len)
     uint8_t format = len ? p[0] & 0x7f : 0;
     if ((format == 0x70 || format == 0x71) && len >= 8) {
         s.valid = true;
+        s.deferred = format == 0x71;
         s.key = p[2] & 0x0f;
         s.asc = len > 12 ? p[12] : 0;
         s.ascq = len > 13 ? p[13] : 0;
@@ -38,6 +39,7 @@ struct ini_sense ini_sense_parse(const void *sense, size_t len)
         s.information = be32_get(p + 3);
     } else if ((format == 0x72 || format == 0x73) && len >= 8) {
         s.valid = true;
+        s.deferred = format == 0x73;
         s.key = p[1] & 0x0f;
         s.asc = p[2];
         s.ascq = p[3];
@@ -66,6 +68,12 @@ static int illegal_request(const struct ini_sense *s)
 
 static enum ini_verdict judge_sense(const struct ini_sense *s, bool again, int *ret_err)
 {
+    if (s->deferred) {
+        if (s->key == SENSE_KEY_NO_SENSE || s->key == SENSE_KEY_RECOVERED_ERROR)
+            return INI_RETRY;
+        *ret_err = USAN_EIO;
+        return INI_BAD;
+    }
     switch (s->key) {
     case SENSE_KEY_RECOVERED_ERROR:
     case SENSE_KEY_NO_SENSE:
@@ -132,7 +140,7 @@ bool ini_scsi_capacity_changed(const struct iscsi_icmd *cmd)
     if (cmd->err || cmd->status != SCSI_STATUS_CHECK_CONDITION)
         return false;
     struct ini_sense s = ini_sense_parse(cmd->sense, cmd->sense_len);
-    return s.valid && s.key == SENSE_KEY_UNIT_ATTENTION &&
+    return s.valid && !s.deferred && s.key == SENSE_KEY_UNIT_ATTENTION &&
            (s.asc << 8 | s.ascq) == UA_CAPACITY_CHANGED;
 }
 
@@ -173,8 +181,9 @@ void ini_scsi_words(const struct iscsi_icmd *cmd, char *buf, size_t cap)
     if (cmd->status == SCSI_STATUS_CHECK_CONDITION)
         s = ini_sense_parse(cmd->sense, cmd->sense_len);
     if (s.valid) {
-        (void)snprintf(buf, cap, "%s (%xh/%02xh/%02xh)", scsi_sense_text(KAQ(&s)), s.key, s.asc,
-                       s.ascq);
+        (void)snprintf(buf, cap, "%s%s (%xh/%02xh/%02xh)",
+                       s.deferred ? "of an earlier command: " : "", scsi_sense_text(KAQ(&s)), s.key,
+                       s.asc, s.ascq);
         for (char *p = buf; (p = strchr(p, '_')); p++)
             *p = ' ';
     } else if (name) {

@@ -13,6 +13,9 @@
 /* Sense data in either format (SPC-6 4.4). */
 struct ini_sense {
     bool valid; /* the rest means something */
+    /* Response codes 71h and 73h: what went wrong is an earlier command, which was reported as
+     * done; the one that got the answer was not carried out (SPC-6 4.4). */
+    bool deferred;
     uint8_t key, asc, ascq;
     bool has_information;
     uint64_t information;
@@ -31,7 +34,9 @@ enum ini_verdict {
  * Judge a command that is done. A unit attention (SAM-6 5.14) is reported instead of carrying the
  * command out, so it is tried again; BUSY, TASK SET FULL (SAM-6 5.3.1), LOGICAL UNIT IS IN PROCESS
  * OF BECOMING READY and ASYMMETRIC ACCESS STATE TRANSITION are waited for; TASK ABORTED and ABORTED
- * COMMAND are tried again if again is set: the command may be done twice. How often is the
+ * COMMAND are tried again if again is set: the command may be done twice. A deferred error says
+ * nothing of this command but that it was not carried out: a recovered one is a reason to try
+ * again, any other is USAN_EIO, for data that was thought to be safe is not. How often is the
  * caller's to decide. ret_err is set with INI_BAD only: the USAN_E... code a struct bio has.
  */
 enum ini_verdict ini_scsi_judge(const struct iscsi_icmd *cmd, bool again, int *ret_err);

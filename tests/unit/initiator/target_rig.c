@@ -70,6 +70,10 @@ static void check_condition(struct iscsi_task *t, unsigned kaq)
     s[7] = 10;
     s[12] = (uint8_t)(kaq >> 8);
     s[13] = (uint8_t)kaq;
+    if (kaq & RIG_DEFERRED) {
+        s[0] = 0xf1;
+        be32_put(s + 3, 7);
+    }
     respond(t, 2, s, 0, 0);
 }
 

@@ -18,6 +18,9 @@
 
 enum { RIG_PORTALS = 3, RIG_BLOCKS = 4096, RIG_LOG = 4096 };
 
+/* In bad_sense: a deferred error, with block 7 in its information. */
+enum { RIG_DEFERRED = 1 << 24 };
+
 /* Of one portal; what is set holds for logins from then on. */
 struct rig_portal {
     struct rig *rig;
