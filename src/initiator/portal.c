@@ -87,6 +87,14 @@ int ini_portal_split(const char *address, char ret_host[SOCK_ADDR_SPEC_BYTES], u
     return 0;
 }
 
+void ini_printable(char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            *text = '?';
+    }
+}
+
 static socklen_t addr_len(const struct sockaddr_storage *addr)
 {
     return addr->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);

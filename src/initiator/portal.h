@@ -27,6 +27,8 @@ int ini_portal_resolve(const char *host, uint16_t port, struct ini_portal *ret_p
  * brackets. USAN_EINVAL: it is none. */
 USAN_MUST_CHECK
 int ini_portal_split(const char *address, char ret_host[SOCK_ADDR_SPEC_BYTES], uint16_t *ret_port);
+/* What a peer has sent, for lines of a log and for terminals: control characters become '?'. */
+void ini_printable(char *text);
 
 /* Begin to connect; *ret_fd becomes writable when that is over. Returns 0 or an errno value. */
 USAN_MUST_CHECK

@@ -18,6 +18,7 @@ void ini_session_set_error(struct ini_session *s, int code, const char *fmt, ...
     const char *target = s->discovery ? "" : s->url.target;
     (void)err_set(&s->error, code, "%s%s%s: %s", s->attempt.at.text, *target ? ", " : "", target,
                   why);
+    ini_printable(s->error.text); /* a TargetAddress may hold anything */
 }
 
 /* The timer wakes for whichever is first: the next attempt or the end of the wait. */

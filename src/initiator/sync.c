@@ -68,6 +68,7 @@ static int add_address(struct ini_target *t, const char *address)
     v[t->address_count] = strdup(address);
     if (!v[t->address_count])
         return USAN_ENOMEM;
+    ini_printable(v[t->address_count]); /* one that is an address stays as it is */
     t->address_count++;
     return 0;
 }

@@ -2,7 +2,6 @@
 /* The statistics of a store as lines of key=value pairs. */
 #include "store/store.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,28 +22,35 @@ static void put_value(const char *value, FILE *out)
 }
 
 /* The lines of one group, "stats.read.ops 5", "stats.read.bytes 20480", as "ops=5 bytes=20480".
- * Returns where the next group begins; *ret_what is in text, which is cut up. */
+ * Returns where the next group begins; *ret_what is in text, which is cut up, and NULL if there was
+ * no line but such as are not "name.key value": those are passed over. */
 static char *put_group(char *text, char **ret_what, FILE *out)
 {
     size_t group = 0;
-    *ret_what = text;
+    char *what = NULL;
     while (*text) {
         size_t len = strcspn(text, "\n"), key = strcspn(text, " \n");
         size_t dot = key;
         while (dot > 0 && text[dot - 1] != '.')
             dot--;
-        if (text != *ret_what && (dot != group || memcmp(text, *ret_what, dot - 1) != 0))
-            break;
-        bool more = text != *ret_what;
-        group = dot;
         char *next = text + len + (text[len] == '\n');
+        if (dot == 0) {
+            text = next;
+            continue;
+        }
+        if (what && (dot != group || memcmp(text, what, dot - 1) != 0))
+            break;
         text[len] = '\0';
-        fprintf(out, "%s%.*s=", more ? " " : "", (int)(key - dot), text + dot);
+        fprintf(out, "%s%.*s=", what ? " " : "", (int)(key - dot), text + dot);
         put_value(key < len ? text + key + 1 : "", out);
+        if (!what)
+            what = text;
+        group = dot;
         text = next;
     }
-    assert(group > 0); /* "name.key value" */
-    (*ret_what)[group - 1] = '\0';
+    if (what)
+        what[group - 1] = '\0';
+    *ret_what = what;
     return text;
 }
 
@@ -60,7 +66,7 @@ static bool report_group(char **at, void (*line)(void *arg, const char *what, co
         return false;
     *at = put_group(*at, &what, out);
     bool done = fclose(out) == 0;
-    if (done)
+    if (done && what)
         line(arg, what, values);
     free(values);
     return done;

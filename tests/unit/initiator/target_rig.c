@@ -336,7 +336,8 @@ static void login_target(struct rig_conn *c, const struct iscsi_event *ev)
     } else if (to >= 0 && !ev->discovery) {
         char address[64];
         snprintf(address, sizeof(address), "127.0.0.1:%u,1", c->rig->portals[to].port);
-        iscsi_tconn_login_redirect(c->core, address, p->permanent);
+        const char *text = atomic_load(&p->redirect_text);
+        iscsi_tconn_login_redirect(c->core, text ? text : address, p->permanent);
     } else {
         iscsi_tconn_login_accept(c->core, &a, NULL);
     }

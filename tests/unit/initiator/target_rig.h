@@ -28,9 +28,10 @@ struct rig_portal {
     uint16_t port;
     atomic_int redirect_to; /* index of a portal; -1: none */
     atomic_bool permanent;
-    atomic_int refuse;       /* login status; 0: none */
-    atomic_uint connections; /* taken so far */
-    atomic_uint logins;      /* sessions bound so far */
+    _Atomic(const char *) redirect_text; /* instead of a portal's address; NULL: none */
+    atomic_int refuse;                   /* login status; 0: none */
+    atomic_uint connections;             /* taken so far */
+    atomic_uint logins;                  /* sessions bound so far */
 };
 
 struct rig {

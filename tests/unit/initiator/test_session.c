@@ -478,6 +478,17 @@ static void redirect_in_a_circle(void **st)
     rig_stop(rig);
 }
 
+/* What a target says ends in logs and on terminals: one line, and nothing that moves a cursor. */
+static void redirect_nowhere(void **st)
+{
+    (void)st;
+    struct rig *rig = rig_start();
+    atomic_store(&rig->portals[0].redirect_to, 1);
+    atomic_store(&rig->portals[0].redirect_text, "x\nfoo\033[2J\177:bad");
+    fails(rig, 0, "", USAN_EPROTO, "redirected to 'x?foo?[2J?:bad', which is no address");
+    rig_stop(rig);
+}
+
 /* The first login is tried again if the owner likes. */
 static void patient_start(void **st)
 {
@@ -545,6 +556,7 @@ int main(void)
         cmocka_unit_test(redirect_temporary),
         cmocka_unit_test(redirect_permanent),
         cmocka_unit_test(redirect_in_a_circle),
+        cmocka_unit_test(redirect_nowhere),
         cmocka_unit_test(patient_start),
         cmocka_unit_test(discovery),
     };

@@ -399,6 +399,38 @@ static void take_line(void *arg, const char *what, const char *values)
 
 /* ---- stats ---- */
 
+static void odd_stats(struct store *s, FILE *out)
+{
+    (void)s;
+    fputs("lost\nx.a 1\nx.error one\nand two\nx.b 2\n.c 3\ny.a 4\nlast", out);
+}
+
+static void no_stats(struct store *s, FILE *out)
+{
+    (void)s;
+    fputs("of no group\n", out);
+}
+
+/* A line that belongs to no group is passed over, wherever it stands. */
+static void odd_lines(void **state)
+{
+    const struct store_ops odd = { .name = "odd", .stats = odd_stats };
+    const struct store_ops none = { .name = "none", .stats = no_stats };
+    struct store s = { .ops = &odd };
+    struct reported lines = { .count = 0 };
+    (void)state;
+    store_report(&s, take_line, &lines);
+    assert_int_equal(lines.count, 3);
+    assert_string_equal(lines.what[0], "x");
+    assert_string_equal(lines.values[0], "a=1 error=one b=2");
+    assert_string_equal(lines.what[1], "");
+    assert_string_equal(lines.what[2], "y");
+    assert_string_equal(lines.values[2], "a=4");
+    s.ops = &none;
+    store_report(&s, take_line, &lines);
+    assert_int_equal(lines.count, 3);
+}
+
 static void counted(void **state)
 {
     struct rig r;
@@ -484,6 +516,7 @@ int main(void)
         cmocka_unit_test(error_before_and_after),
         cmocka_unit_test(error_names),
         cmocka_unit_test(counted),
+        cmocka_unit_test(odd_lines),
         cmocka_unit_test(lends_and_grants_pass),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
