@@ -16,6 +16,7 @@ enum {
     BACKLOG = 256,
     ACCEPT_ROUNDS = 64,      /* connections taken before other descriptors have their turn */
     SERVER_SPEAKS_MS = 1000, /* a server whose socket is in the way says something by then */
+    LOOK_ROUNDS = 16,        /* who hangs up so often is no program that is being killed */
 };
 
 #define RETRY_NS (100 * NS_PER_MS)
@@ -158,26 +159,34 @@ static int check_path(const char *path, struct err_text *e)
 /*
  * Does anybody serve this socket? A connection alone does not tell: that of a program that was
  * killed takes some in until the kernel has cleared away all that the program had open. Such a
- * connection ends without a word; a server speaks, or at least keeps it.
+ * connection ends without a word, and a later one is refused; a server speaks, or at least keeps
+ * it, or goes on taking connections.
  */
 static int look_for_server(const struct sockaddr_un *sa, bool *ret_served, struct err_text *e)
 {
-    for (;;) {
+    *ret_served = true;
+    for (int i = 0; i < LOOK_ROUNDS; i++) {
         char byte;
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (fd < 0)
             return err_set(e, usan_err_from_errno(errno), "socket: %s", strerror(errno));
-        bool refused =
-            connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) && errno == ECONNREFUSED;
+        int rc = connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) ? errno : 0;
         struct pollfd p = { .fd = fd, .events = POLLIN };
         bool ended =
-            !refused && poll(&p, 1, SERVER_SPEAKS_MS) > 0 && recv(fd, &byte, 1, MSG_PEEK) <= 0;
+            rc == 0 && poll(&p, 1, SERVER_SPEAKS_MS) > 0 && recv(fd, &byte, 1, MSG_PEEK) <= 0;
         close(fd);
-        if (ended)
-            continue; /* next time it is refused */
-        *ret_served = !refused;
-        return 0;
+        if (rc == ECONNREFUSED)
+            *ret_served = false;
+        else if (rc && rc != EAGAIN) /* EAGAIN: more wait there than its backlog takes */
+            return err_set(
+                e, usan_err_from_errno(rc),
+                "cannot listen on %s: it is there, and nobody can be asked whether it is "
+                "in use: %s",
+                sa->sun_path, strerror(rc));
+        if (!ended)
+            return 0;
     }
+    return 0;
 }
 
 /* A socket that nobody listens on any more is removed: a program that was killed left it. */
