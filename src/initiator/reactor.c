@@ -64,7 +64,7 @@ int attach_reactor_new(const struct attach_config *cfg, struct store *store,
     if (!err) {
         err = store_channel_open(store, r->loop, &r->ch);
         if (err)
-            err_set(e, err, "%s: %s", cfg->store, usan_strerror(err));
+            err_set(e, err, "%s: %s", store_spec_text(cfg->store).s, usan_strerror(err));
     }
     if (err) {
         attach_reactor_free(r);

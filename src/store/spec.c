@@ -190,7 +190,8 @@ static int parse_last(struct spec *spec, char *p, size_t word, struct err_text *
         return parse_store(spec, store_find_ops("file"), p, e);
     if (!word || (end != ':' && end != '\0' && end != '?'))
         return err_set(e, USAN_EINVAL,
-                       "'%s' is neither NAME:TARGET nor a path that begins with / or ./", p);
+                       "'%s' is neither NAME:TARGET nor a path that begins with / or ./",
+                       store_spec_text(p).s);
     p[word] = '\0';
     const struct store_ops *ops = store_find_ops(p);
     if (!ops)

@@ -88,6 +88,8 @@ static void mistakes(void **state)
           "'some disk.img' is neither NAME:TARGET nor a path that begins with / or ./" },
         { "RAM:1G", USAN_EINVAL,
           "'RAM:1G' is neither NAME:TARGET nor a path that begins with / or ./" },
+        { "stats+ISCSI://alice%hunter2@h/t/0", USAN_EINVAL,
+          "'ISCSI://alice@h/t/0' is neither NAME:TARGET nor a path that begins with / or ./" },
         { "cache+ram:1M", USAN_ENOENT,
           "unknown filter 'cache' (there are: stats, ratelimit, delay, error, crash; a path begins "
           "with / or ./)" },
