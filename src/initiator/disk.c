@@ -5,6 +5,7 @@
 #include "initiator/status.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,8 @@ struct ini_disk {
     /* READ CAPACITY after the unit has said that it changed */
     struct ini_cmd capacity;
     bool asking, ask_again;
+    struct list paused; /* to be sent when the answer is there */
+    bool failed;        /* the unit is another one now */
     uint8_t capacity_cdb[16], capacity_data[32], capacity_sense[INI_IO_SENSE];
     struct iovec capacity_iov;
     unsigned capacity_tries;
@@ -120,8 +123,18 @@ static void io_end(struct ini_io *io, int err);
 
 static void io_send(struct ini_io *io)
 {
-    io->disk->stats.commands++;
-    ini_session_submit(io->disk->session, &io->cmd);
+    struct ini_disk *d = io->disk;
+    if (d->asking) { /* until it is known that blocks are what they were */
+        list_push_back(&d->paused, &io->node);
+        return;
+    }
+    if (d->failed) {
+        io->bio->err_off = io->bio->off + io->pos;
+        io_end(io, USAN_EIO);
+        return;
+    }
+    d->stats.commands++;
+    ini_session_submit(d->session, &io->cmd);
 }
 
 static void io_next(struct ini_io *io)
@@ -187,6 +200,36 @@ static void ask_capacity(struct ini_disk *d)
     ini_session_submit(d->session, &d->capacity);
 }
 
+static void use_capacity(struct ini_disk *d)
+{
+    uint64_t blocks = be64_get(d->capacity_data) + 1;
+    uint32_t block_bytes = be32_get(d->capacity_data + 8);
+    char why[80];
+    if (d->failed)
+        return;
+    if (block_bytes != d->info.block_bytes) {
+        d->failed = true;
+        (void)snprintf(why, sizeof(why), "blocks of %u bytes instead of %u: it is another disk",
+                       block_bytes, d->info.block_bytes);
+        if (d->ops->failed)
+            d->ops->failed(why, d->user);
+    } else if (blocks != d->info.blocks && ini_probe_size_ok(blocks, block_bytes)) {
+        d->info.blocks = blocks;
+        if (d->ops->resized)
+            d->ops->resized(blocks, d->user);
+    }
+}
+
+static void send_paused(struct ini_disk *d)
+{
+    struct list go;
+    list_init(&go);
+    while (!list_empty(&d->paused))
+        list_push_back(&go, list_pop_front(&d->paused));
+    while (!list_empty(&go))
+        io_send(list_entry(list_pop_front(&go), struct ini_io, node));
+}
+
 static void capacity_done(struct ini_cmd *cmd)
 {
     struct ini_disk *d = list_entry(cmd, struct ini_disk, capacity);
@@ -195,18 +238,13 @@ static void capacity_done(struct ini_cmd *cmd)
     d->asking = d->ask_again = false;
     enum ini_verdict v = ini_scsi_judge(&cmd->scsi, true, &err);
     if (v == INI_GOOD && cmd->scsi.in_got >= 12) {
-        uint64_t blocks = be64_get(d->capacity_data) + 1;
-        bool same = be32_get(d->capacity_data + 8) == d->info.block_bytes;
         d->capacity_tries = 0;
-        /* Another block size is another disk: what is read then is what the unit says. */
-        if (same && blocks && blocks != d->info.blocks) {
-            d->info.blocks = blocks;
-            if (d->ops->resized)
-                d->ops->resized(blocks, d->user);
-        }
+        use_capacity(d);
     }
     if (again || (v == INI_RETRY && d->capacity_tries < INI_ATTENTIONS_MAX))
         ask_capacity(d);
+    if (!d->asking)
+        send_paused(d);
 }
 
 static void init_capacity(struct ini_disk *d)
@@ -394,6 +432,7 @@ struct ini_disk *ini_disk_new(struct loop *loop, const struct ini_disk_config *c
     d->user = cfg->user;
     list_init(&d->held);
     list_init(&d->later);
+    list_init(&d->paused);
     list_init(&d->spare);
     loop_timer_init(&d->timer, timer_fired);
     init_capacity(d);

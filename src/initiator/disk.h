@@ -13,6 +13,10 @@
  * to 128 ms, for busy_timeout_ns.
  */
 #ifndef USAN_INITIATOR_DISK_H
+ *
+ * Nothing is sent between that attention and the answer to READ CAPACITY. If it shows blocks of
+ * another size the disk has failed: the numbers of its blocks mean other places now. failed() is
+ * called, and every request ends with USAN_EIO from then on.
 #define USAN_INITIATOR_DISK_H
 
 #include "base/bio.h"
@@ -28,6 +32,8 @@ struct ini_disk_ops {
     void (*resized)(uint64_t blocks, void *user);
 };
 
+    /* optional: the disk has failed for good, and why */
+    void (*failed)(const char *why, void *user);
 struct ini_disk_config {
     struct ini_session *session;
     const struct ini_disk_info *info; /* copied */

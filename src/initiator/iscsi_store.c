@@ -48,7 +48,19 @@ static void resized(uint64_t blocks, void *user)
     __atomic_store_n(&r->store.info.size_bytes, blocks * r->info.block_bytes, __ATOMIC_RELAXED);
 }
 
-static const struct ini_disk_ops disk_ops = { .complete = complete, .resized = resized };
+static void failed(const char *why, void *user)
+{
+    struct remote_channel *c = user;
+    struct remote_store *r = list_entry(c->ch.store, struct remote_store, store);
+    pthread_mutex_lock(&r->lock);
+    (void)err_set(&r->error, USAN_EIO, "%s, %s: LUN %u: %s", ini_session_peer(c->session),
+                  r->url.target, r->url.lun, why);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static const struct ini_disk_ops disk_ops = { .complete = complete,
+                                              .resized = resized,
+                                              .failed = failed };
 
 static void changed(struct ini_session *s, enum ini_change change, void *user)
 {

@@ -219,12 +219,17 @@ static void read_mode(struct ini_sync *sync, uint16_t lun, struct ini_disk_info 
         info->write_cache = d[page + 2] & 0x04;
 }
 
+bool ini_probe_size_ok(uint64_t blocks, uint32_t block_bytes)
+{
+    return blocks > 0 && blocks <= INT64_MAX / block_bytes;
+}
+
 static int check_disk(const struct ini_disk_info *info, uint16_t lun, struct err_text *e)
 {
     uint32_t b = info->block_bytes;
     if (b < 512 || b > 65536 || (b & (b - 1)))
         return err_set(e, USAN_ENOTSUP, "LUN %u: blocks of %u bytes are not supported", lun, b);
-    if (info->blocks == 0 || info->blocks > INT64_MAX / b)
+    if (!ini_probe_size_ok(info->blocks, b))
         return err_set(e, USAN_EPROTO, "LUN %u: a capacity that no disk has", lun);
     return 0;
 }

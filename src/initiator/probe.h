@@ -59,6 +59,8 @@ int ini_probe_identity(struct ini_sync *sync, uint16_t lun, struct ini_identity 
 USAN_MUST_CHECK
 int ini_probe_vpd(struct ini_sync *sync, uint16_t lun, uint8_t page,
                   uint8_t ret_data[INI_INQUIRY_MAX], uint32_t *ret_len, struct err_text *e);
+/* Is there a disk of so many blocks? Its size in bytes fits an int64_t; block_bytes is not 0. */
+bool ini_probe_size_ok(uint64_t blocks, uint32_t block_bytes);
 /* All of it. USAN_ENOENT: no such unit; USAN_ENOTSUP: it is no disk, or one whose blocks are not
  * a power of two from 512 to 65536 bytes. */
 USAN_MUST_CHECK

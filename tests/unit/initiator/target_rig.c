@@ -212,13 +212,13 @@ static size_t parameters(const struct rig *rig, const uint8_t *cdb, uint8_t *d)
         memcpy(d, "\x00\x00\x06\x12\x1f\x00\x00\x02RIG     TEST DISK       1.0 ", 36);
         return 36;
     case 0x9e:
-        be64_put(d, (uint64_t)rig->blocks - 1);
-        be32_put(d + 8, 512);
+        be64_put(d, rig->blocks - 1);
+        be32_put(d + 8, rig->block_bytes);
         d[13] = 3;    /* eight in a physical block */
         d[14] = 0xc0; /* LBPME, LBPRZ */
         return 32;
     case 0x25:
-        be32_put(d, rig->blocks - 1);
+        be32_put(d, (uint32_t)rig->blocks - 1);
         be32_put(d + 4, 512);
         return 8;
     case 0x1a:
@@ -574,6 +574,7 @@ struct rig *rig_start(void)
                                     .cpu = -1 };
     list_init(&all_conns);
     atomic_store(&rig->blocks, RIG_BLOCKS);
+    atomic_store(&rig->block_bytes, 512);
     int err = loop_new(&lc, &rig->loop, NULL);
     assert(!err);
     for (unsigned i = 0; i < RIG_PORTALS; i++) {

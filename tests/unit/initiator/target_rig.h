@@ -50,7 +50,8 @@ struct rig {
     atomic_int attention;       /* answer so many with a unit attention ... */
     atomic_uint attention_code; /* ... asc << 8 | ascq */
     atomic_int bad_sense;       /* key << 16 | asc << 8 | ascq for every medium access; 0: none */
-    atomic_uint blocks;         /* capacity */
+    atomic_ullong blocks;       /* capacity */
+    atomic_uint block_bytes;    /* only said */
     atomic_bool no_write_same, no_vpd, protected;
 
     atomic_uint turn; /* orders the memory of both threads */

@@ -303,6 +303,49 @@ static void attentions(void **st)
     end_io();
 }
 
+static void change(unsigned long long blocks, unsigned block_bytes)
+{
+    atomic_store(&w.rig->blocks, blocks);
+    atomic_store(&w.rig->block_bytes, block_bytes);
+    atomic_store(&w.rig->attention_code, 0x2a09);
+    atomic_store(&w.rig->attention, 1);
+}
+
+/* A size that wraps is none; blocks of another size make it another disk, which nothing is written
+ * to: not even by the write that was told of the change. */
+static void other_capacity(void **st)
+{
+    (void)st;
+    uint8_t data[B] = { 1 };
+    char *text = NULL;
+    size_t len = 0;
+    begin_io();
+    change((1ull << 55) + 1, 512);
+    assert_int_equal(run_one(BIO_READ, 0, 1, 1, data), 0);
+    assert_int_equal(w.store->info.size_bytes, RIG_BLOCKS * B);
+    change(0, 512); /* FFFFFFFFFFFFFFFFh is the last block */
+    assert_int_equal(run_one(BIO_READ, 0, 1, 1, data), USAN_ERANGE);
+    assert_int_equal(w.store->info.size_bytes, RIG_BLOCKS * B);
+    change(2 * RIG_BLOCKS, 512);
+    assert_int_equal(run_one(BIO_READ, 0, 1, 1, data), 0);
+    assert_int_equal(w.store->info.size_bytes, 2 * RIG_BLOCKS * B);
+
+    atomic_store(&w.rig->log_count, 0);
+    change(RIG_BLOCKS, 4096);
+    data[0] = 2;
+    assert_int_equal(run_one(BIO_WRITE, 0, 1, 1, data), USAN_EIO);
+    assert_int_equal(run_one(BIO_READ, 0, 1, 1, data), USAN_EIO);
+    assert_int_equal(run(BIO_FLUSH, 0, 0, 0, NULL, 0, NULL), USAN_EIO);
+    assert_int_equal(w.rig->log_count, 0);
+    FILE *out = open_memstream(&text, &len);
+    assert_non_null(out);
+    store_stats(w.store, out);
+    assert_int_equal(fclose(out), 0);
+    assert_non_null(strstr(text, "LUN 0: blocks of 4096 bytes instead of 512"));
+    free(text);
+    end_io();
+}
+
 static void errors(void **st)
 {
     (void)st;
@@ -486,3 +529,15 @@ static void judged(void **st)
 
         cmocka_unit_test(deferred_errors),
         cmocka_unit_test(judged),
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(properties),
+        cmocka_unit_test(bad_opens),
+        cmocka_unit_test(registry),
+        cmocka_unit_test(split),
+        cmocka_unit_test(zeroes_and_unmap),
+        cmocka_unit_test(compare_and_write),
+        cmocka_unit_test(attentions),
+        cmocka_unit_test(other_capacity),
+        cmocka_unit_test(errors),
