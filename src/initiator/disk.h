@@ -11,12 +11,12 @@
  * Unit attentions are taken note of and the command is sent again; 2Ah/09h, CAPACITY DATA HAS
  * CHANGED, leads to READ CAPACITY and resized(). A busy target or unit is asked again, after 1 ms
  * to 128 ms, for busy_timeout_ns.
- */
-#ifndef USAN_INITIATOR_DISK_H
  *
  * Nothing is sent between that attention and the answer to READ CAPACITY. If it shows blocks of
  * another size the disk has failed: the numbers of its blocks mean other places now. failed() is
  * called, and every request ends with USAN_EIO from then on.
+ */
+#ifndef USAN_INITIATOR_DISK_H
 #define USAN_INITIATOR_DISK_H
 
 #include "base/bio.h"
@@ -30,10 +30,10 @@ struct ini_disk_ops {
     void (*complete)(struct bio *bio, int err, void *user);
     /* optional: the unit has another size now */
     void (*resized)(uint64_t blocks, void *user);
-};
-
     /* optional: the disk has failed for good, and why */
     void (*failed)(const char *why, void *user);
+};
+
 struct ini_disk_config {
     struct ini_session *session;
     const struct ini_disk_info *info; /* copied */

@@ -366,6 +366,27 @@ static void errors(void **st)
     end_io();
 }
 
+/* An earlier command's error. The command that is told of it was not carried out, so a write is
+ * never taken for done, and block 7 is not its own. */
+static void deferred_errors(void **st)
+{
+    (void)st;
+    uint8_t data[2 * B] = { 1 };
+    struct iovec iov = { data, sizeof(data) };
+    struct bio bio;
+    begin_io();
+    atomic_store(&w.rig->bad_sense, RIG_DEFERRED | 0x011701);
+    assert_int_equal(run(BIO_WRITE, 0, 6, 2, &iov, 1, &bio), USAN_EIO);
+    assert_int_equal(rig_disk(w.rig)[6 * B], 0);
+    atomic_store(&w.rig->bad_sense, RIG_DEFERRED | 0x030c00);
+    assert_int_equal(run(BIO_WRITE, 0, 6, 2, &iov, 1, &bio), USAN_EIO);
+    assert_int_equal(bio.err_off, 6 * B);
+    atomic_store(&w.rig->bad_sense, 0);
+    assert_int_equal(run(BIO_WRITE, 0, 6, 2, &iov, 1, &bio), 0);
+    assert_int_equal(rig_disk(w.rig)[6 * B], 1);
+    end_io();
+}
+
 /* ---- order ---- */
 
 /* Ten writes of one block at once, the connection cut at each of them: they are carried out one
@@ -409,27 +430,6 @@ static void side_by_side(void **st)
     static struct bio bio[COUNT];
     static struct iovec iov[COUNT];
     static uint8_t data[COUNT][B];
-/* An earlier command's error. The command that is told of it was not carried out, so a write is
- * never taken for done, and block 7 is not its own. */
-static void deferred_errors(void **st)
-{
-    (void)st;
-    uint8_t data[2 * B] = { 1 };
-    struct iovec iov = { data, sizeof(data) };
-    struct bio bio;
-    begin_io();
-    atomic_store(&w.rig->bad_sense, RIG_DEFERRED | 0x011701);
-    assert_int_equal(run(BIO_WRITE, 0, 6, 2, &iov, 1, &bio), USAN_EIO);
-    assert_int_equal(rig_disk(w.rig)[6 * B], 0);
-    atomic_store(&w.rig->bad_sense, RIG_DEFERRED | 0x030c00);
-    assert_int_equal(run(BIO_WRITE, 0, 6, 2, &iov, 1, &bio), USAN_EIO);
-    assert_int_equal(bio.err_off, 6 * B);
-    atomic_store(&w.rig->bad_sense, 0);
-    assert_int_equal(run(BIO_WRITE, 0, 6, 2, &iov, 1, &bio), 0);
-    assert_int_equal(rig_disk(w.rig)[6 * B], 1);
-    end_io();
-}
-
     begin_io();
     atomic_store(&w.rig->cut_at, 77);
     for (unsigned i = 0; i < COUNT; i++) {
@@ -483,25 +483,6 @@ static void sense(void **st)
     assert_int_equal(ini_lun_field(300), 0x412c000000000000);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(properties),
-        cmocka_unit_test(bad_opens),
-        cmocka_unit_test(registry),
-        cmocka_unit_test(split),
-        cmocka_unit_test(zeroes_and_unmap),
-        cmocka_unit_test(compare_and_write),
-        cmocka_unit_test(attentions),
-        cmocka_unit_test(errors),
-        cmocka_unit_test(order),
-        cmocka_unit_test(side_by_side),
-        cmocka_unit_test(sense),
-    };
-    if (store_registry_add(&iscsi_store_ops))
-        return 1;
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
 /* Fixed and descriptor format, of this command and of an earlier one (SPC-6 4.4). */
 static void judged(void **st)
 {
@@ -527,8 +508,6 @@ static void judged(void **st)
     }
 }
 
-        cmocka_unit_test(deferred_errors),
-        cmocka_unit_test(judged),
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -541,3 +520,13 @@ int main(void)
         cmocka_unit_test(attentions),
         cmocka_unit_test(other_capacity),
         cmocka_unit_test(errors),
+        cmocka_unit_test(deferred_errors),
+        cmocka_unit_test(order),
+        cmocka_unit_test(side_by_side),
+        cmocka_unit_test(sense),
+        cmocka_unit_test(judged),
+    };
+    if (store_registry_add(&iscsi_store_ops))
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
