@@ -5,7 +5,9 @@
  *
  * A request longer than the unit takes is cut into commands that follow each other. Writes that
  * overlap (WRITE, WRITE SAME, UNMAP, COMPARE AND WRITE of this ini_disk) are carried out one after
- * the other, as session.h demands of what is sent again after a loss. Reads pass freely: one that
+ * the other, as session.h demands of what is sent again after a loss; those of another ini_disk of
+ * the same unit are not held back, so that with several of them the session's write_again() has to
+ * forbid that anything is written twice. Reads pass freely: one that
  * is under way together with a write gets the old or the new content of each block.
  *
  * Unit attentions are taken note of and the command is sent again; 2Ah/09h, CAPACITY DATA HAS

@@ -21,16 +21,45 @@ struct remote_store {
     struct ini_url url;
     struct ini_portal portal;
     struct ini_disk_info info;
-    atomic_ullong logins, losses, time_outs, resizes;
-    pthread_mutex_t lock; /* of error */
+    atomic_ullong logins, losses, time_outs, resizes, unsure;
+    /* Two channels were open at a time, which do not hold each other's writes back. It stays so
+     * until all are closed: what one has written and gone counts too. */
+    atomic_bool shared;
+    pthread_mutex_t lock; /* of what follows */
+    unsigned channels;    /* open */
     struct err_text error;
 };
 
 struct remote_channel {
     struct store_channel ch;
+    struct remote_store *store;
     struct ini_session *session;
     struct ini_disk *disk;
+    uint64_t unsure; /* of those the session counts, told */
 };
+
+/* ---- how many there are ---- */
+
+static void channel_counted(struct remote_store *r)
+{
+    pthread_mutex_lock(&r->lock);
+    atomic_store(&r->shared, r->channels++ > 0);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void channel_gone(struct remote_store *r)
+{
+    pthread_mutex_lock(&r->lock);
+    r->channels--;
+    pthread_mutex_unlock(&r->lock);
+}
+
+static bool write_again(const struct ini_session *s, void *user)
+{
+    const struct remote_channel *c = user;
+    (void)s;
+    return !atomic_load(&c->store->shared);
+}
 
 /* ---- what happens to a channel ---- */
 
@@ -64,11 +93,17 @@ static const struct ini_disk_ops disk_ops = { .complete = complete,
 
 static void changed(struct ini_session *s, enum ini_change change, void *user)
 {
-    struct remote_store *r = user;
+    struct remote_channel *c = user;
+    struct remote_store *r = c->store;
+    uint64_t unsure = ini_session_stats(s)->unsure - c->unsure;
     switch (change) {
     case INI_LOGGED_IN:
         atomic_fetch_add(&r->logins, 1);
-        return;
+        if (unsure == 0)
+            return;
+        atomic_fetch_add(&r->unsure, unsure); /* the error says why */
+        c->unsure += unsure;
+        break;
     case INI_LOST:
         atomic_fetch_add(&r->losses, 1);
         break;
@@ -83,7 +118,8 @@ static void changed(struct ini_session *s, enum ini_change change, void *user)
     pthread_mutex_unlock(&r->lock);
 }
 
-static const struct ini_session_ops session_ops = { .changed = changed };
+static const struct ini_session_ops session_ops = { .changed = changed,
+                                                    .write_again = write_again };
 
 /* ---- opening ---- */
 
@@ -200,6 +236,7 @@ static void remote_channel_close(struct store_channel *ch)
     struct remote_channel *c = list_entry(ch, struct remote_channel, ch);
     ini_session_free(c->session);
     ini_disk_free(c->disk);
+    channel_gone(c->store);
     free(c);
 }
 
@@ -209,8 +246,10 @@ static int remote_channel_open(struct store *s, struct loop *loop, struct store_
     struct remote_channel *c = calloc(1, sizeof(*c));
     if (!c)
         return USAN_ENOMEM;
+    c->store = r;
+    channel_counted(r);
     const struct ini_session_config sc = {
-        .url = &r->url, .portal = &r->portal, .retry_first = true, .ops = &session_ops, .user = r
+        .url = &r->url, .portal = &r->portal, .retry_first = true, .ops = &session_ops, .user = c
     };
     int err = ini_session_new(loop, &sc, &c->session, NULL);
     const struct ini_disk_config dc = { .session = c->session,
@@ -242,6 +281,7 @@ static void remote_stats(struct store *s, FILE *out)
     fprintf(out, "iscsi.losses %llu\n", atomic_load(&r->losses));
     fprintf(out, "iscsi.timeouts %llu\n", atomic_load(&r->time_outs));
     fprintf(out, "iscsi.resizes %llu\n", atomic_load(&r->resizes));
+    fprintf(out, "iscsi.unsure_writes %llu\n", atomic_load(&r->unsure));
     pthread_mutex_lock(&r->lock);
     if (*r->error.text)
         fprintf(out, "iscsi.error %s\n", r->error.text);

@@ -42,6 +42,7 @@ static void submit(struct ini_session *s, struct ini_cmd *cmd)
 void ini_session_submit(struct ini_session *s, struct ini_cmd *cmd)
 {
     cmd->resent = 0;
+    cmd->seen = false;
     cmd->scsi.sent = false;
     if (s->given_up || s->phase == INI_PHASE_ENDED)
         finish_later(s, cmd, s->error_code ? s->error_code : USAN_ECLOSED,
@@ -62,18 +63,34 @@ void ini_session_sort_lost(struct ini_session *s)
     }
 }
 
+/* Why cmd, which may have reached the target, is not done twice; NULL if it may be. */
+static const char *not_again(const struct ini_session *s, const struct ini_cmd *cmd)
+{
+    if (!cmd->seen || cmd->again != INI_AGAIN_WRITE)
+        return NULL;
+    if (!ini_portal_same_addr(&s->addr, &s->last_addr))
+        return "the session came back at another address: the write may be under way at the first "
+               "one";
+    if (s->ops && s->ops->write_again && !s->ops->write_again(s, s->user))
+        return "the session was lost, and others write to the unit too: the write may or may not "
+               "have been written";
+    return NULL;
+}
+
 void ini_session_send_again(struct ini_session *s)
 {
-    bool same = ini_portal_same_addr(&s->addr, &s->last_addr);
+    const char *unsure = NULL;
     struct list batch;
     list_init(&batch);
     list_splice_back(&batch, &s->again);
     while (!list_empty(&batch)) {
         struct ini_cmd *cmd = list_entry(list_pop_front(&batch), struct ini_cmd, node);
-        if (cmd->scsi.sent && cmd->again == INI_AGAIN_WRITE && !same) {
-            finish_later(s, cmd, USAN_EIO,
-                         "the session came back at another address: the write may be under way "
-                         "at the first one");
+        cmd->seen |= cmd->scsi.sent; /* it may not be sent before the next loss */
+        const char *why = not_again(s, cmd);
+        if (why) {
+            unsure = why;
+            s->stats.unsure++;
+            finish_later(s, cmd, USAN_EIO, why);
             continue;
         }
         cmd->resent++;
@@ -81,6 +98,8 @@ void ini_session_send_again(struct ini_session *s)
         s->stats.resent++;
         submit(s, cmd);
     }
+    if (unsure)
+        ini_session_set_error(s, USAN_EIO, "%s", unsure);
 }
 
 void ini_session_fail_waiting(struct ini_session *s)

@@ -21,20 +21,30 @@
  *
  *   INI_AGAIN         sent again. For what changes nothing: READ, INQUIRY, READ CAPACITY, ... and
  *                     SYNCHRONIZE CACHE.
- *   INI_AGAIN_WRITE   sent again if the new login leads to the same address. For what leaves the
- *                     same blocks with the same content when it is done twice: WRITE, WRITE SAME,
- *                     UNMAP. The reinstatement has ended the old task, so it can not take
- *                     effect late, after other writes; only the same portal group promises that,
- *                     hence the address. The submitter sees to it that nothing else is written
- *                     to these blocks in the meantime: ini_disk holds overlapping writes back
- *                     until the first is done. A reservation taken away in the meantime (fencing)
- *                     still stops the write: persistent reservations outlive the loss, and it ends
- *                     with RESERVATION CONFLICT.
+ *   INI_AGAIN_WRITE   sent again if the new login leads to the same address and write_again()
+ *                     allows it; else it fails with USAN_EIO after that login, and may or may not
+ *                     have been written. For what leaves the same blocks with the same content
+ *                     when it is done twice: WRITE, WRITE SAME, UNMAP. The reinstatement has ended
+ *                     the old task, so it can not take effect late, after other writes; only the
+ *                     same portal group promises that, hence the address, and hence the failure is
+ *                     not told before. The submitter sees to it that nothing else is written to
+ *                     these blocks in the meantime: ini_disk holds overlapping writes of its own
+ *                     session back until the first is done, and write_again() forbids what it can
+ *                     not hold back: an iscsi store allows it only while one channel of it was
+ *                     open all the time. Otherwise a write that was carried out without its answer
+ *                     coming would, done twice, undo an acknowledged one of another session. What
+ *                     other programs write to the unit nobody here can know. A reservation taken
+ *                     away in the meantime (fencing) still stops the write: persistent reservations
+ *                     outlive the loss, and it ends with RESERVATION CONFLICT.
  *   INI_AGAIN_NEVER   fails. For what has another effect the second time: COMPARE AND WRITE (it
  *                     would miscompare with its own write), PERSISTENT RESERVE OUT, and all else.
  *
  * Commands the target can not have seen are sent after the login in any case. A command is sent
  * again INI_RESENDS_MAX times at most.
+ *
+ * Not checked after a login is whether the unit is the one there was before (INQUIRY page 83h,
+ * block size): if another disk has been put at the LUN of the same target name in the meantime,
+ * what waits is sent to that one.
  *
  * Everything here is called on the loop's thread. Callbacks come from the loop, never from inside
  * a call, and may submit but not free the session.
@@ -63,6 +73,7 @@ struct ini_cmd {
     /* kept by the session */
     struct list node;
     uint32_t resent;
+    bool seen; /* the target may have seen it, in this session or an earlier one */
 };
 
 enum ini_change {
@@ -81,6 +92,10 @@ struct ini_session_ops {
     void (*target)(struct ini_session *s, const char *name, const char *address, void *user);
     /* discovery: SendTargets is over; err 0 or USAN_E... */
     void (*targets_done)(struct ini_session *s, int err, void *user);
+    /* optional, NULL: yes. Asked after a new login for each INI_AGAIN_WRITE command that the lost
+     * session may have carried out: has nobody else been able to write to the unit since it was
+     * submitted? */
+    bool (*write_again)(const struct ini_session *s, void *user);
 };
 
 struct ini_session_config {
@@ -118,6 +133,7 @@ const struct iscsi_params *ini_session_params(const struct ini_session *s);
 
 struct ini_session_stats {
     uint64_t logins, losses, resent, redirects;
+    uint64_t unsure; /* writes that failed instead of being sent again */
 };
 const struct ini_session_stats *ini_session_stats(const struct ini_session *s);
 

@@ -451,6 +451,113 @@ static void side_by_side(void **st)
     end_io();
 }
 
+/* ---- two channels ---- */
+
+static unsigned long long counted(const char *name)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    assert_non_null(out);
+    w.store->ops->stats(w.store, out);
+    assert_int_equal(fclose(out), 0);
+    const char *at = strstr(text, name);
+    assert_non_null(at);
+    unsigned long long n = strtoull(at + strlen(name), NULL, 10);
+    free(text);
+    return n;
+}
+
+/* Run until a session has been lost, with requests pending. */
+static void wait_lost(unsigned long long losses)
+{
+    uint64_t end = clock_now_ns() + PATIENCE_NS;
+    while (counted("iscsi.losses ") != losses) {
+        assert_true(clock_now_ns() < end);
+        assert_int_equal(loop_timer_set(w.loop, &w.guard, clock_now_ns() + 2 * NS_PER_MS), 0);
+        loop_run(w.loop);
+    }
+    loop_timer_cancel(w.loop, &w.guard);
+    w.late = false;
+}
+
+/* A write through w.ch that is carried out, but the connection dies instead of the answer. */
+static void start_unanswered(struct bio *bio, struct iovec *iov, uint8_t *data, int byte)
+{
+    unsigned long long losses = counted("iscsi.losses ");
+    memset(data, byte, B);
+    *iov = (struct iovec){ data, B };
+    *bio = (struct bio){ .op = BIO_WRITE, .off = 7 * B, .len = B, .iov = iov, .iovcnt = 1 };
+    atomic_store(&w.rig->log_count, 0);
+    atomic_store(&w.rig->cut_after, true);
+    atomic_store(&w.rig->cut_at, 1);
+    start(bio);
+    wait_lost(losses + 1);
+    assert_int_equal(rig_disk(w.rig)[7 * B], byte);
+}
+
+/* What the lost session has written is not written again over what the other channel wrote and was
+ * told GOOD for. */
+static void two_channels(void **st)
+{
+    (void)st;
+    uint8_t a[B], b[2 * B], c[B];
+    struct bio bio[3];
+    struct iovec iov[3];
+    begin_io();
+    atomic_store(&w.rig->time2wait, 1); /* the second channel's chance */
+    struct store_channel *first = w.ch, *second;
+    assert_int_equal(store_channel_open(w.store, w.loop, &second), 0);
+    w.ch = second;
+    assert_int_equal(run_one(BIO_READ, 0, 0, 1, a), 0); /* it is logged in */
+    w.ch = first;
+    assert_int_equal(run_one(BIO_READ, 0, 0, 1, a), 0);
+
+    start_unanswered(&bio[0], &iov[0], a, 1);
+    assert_int_equal(w.rig->log_count, 1);
+    memset(b, 1, B);
+    memset(b + B, 2, B);
+    iov[1] = (struct iovec){ b, sizeof(b) };
+    bio[1] = (struct bio){
+        .op = BIO_COMPARE_AND_WRITE, .off = 7 * B, .len = B, .iov = &iov[1], .iovcnt = 1
+    };
+    w.ch = second;
+    start(&bio[1]);
+    w.ch = first;
+    memset(c, 3, B); /* what was never sent goes on */
+    iov[2] = (struct iovec){ c, B };
+    bio[2] = (struct bio){ .op = BIO_WRITE, .off = 9 * B, .len = B, .iov = &iov[2], .iovcnt = 1 };
+    start(&bio[2]);
+    wait_all();
+    assert_int_equal(bio[0].err, USAN_EIO);
+    assert_int_equal(bio[1].err, 0);
+    assert_int_equal(bio[2].err, 0);
+    assert_int_equal(rig_disk(w.rig)[7 * B], 2);
+    assert_int_equal(rig_disk(w.rig)[9 * B], 3);
+    assert_int_equal(counted("iscsi.unsure_writes "), 1);
+    assert_int_equal(counted("iscsi.losses "), 1);
+
+    /* One that has gone may have written before it went. */
+    store_channel_close(second);
+    atomic_store(&w.rig->time2wait, 0);
+    start_unanswered(&bio[0], &iov[0], a, 4);
+    wait_all();
+    assert_int_equal(bio[0].err, USAN_EIO);
+    assert_int_equal(w.rig->log_count, 1);
+    assert_int_equal(counted("iscsi.unsure_writes "), 2);
+
+    /* Alone from the beginning: again. */
+    store_channel_close(first);
+    assert_int_equal(store_channel_open(w.store, w.loop, &w.ch), 0);
+    assert_int_equal(run_one(BIO_READ, 0, 0, 1, a), 0);
+    start_unanswered(&bio[0], &iov[0], a, 5);
+    wait_all();
+    assert_int_equal(bio[0].err, 0);
+    assert_int_equal(w.rig->log_count, 2);
+    assert_int_equal(counted("iscsi.unsure_writes "), 2);
+    end_io();
+}
+
 /* ---- sense ---- */
 
 static void sense(void **st)
@@ -523,6 +630,7 @@ int main(void)
         cmocka_unit_test(deferred_errors),
         cmocka_unit_test(order),
         cmocka_unit_test(side_by_side),
+        cmocka_unit_test(two_channels),
         cmocka_unit_test(sense),
         cmocka_unit_test(judged),
     };
