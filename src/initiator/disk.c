@@ -129,6 +129,7 @@ static void io_send(struct ini_io *io)
         return;
     }
     if (d->failed) {
+        assert(io->bio);
         io->bio->err_off = io->bio->off + io->pos;
         io_end(io, USAN_EIO);
         return;
