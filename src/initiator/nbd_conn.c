@@ -180,8 +180,11 @@ static bool send_all(struct nbd_conn *conn)
         int n = nbd_proto_tx(conn->proto, r->tx_iov, REACTOR_TX_IOV);
         if (n == 0)
             return false;
-        struct msghdr msg = { .msg_iov = r->tx_iov, .msg_iovlen = (size_t)n };
+        /* The kernel may hold bytes back that come with MSG_MORE, so it is given only while more
+         * is sure to follow: the last iovec of a full array waits for the next call. */
         int more = n == REACTOR_TX_IOV ? MSG_MORE : 0;
+        n -= more ? 1 : 0;
+        struct msghdr msg = { .msg_iov = r->tx_iov, .msg_iovlen = (size_t)n };
         ssize_t sent = sendmsg(conn->lfd.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL | more);
         if (sent < 0) {
             if (errno == EINTR)
@@ -195,8 +198,8 @@ static bool send_all(struct nbd_conn *conn)
         take_events(conn);
         if (conn->closed || !nbd_proto_tx_pending(conn->proto))
             return false;
-        /* With fewer than all iovecs taken from the core, what is left is a short write. */
-        if (n < REACTOR_TX_IOV)
+        /* With all iovecs of the core given, what is left is a short write. */
+        if (!more)
             return true;
     }
 }
