@@ -147,6 +147,9 @@ static void events(struct world *w)
             must(!w->logged_in);
             w->logged_in = true;
             break;
+        case ISCSI_IEV_RECOVER:
+        case ISCSI_IEV_RECOVERED:
+            break;
         case ISCSI_IEV_CLOSE:
             must(ev.why != NULL && ev.why[0]);
             w->closed = true;

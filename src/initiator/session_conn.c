@@ -70,6 +70,8 @@ static void on_event(struct ini_session *s, const struct iscsi_ievent *ev)
         break;
     case ISCSI_IEV_TMF_DONE:
     case ISCSI_IEV_ASYNC: /* the core has done what is to be done */
+    case ISCSI_IEV_RECOVER:
+    case ISCSI_IEV_RECOVERED:
         break;
     }
 }

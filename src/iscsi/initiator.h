@@ -21,9 +21,36 @@
  * memory; data of a write is sent from there.
  *
  * What the peer does against the protocol ends the connection, with a code and words that say
- * which rule (event CLOSE). This is ErrorRecoveryLevel 0: when a connection fails, the session
- * fails (7.1.4.1), commands the target may have seen come back with an error, and those that it
- * cannot have seen stay queued for the next login.
+ * which rule (event CLOSE). What follows from the loss of a connection, and from damaged PDUs,
+ * depends on the ErrorRecoveryLevel that was negotiated (RFC 7143 section 7):
+ *
+ * Level 0. When a connection fails, the session fails (7.1.4.1): commands the target may have seen
+ * come back with an error (`sent` is set), and those that it cannot have seen stay queued for the
+ * next login.
+ *
+ * Level 1. As 0, but what a data digest found damaged, or what did not come, is asked for again
+ * (SNACK), and a command that did not arrive is sent again with its CmdSN; nothing of it is seen
+ * outside. What stays unanswered ISCSI_IRECOVERY_TRIES times fails the connection. So does a
+ * header digest error, as nobody knows where the next PDU begins (7.7).
+ *
+ * Level 2. As 1, but the session survives its connections. One that is lost comes up with CLOSE and
+ * with RECOVER; its commands stay with the session. Then
+ *
+ *   - if others are left: once Time2Wait is over, the core logs the lost connection out on one of
+ *     them (11.14.1 reason 2) and has its tasks reassigned to those with the least to do. The owner
+ *     needs to do nothing; it may add a new connection at any time, with any cid.
+ *   - in any case the owner may make a new connection with the *same cid*, after Time2Wait: it
+ *     reinstates the lost one (6.3.4), and the tasks are reassigned when it is logged in.
+ *   - if none is left, the session waits in state Q4 for Time2Wait + Time2Retain. A connection that
+ *     the owner makes in that time, with the cid of a lost one or any other, continues the session
+ *     (6.3.6). If there is none in time, or the target does not know the session any more, or the
+ *     owner gives up (iscsi_isess_abandon), SESSION_DOWN comes and it goes on as at level 0: the
+ *     next connection is a leading one and reinstates the session.
+ *
+ * RECOVERED says that all tasks of a lost connection are settled. Commands that could not be
+ * reassigned because the target does not know them are DONE with `sent`; a target that knows them
+ * but does not reassign them makes the session fail, for only its reinstatement is known to end
+ * them. All along, the owner calls iscsi_isess_tick() at iscsi_isess_deadline().
  */
 #ifndef USAN_ISCSI_INITIATOR_H
 #define USAN_ISCSI_INITIATOR_H
@@ -49,6 +76,7 @@ enum {
     ISCSI_IRX_IOV_MAX = 256 + 1,       /* iovecs of iscsi_iconn_rx_space */
     ISCSI_IV_MAX = 1 << 16,            /* iovecs of one command's buffer, in each direction */
     ISCSI_ICONNS_MAX = 64,             /* connections of one session */
+    ISCSI_IRECOVERY_TRIES = 4,         /* times that one thing is asked for again */
     ISCSI_IDATA_MAX = INT32_MAX & ~511 /* bytes of one command, in each direction */
 };
 
@@ -68,10 +96,12 @@ struct iscsi_iauth {
 };
 
 struct iscsi_isess_config {
-    struct iscsi_params_cfg params; /* error_recovery_level is 0 */
-    const char *initiator_name;     /* an iSCSI name */
-    const char *initiator_alias;    /* NULL = none */
-    const char *target_name;        /* NULL only with discovery */
+    /* error_recovery_level 1 and 2 with data_sequence_in_order: at most one R2T is offered, 13.19
+     */
+    struct iscsi_params_cfg params;
+    const char *initiator_name;  /* an iSCSI name */
+    const char *initiator_alias; /* NULL = none */
+    const char *target_name;     /* NULL only with discovery */
     struct iscsi_iauth auth;
     bool discovery; /* SessionType=Discovery */
     uint8_t isid[6];
@@ -80,7 +110,9 @@ struct iscsi_isess_config {
     uint64_t request_timeout_ns; /* for the answer to a logout, text request or abort of ours */
     uint64_t nop_interval_ns;    /* silence after which a NOP-Out is sent; 0 = never */
     uint64_t nop_timeout_ns;     /* then, silence after which the connection is given up */
-    uint8_t seed[32];            /* random, different for every session: challenges, numbers */
+    uint64_t
+        recovery_timeout_ns; /* levels 1, 2: when what is missing is asked for again; 0 = 1 s */
+    uint8_t seed[32];        /* random, different for every session: challenges, numbers */
 };
 
 struct iscsi_isess;
@@ -168,6 +200,12 @@ enum iscsi_iev {
     /* The last connection of a session that was logged in is gone: ev.err and why (0 = logged
      * out). A login before time2wait seconds are over may be refused; 13.15. */
     ISCSI_IEV_SESSION_DOWN,
+    /* Level 2: the connection ev.cid is lost, the session goes on. A new connection with this cid,
+     * or any one if ev.last (no other is left), may be made from ev.time2wait seconds on, and until
+     * ev.time2retain more seconds have passed. ev.err and why: as in its CLOSE. */
+    ISCSI_IEV_RECOVER,
+    /* Level 2: all tasks of the lost connection ev.cid are settled; ev.reassigned of them go on. */
+    ISCSI_IEV_RECOVERED,
 };
 
 /* 11.9.1 */
@@ -201,16 +239,19 @@ struct iscsi_ievent {
     const char *why; /* static string, never NULL in CLOSE, SESSION_DOWN and TEXT_DONE */
     const char *key; /* CLOSE, TEXT_DONE: the text key that is meant, or NULL */
     uint16_t status; /* CLOSE: of the login that was refused, class << 8 | detail; else 0 */
-    uint16_t time2wait, time2retain; /* SESSION_DOWN, seconds */
+    uint16_t time2wait, time2retain; /* SESSION_DOWN, RECOVER: seconds */
+    uint16_t cid;                    /* RECOVER, RECOVERED */
+    bool last;                       /* RECOVER */
+    unsigned reassigned;             /* RECOVERED */
 };
 
 /* ---- sessions ---- */
 
 /*
  * Copies cfg with its strings. USAN_EINVAL: a name is no iSCSI name, queue_depth is 0 or too
- * large, both CHAP secrets are the same, or a target_secret without a secret. USAN_ENOTSUP:
- * error_recovery_level is not 0, or libcrypto has none of the hashes. USAN_ENOMEM. a must outlive
- * the session.
+ * large, both CHAP secrets are the same, a target_secret without a secret, or an
+ * error_recovery_level over 2. USAN_ENOTSUP: libcrypto has none of the hashes. USAN_ENOMEM. a must
+ * outlive the session.
  */
 USAN_MUST_CHECK
 int iscsi_isess_new(const struct iscsi_isess_config *cfg, const struct alloc *a,
@@ -247,8 +288,26 @@ int iscsi_isess_tmf(struct iscsi_isess *sess, struct iscsi_itmf *tmf, uint64_t n
  * target are aborted by it; wait for them first. USAN_ECLOSED: not logged in. */
 USAN_MUST_CHECK
 int iscsi_isess_logout(struct iscsi_isess *sess, uint64_t now_ns);
-/* Events that belong to no connection: DONE, TMF_DONE, SESSION_DOWN. */
+/* Events that belong to no connection: DONE, TMF_DONE, SESSION_DOWN, RECOVER, RECOVERED. */
 bool iscsi_isess_next(struct iscsi_isess *sess, struct iscsi_ievent *ev);
+/* When iscsi_isess_tick() is due: lost connections are to be logged out, or given up. TIME_NEVER
+ * below level 2, and while nothing is lost. */
+uint64_t iscsi_isess_deadline(const struct iscsi_isess *sess);
+void iscsi_isess_tick(struct iscsi_isess *sess, uint64_t now_ns);
+/* All connections are lost, and the session is not to be continued: SESSION_DOWN follows. Nothing
+ * happens in any other state. why is a static string. */
+void iscsi_isess_abandon(struct iscsi_isess *sess, int err, const char *why);
+
+/* What recovery has done so far; nothing at level 0. */
+struct iscsi_isess_stats {
+    uint64_t data_snacks, status_snacks, rdata_snacks; /* requests sent, 11.16 */
+    uint64_t data_acks;
+    uint64_t retries;    /* commands sent again with their CmdSN, 7.2.1 */
+    uint64_t lost;       /* connections that were lost and recovered from */
+    uint64_t reassigned; /* tasks, 7.2.2 */
+    uint64_t continued;  /* sessions: all connections were lost */
+};
+const struct iscsi_isess_stats *iscsi_isess_stats(const struct iscsi_isess *sess);
 
 const struct iscsi_params *iscsi_isess_params(const struct iscsi_isess *sess);
 uint16_t iscsi_isess_tsih(const struct iscsi_isess *sess);
@@ -265,7 +324,8 @@ struct iscsi_iconn *iscsi_isess_next_conn(struct iscsi_isess *sess, struct iscsi
  * A TCP connection is being made for the session: its leading one, or when the session is logged
  * in a further one. cid is unique within the session. USAN_EBUSY: the leading login is under way,
  * or an old connection is still to be freed before the session can be reinstated; USAN_ELIMIT:
- * MaxConnections; USAN_EEXIST: the cid is in use; USAN_ENOMEM.
+ * MaxConnections; USAN_EEXIST: the cid is in use; USAN_EAGAIN: Time2Wait is not over, or the lost
+ * connection with this cid is being logged out; USAN_ENOMEM.
  */
 USAN_MUST_CHECK
 int iscsi_iconn_new(struct iscsi_isess *sess, uint16_t cid, uint64_t now_ns,

@@ -110,6 +110,7 @@ int iscsi_isess_new(const struct iscsi_isess_config *cfg, const struct alloc *a,
     if (sess->cfg.params.max_outstanding_r2t > ISCSI_IR2T_MAX)
         sess->cfg.params.max_outstanding_r2t = ISCSI_IR2T_MAX;
     sess->state = ISCSI_SESS_FREE;
+    sess->recover_ns = TIME_NEVER;
     list_init(&sess->conns);
     list_init(&sess->urgent);
     list_init(&sess->queue);
@@ -327,6 +328,16 @@ bool iscsi_isess_next(struct iscsi_isess *sess, struct iscsi_ievent *ev)
     ev->time2wait = sess->params.time2wait;
     ev->time2retain = sess->params.time2retain;
     return true;
+}
+
+uint64_t iscsi_isess_deadline(const struct iscsi_isess *sess)
+{
+    return sess->recover_ns;
+}
+
+const struct iscsi_isess_stats *iscsi_isess_stats(const struct iscsi_isess *sess)
+{
+    return &sess->stats;
 }
 
 const struct iscsi_params *iscsi_isess_params(const struct iscsi_isess *sess)

@@ -229,6 +229,9 @@ struct iscsi_isess {
     uint32_t pool_count;
     struct itask *chunks[ITASK_CHUNKS_MAX];
     struct itask *free_list;
+
+    uint64_t recover_ns; /* TIME_NEVER: nothing is lost */
+    struct iscsi_isess_stats stats;
 };
 
 /* Take a step of the state machines. Once a connection is down, what else happens to it changes

@@ -305,6 +305,9 @@ static void initiator_event(struct pair *p, struct pair_conn *c, struct iscsi_ie
         p->asyncs++;
         p->async_event = ev->async.event;
         break;
+    case ISCSI_IEV_RECOVER:
+    case ISCSI_IEV_RECOVERED:
+        break;
     case ISCSI_IEV_CLOSE:
         assert_non_null(ev->why);
         c->iclosed = true;

@@ -97,6 +97,9 @@ static void event(struct irig *r, const struct iscsi_ievent *ev)
         r->asyncs++;
         r->async = ev->async;
         break;
+    case ISCSI_IEV_RECOVER:
+    case ISCSI_IEV_RECOVERED:
+        break;
     case ISCSI_IEV_CLOSE:
         assert_false(r->closed);
         r->closed = true;
