@@ -9,7 +9,7 @@
  */
 #include "base/alloc_heap.h"
 #include "base/bytes.h"
-#include "initiator/nbd_proto.h"
+#include "nbd/proto.h"
 
 #include <stdlib.h>
 

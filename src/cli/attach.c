@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* usan attach: a store as a network block device. */
-#include "initiator/attach.h"
+#include "attach/attach.h"
 #include "cli/command.h"
 #include "cli/name.h"
 #include "cli/run.h"
-#include "initiator/nbd_proto.h"
+#include "nbd/proto.h"
 #include "target/config.h"
 #include "target/log.h"
 
@@ -54,12 +54,11 @@ const struct cli_opt cli_attach_opts[] = {
     { 0 },
 };
 
-static void report(enum attach_level level, const char *event, const char *details)
+static void report(enum front_level level, const char *event, const char *details)
 {
     static const enum tgt_log_level levels[] = {
-        [ATTACH_STATUS] = TGT_LOG_STATUS, [ATTACH_ERROR] = TGT_LOG_ERROR,
-        [ATTACH_WARN] = TGT_LOG_WARN,     [ATTACH_INFO] = TGT_LOG_INFO,
-        [ATTACH_DEBUG] = TGT_LOG_DEBUG,
+        [FRONT_STATUS] = TGT_LOG_STATUS, [FRONT_ERROR] = TGT_LOG_ERROR, [FRONT_WARN] = TGT_LOG_WARN,
+        [FRONT_INFO] = TGT_LOG_INFO,     [FRONT_DEBUG] = TGT_LOG_DEBUG,
     };
     tgt_log(levels[level], event, "%s", details);
 }
@@ -83,15 +82,15 @@ static int make_config(struct attach_config *cfg, const struct attach_args *a, c
         .store = spec,
         .fronts = a->as.v,
         .front_count = a->as.count,
-        .name = a->name ? a->name : "",
+        .front.name = a->name ? a->name : "",
         .read_only = a->read_only,
         .cores = (uint32_t)a->cores,
-        .queue_depth = (uint32_t)a->queue_depth,
+        .front.queue_depth = (uint32_t)a->queue_depth,
         .connections = (uint32_t)a->connections,
         .memory_bytes = a->memory,
-        .handshake_timeout_ns = a->handshake_timeout,
-        .stall_timeout_ns = a->stall_timeout,
-        .report = report,
+        .front.handshake_timeout_ns = a->handshake_timeout,
+        .front.stall_timeout_ns = a->stall_timeout,
+        .front.report = report,
     };
     if (!a->handshake_timeout || !a->stall_timeout)
         return err_set(e, USAN_EINVAL, "a time-out of 0 would end every connection");

@@ -12,7 +12,7 @@ defined_in() { # ARCHIVE...
     nm --defined-only -g "$@" 2>/dev/null | awk 'NF == 3 { print $3 }' | sort -u
 }
 
-for core in scsi iscsi initiator/nbd_proto; do
+for core in scsi iscsi nbd/nbd_proto; do
     folder=${core%/*}
     archive=$BUILD/src/$folder/lib${core#*/}.a
     if [ ! -f "$archive" ]; then

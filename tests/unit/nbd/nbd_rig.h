@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "initiator/nbd_proto.h"
+#include "nbd/proto.h"
 
 enum { RIG_EVENTS = 256, RIG_MEMORY = 1 << 16, RIG_OUT = 1 << 20, RIG_IOV = 5 };
 

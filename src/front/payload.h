@@ -4,8 +4,8 @@
  * program. A pool belongs to one reactor; what is put back is kept for the next request, up to a
  * bound. Who gets nothing waits: nothing here fails a request.
  */
-#ifndef USAN_INITIATOR_PAYLOAD_H
-#define USAN_INITIATOR_PAYLOAD_H
+#ifndef USAN_FRONT_PAYLOAD_H
+#define USAN_FRONT_PAYLOAD_H
 
 #include <stdbool.h>
 #include <stddef.h>

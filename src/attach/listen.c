@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "initiator/listen.h"
+#include "attach/listen.h"
 
 #include "io/clock.h"
 #include "io/socket.h"
@@ -33,7 +33,7 @@ static void take_over(struct loop_msg *m)
 {
     struct handover h = *list_entry(m, struct handover, msg);
     free(list_entry(m, struct handover, msg));
-    attach_reactor_serve(h.r, h.fd);
+    nbd_server_serve(&h.r->nbd, h.fd);
 }
 
 /* The reactor with the fewest connections; NULL when the limit of all is reached. */
@@ -42,7 +42,7 @@ static struct attach_reactor *choose(const struct attach_listener *l)
     struct attach_reactor *best = NULL;
     unsigned best_count = 0, total = 0;
     for (unsigned i = 0; i < l->reactor_count; i++) {
-        unsigned n = atomic_load_explicit(&l->reactors[i]->conn_count, memory_order_relaxed);
+        unsigned n = atomic_load_explicit(&l->reactors[i]->nbd.conn_count, memory_order_relaxed);
         total += n;
         if (!best || n < best_count) {
             best = l->reactors[i];
@@ -59,25 +59,26 @@ static void complain(struct attach_listener *l, const char *why)
     if (now < l->complained_ns)
         return;
     l->complained_ns = now + NS_PER_SEC;
-    attach_report(l->cfg, ATTACH_WARN, "connection-refused", "uri=%s why=\"%s\"", l->uri, why);
+    front_report(&l->cfg->front, FRONT_WARN, "connection-refused", "uri=%s why=\"%s\"", l->uri,
+                 why);
 }
 
 static void hand_over(struct attach_listener *l, int fd)
 {
     struct attach_reactor *r = choose(l);
-    struct handover *h = r && r->index ? malloc(sizeof(*h)) : NULL;
-    if (!r || (r->index && !h)) {
+    struct handover *h = r && r->front.index ? malloc(sizeof(*h)) : NULL;
+    if (!r || (r->front.index && !h)) {
         complain(l, r ? "out of memory" : "the limit of connections is reached");
         close(fd);
         return;
     }
-    atomic_fetch_add(&r->conn_count, 1);
+    atomic_fetch_add(&r->nbd.conn_count, 1);
     if (!h) { /* the reactor we are on */
-        attach_reactor_serve(r, fd);
+        nbd_server_serve(&r->nbd, fd);
         return;
     }
     *h = (struct handover){ { .deliver = take_over }, r, fd };
-    loop_post(r->loop, &h->msg);
+    loop_post(r->front.loop, &h->msg);
 }
 
 static bool ready(struct loop_fd *lfd, uint32_t events)
@@ -135,7 +136,7 @@ static int make_uri(struct attach_listener *l, const char *authority, const char
     if (!out)
         return USAN_ENOMEM;
     fprintf(out, "%s//%s/", socket ? "nbd+unix:" : "nbd:", authority);
-    put_escaped(out, l->cfg->name);
+    put_escaped(out, l->cfg->front.name);
     if (socket) {
         fputs("?socket=", out);
         put_escaped(out, socket);
@@ -327,7 +328,7 @@ int attach_listener_start(struct attach_listener *l, struct attach_reactor **rea
 {
     l->reactors = reactors;
     l->reactor_count = count;
-    int err = loop_fd_add(reactors[0]->loop, &l->lfd);
+    int err = loop_fd_add(reactors[0]->front.loop, &l->lfd);
     l->watching = err == 0;
     return err;
 }
@@ -344,7 +345,7 @@ static void remove_path(const struct attach_listener *l)
 void attach_listener_close(struct attach_listener *l)
 {
     if (l->watching) {
-        loop_timer_cancel(l->reactors[0]->loop, &l->retry);
+        loop_timer_cancel(l->reactors[0]->front.loop, &l->retry);
         loop_fd_del(&l->lfd);
         l->watching = false;
     }

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "initiator/nbd_io.h"
-
-#include "io/clock.h"
+#include "nbd/io.h"
 
 #include <stdlib.h>
 
@@ -10,8 +8,6 @@ enum {
     STATUS_QUERIES_MAX = 8192 /* questions to the store for one BLOCK_STATUS */
 };
 
-#define RETRY_NS (10 * NS_PER_MS)
-
 static struct nbd_io *io_of(const struct nbd_req *req)
 {
     return req->priv;
@@ -19,17 +15,17 @@ static struct nbd_io *io_of(const struct nbd_req *req)
 
 static const struct store_info *info_of(const struct nbd_io *io)
 {
-    return &io->conn->reactor->store->info;
+    return &io->conn->front->store->info;
 }
 
-struct nbd_export nbd_io_export(const struct attach_reactor *r)
+struct nbd_export nbd_io_export(const struct front *f)
 {
-    const struct store_info *info = &r->store->info;
+    const struct store_info *info = &f->store->info;
     uint32_t preferred = info->phys_block_bytes > 4096 ? info->phys_block_bytes : 4096;
     if (preferred & (preferred - 1) || preferred > NBD_PAYLOAD_MAX)
         preferred = info->block_bytes > 4096 ? info->block_bytes : 4096;
     return (struct nbd_export){
-        .name = r->cfg->name,
+        .name = f->cfg->name,
         .size_bytes = __atomic_load_n(&info->size_bytes, __ATOMIC_RELAXED),
         .min_block = info->block_bytes,
         .preferred_block = preferred,
@@ -56,28 +52,16 @@ static void finish(struct nbd_io *io, int err, uint64_t err_off)
     nbd_conn_want_flush(io->conn);
 }
 
-static void memory_came_back(struct attach_reactor *r)
-{
-    if (!list_empty(&r->waiting))
-        loop_work_queue(r->loop, &r->retry);
-}
-
 void nbd_io_over(struct nbd_req *req)
 {
     struct nbd_io *io = io_of(req);
-    struct attach_reactor *r = io->conn->reactor;
-    if (io->waits) {
-        io->waits = false;
-        list_del(&io->node);
-    }
+    struct front *f = io->conn->front;
+    front_forget(&io->waiter);
     if (io->lent)
-        store_lend_end(r->ch, &io->bio);
+        store_lend_end(f->ch, &io->bio);
     if (io->granted)
-        store_write_revoke(r->ch, &io->bio);
-    if (io->buf) {
-        payload_put(&r->pool, io->buf, io->cap);
-        memory_came_back(r);
-    }
+        store_write_revoke(f->ch, &io->bio);
+    front_put(f, io->buf, io->cap);
     io->lent = io->granted = false;
     io->buf = NULL;
 }
@@ -90,7 +74,7 @@ static void status_done(struct bio *bio);
 static void submit(struct nbd_io *io)
 {
     io->bio.done = io_done;
-    store_submit(io->conn->reactor->ch, &io->bio);
+    store_submit(io->conn->front->ch, &io->bio);
 }
 
 static uint32_t bio_flags(const struct nbd_req *req)
@@ -155,7 +139,7 @@ static void ask_status(struct nbd_io *io)
                             .off = req->off + io->done,
                             .len = req->len - io->done,
                             .done = status_done };
-    store_submit(io->conn->reactor->ch, &io->bio);
+    store_submit(io->conn->front->ch, &io->bio);
 }
 
 /* Whole blocks of one state: a block that is a hole in part only is none. */
@@ -233,52 +217,31 @@ static void with_memory(struct nbd_io *io)
     }
 }
 
-/* A reactor hears of its own memory, but has to look for what others give back. */
-static void look_later(struct attach_reactor *r)
+static void got_memory(struct front_waiter *w, void *buf, size_t cap)
 {
-    if (loop_timer_set(r->loop, &r->retry_later, loop_now(r->loop) + RETRY_NS))
-        loop_work_queue(r->loop, &r->retry);
+    struct nbd_io *io = list_entry(w, struct nbd_io, waiter);
+    io->buf = buf;
+    io->cap = cap;
+    with_memory(io);
+    nbd_conn_want_flush(io->conn); /* which goes on receiving */
 }
 
 static void get_memory(struct nbd_io *io)
 {
-    struct attach_reactor *r = io->conn->reactor;
-    /* Not past those who wait already, or a large one would wait for ever. */
-    if (list_empty(&r->waiting))
-        io->buf = payload_get(&r->pool, memory_for(io->req), &io->cap);
-    if (io->buf) {
+    io->waiter.got = got_memory;
+    io->buf = front_get(io->conn->front, &io->waiter, memory_for(io->req), &io->cap);
+    if (io->buf)
         with_memory(io);
-        return;
-    }
-    io->waits = true;
-    list_push_back(&r->waiting, &io->node);
-    look_later(r);
-}
-
-void nbd_io_retry(struct attach_reactor *r)
-{
-    while (!list_empty(&r->waiting)) {
-        struct nbd_io *io = list_entry(r->waiting.next, struct nbd_io, node);
-        io->buf = payload_get(&r->pool, memory_for(io->req), &io->cap);
-        if (!io->buf) {
-            look_later(r);
-            return;
-        }
-        list_del(&io->node);
-        io->waits = false;
-        with_memory(io);
-        nbd_conn_pump(io->conn);
-    }
 }
 
 void nbd_io_cancel_waiting(struct nbd_conn *conn)
 {
-    list_for_each_safe (&conn->reactor->waiting, pos) {
-        struct nbd_io *io = list_entry(pos, struct nbd_io, node);
-        if (io->conn != conn)
+    list_for_each_safe (&conn->front->waiting, pos) {
+        struct front_waiter *w = list_entry(pos, struct front_waiter, node);
+        struct nbd_io *io = list_entry(w, struct nbd_io, waiter);
+        if (w->got != got_memory || io->conn != conn)
             continue;
-        list_del(&io->node);
-        io->waits = false;
+        front_forget(w);
         nbd_req_fail(io->req, USAN_ECLOSED, UINT64_MAX);
     }
 }
@@ -299,7 +262,7 @@ static bool get_grant(struct nbd_io *io)
         return false;
     io->bio =
         (struct bio){ .op = BIO_WRITE, .flags = bio_flags(req), .off = req->off, .len = req->len };
-    if (store_write_grant(io->conn->reactor->ch, &io->bio))
+    if (store_write_grant(io->conn->front->ch, &io->bio))
         return false;
     io->granted = true;
     return true;

@@ -15,14 +15,14 @@
  *
  * Baseline and structured replies, base:allocation, block sizes; no TLS, no extended headers.
  */
-#ifndef USAN_INITIATOR_NBD_PROTO_H
-#define USAN_INITIATOR_NBD_PROTO_H
+#ifndef USAN_NBD_PROTO_H
+#define USAN_NBD_PROTO_H
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/list.h"
-#include "initiator/nbd_wire.h"
+#include "nbd/wire.h"
 
 #include <stdbool.h>
 #include <stddef.h>

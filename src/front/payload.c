@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "initiator/payload.h"
+#include "front/payload.h"
 
 #include <assert.h>
 #include <stdatomic.h>

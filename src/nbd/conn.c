@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "initiator/nbd_conn.h"
+#include "nbd/conn.h"
 
 #include "base/alloc_heap.h"
-#include "initiator/nbd_io.h"
 #include "io/clock.h"
+#include "nbd/io.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -43,8 +43,8 @@ static void on_event(struct nbd_conn *conn, const struct nbd_event *ev)
         break;
     case NBD_EV_OPENED:
         conn->opened = true;
-        attach_report(conn->reactor->cfg, ATTACH_INFO, "client-connected", "peer=%s reactor=%u",
-                      conn->peer, conn->reactor->index);
+        front_report(conn->front->cfg, FRONT_INFO, "client-connected", "peer=%s reactor=%u",
+                     conn->peer, conn->front->index);
         break;
     case NBD_EV_CLOSE:
         on_close(conn, ev);
@@ -65,11 +65,11 @@ static void arm_timer(struct nbd_conn *conn)
     uint64_t at = nbd_proto_deadline(conn->proto);
     if (at >= conn->timer.deadline_ns)
         return;
-    if (loop_timer_set(conn->reactor->loop, &conn->timer, at))
+    if (loop_timer_set(conn->front->loop, &conn->timer, at))
         nbd_conn_close(conn, "out of memory for a timer");
 }
 
-void nbd_conn_pump(struct nbd_conn *conn)
+static void pump(struct nbd_conn *conn)
 {
     take_events(conn);
     if (conn->closed)
@@ -77,7 +77,7 @@ void nbd_conn_pump(struct nbd_conn *conn)
     if (nbd_proto_tx_pending(conn->proto) || conn->close_flushed)
         nbd_conn_want_flush(conn);
     if (conn->paused && !conn->deaf) /* perhaps it goes on */
-        loop_work_queue(conn->reactor->loop, &conn->rest);
+        loop_work_queue(conn->front->loop, &conn->rest);
     arm_timer(conn);
 }
 
@@ -110,9 +110,9 @@ static void pause_reading(struct nbd_conn *conn)
 /* One receive call. Returns 1 if there may be more at once, 0 if not, -1 if nothing came. */
 static int receive(struct nbd_conn *conn)
 {
-    struct attach_reactor *r = conn->reactor;
+    struct front *f = conn->front;
     struct iovec iov[NBD_RX_IOV_MAX];
-    int n = nbd_proto_rx_space(conn->proto, r->rx_buf, REACTOR_RX_BYTES, iov);
+    int n = nbd_proto_rx_space(conn->proto, f->rx_buf, FRONT_RX_BYTES, iov);
     if (n == 0) {
         pause_reading(conn);
         return -1;
@@ -136,7 +136,7 @@ static int receive(struct nbd_conn *conn)
         nbd_proto_rx_eof(conn->proto);
     else
         nbd_proto_rx(conn->proto, (size_t)got);
-    nbd_conn_pump(conn);
+    pump(conn);
     /* A short read has emptied the socket: asking again would only return EAGAIN. */
     return got > 0 && (size_t)got == room && !conn->closed;
 }
@@ -146,7 +146,7 @@ static void receive_rest(struct loop_work *w)
 {
     struct nbd_conn *conn = list_entry(w, struct nbd_conn, rest);
     if (!conn->deaf && receive(conn) > 0)
-        loop_work_queue(conn->reactor->loop, &conn->rest);
+        loop_work_queue(conn->front->loop, &conn->rest);
 }
 
 static bool ready(struct loop_fd *lfd, uint32_t events)
@@ -157,7 +157,7 @@ static bool ready(struct loop_fd *lfd, uint32_t events)
         int more = receive(conn);
         did = more >= 0;
         if (more > 0)
-            loop_work_queue(conn->reactor->loop, &conn->rest);
+            loop_work_queue(conn->front->loop, &conn->rest);
     }
     if (conn->closed)
         return true;
@@ -175,16 +175,16 @@ static bool ready(struct loop_fd *lfd, uint32_t events)
 /* Send until nothing is left or the socket is full; true: it is full. */
 static bool send_all(struct nbd_conn *conn)
 {
-    struct attach_reactor *r = conn->reactor;
+    struct front *f = conn->front;
     for (;;) {
-        int n = nbd_proto_tx(conn->proto, r->tx_iov, REACTOR_TX_IOV);
+        int n = nbd_proto_tx(conn->proto, f->tx_iov, FRONT_TX_IOV);
         if (n == 0)
             return false;
         /* The kernel may hold bytes back that come with MSG_MORE, so it is given only while more
          * is sure to follow: the last iovec of a full array waits for the next call. */
-        int more = n == REACTOR_TX_IOV ? MSG_MORE : 0;
+        int more = n == FRONT_TX_IOV ? MSG_MORE : 0;
         n -= more ? 1 : 0;
-        struct msghdr msg = { .msg_iov = r->tx_iov, .msg_iovlen = (size_t)n };
+        struct msghdr msg = { .msg_iov = f->tx_iov, .msg_iovlen = (size_t)n };
         ssize_t sent = sendmsg(conn->lfd.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL | more);
         if (sent < 0) {
             if (errno == EINTR)
@@ -211,7 +211,7 @@ static void flush(struct loop_work *w)
     if (conn->closed)
         return;
     if (!full) {
-        nbd_conn_pump(conn);
+        pump(conn);
         if (conn->closed)
             return;
         if (conn->close_flushed && !nbd_proto_tx_pending(conn->proto)) {
@@ -225,16 +225,11 @@ static void flush(struct loop_work *w)
         watch(conn, (conn->lfd.events & LOOP_IN) | (full ? LOOP_OUT : 0u));
 }
 
-void nbd_conn_want_flush(struct nbd_conn *conn)
-{
-    loop_work_queue(conn->reactor->loop, conn->closed ? &conn->reap : &conn->flush);
-}
-
 static void timer_fired(struct loop_timer *t)
 {
     struct nbd_conn *conn = list_entry(t, struct nbd_conn, timer);
-    nbd_proto_tick(conn->proto, loop_now(conn->reactor->loop));
-    nbd_conn_pump(conn);
+    nbd_proto_tick(conn->proto, loop_now(conn->front->loop));
+    pump(conn);
 }
 
 /* ---- life ---- */
@@ -248,7 +243,7 @@ static void reap(struct loop_work *w)
         return;
     loop_work_cancel(&conn->reap);
     list_del(&conn->node);
-    atomic_fetch_sub(&conn->reactor->conn_count, 1);
+    atomic_fetch_sub(&conn->server->conn_count, 1);
     nbd_proto_free(conn->proto);
     free(conn);
 }
@@ -270,16 +265,17 @@ static void set_socket(struct nbd_conn *conn, int fd)
                                           .keepalive_count = KEEPALIVE_COUNT };
     struct err_text e = { "" };
     if (sock_set_options(fd, &options, &e)) /* slower, not wrong */
-        attach_report(conn->reactor->cfg, ATTACH_WARN, "socket-options", "why=\"%s\"", e.text);
+        front_report(conn->front->cfg, FRONT_WARN, "socket-options", "why=\"%s\"", e.text);
     sock_peer_addr(fd, conn->peer, sizeof(conn->peer));
 }
 
-static struct nbd_conn *make(struct attach_reactor *r, int fd)
+static struct nbd_conn *make(struct nbd_server *s, int fd)
 {
     struct nbd_conn *conn = calloc(1, sizeof(*conn));
     if (!conn)
         return NULL;
-    conn->reactor = r;
+    conn->server = s;
+    conn->front = s->front;
     conn->lfd = (struct loop_fd){ .fd = fd, .events = LOOP_IN, .ready = ready };
     loop_work_init(&conn->rest, receive_rest);
     loop_work_init(&conn->flush, flush);
@@ -287,14 +283,14 @@ static struct nbd_conn *make(struct attach_reactor *r, int fd)
     loop_timer_init(&conn->timer, timer_fired);
     set_socket(conn, fd);
     const struct nbd_proto_config cfg = {
-        .export = nbd_io_export(r),
-        .queue_depth = r->cfg->queue_depth,
+        .export = nbd_io_export(s->front),
+        .queue_depth = s->front->cfg->queue_depth,
         .priv_bytes = sizeof(struct nbd_io),
-        .handshake_timeout_ns = r->cfg->handshake_timeout_ns,
-        .stall_timeout_ns = r->cfg->stall_timeout_ns,
+        .handshake_timeout_ns = s->front->cfg->handshake_timeout_ns,
+        .stall_timeout_ns = s->front->cfg->stall_timeout_ns,
     };
     conn->proto = nbd_proto_new(&cfg, &alloc_heap, clock_now_ns());
-    if (!conn->proto || loop_fd_add(r->loop, &conn->lfd)) {
+    if (!conn->proto || loop_fd_add(s->front->loop, &conn->lfd)) {
         nbd_proto_free(conn->proto);
         free(conn);
         return NULL;
@@ -302,32 +298,32 @@ static struct nbd_conn *make(struct attach_reactor *r, int fd)
     return conn;
 }
 
-void nbd_conn_open(struct attach_reactor *r, int fd)
+void nbd_conn_open(struct nbd_server *s, int fd)
 {
-    struct nbd_conn *conn = r->draining ? NULL : make(r, fd);
+    struct nbd_conn *conn = s->draining ? NULL : make(s, fd);
     if (!conn) {
-        if (!r->draining)
-            attach_report(r->cfg, ATTACH_ERROR, "connection-refused", "why=\"out of memory\"");
+        if (!s->draining)
+            front_report(s->front->cfg, FRONT_ERROR, "connection-refused", "why=\"out of memory\"");
         close(fd);
-        atomic_fetch_sub(&r->conn_count, 1);
+        atomic_fetch_sub(&s->conn_count, 1);
         return;
     }
-    list_push_back(&r->conns, &conn->node);
-    nbd_conn_pump(conn); /* the server speaks first */
+    list_push_back(&s->conns, &conn->node);
+    pump(conn); /* the server speaks first */
 }
 
 static void report_end(const struct nbd_conn *conn)
 {
-    attach_report(conn->reactor->cfg, conn->opened ? ATTACH_INFO : ATTACH_DEBUG,
-                  conn->opened ? "client-gone" : "handshake-ended", "peer=%s why=\"%s\"",
-                  conn->peer, conn->why);
+    front_report(conn->front->cfg, conn->opened ? FRONT_INFO : FRONT_DEBUG,
+                 conn->opened ? "client-gone" : "handshake-ended", "peer=%s why=\"%s\"", conn->peer,
+                 conn->why);
 }
 
 void nbd_conn_close(struct nbd_conn *conn, const char *why)
 {
     if (conn->closed)
         return;
-    struct loop *loop = conn->reactor->loop;
+    struct loop *loop = conn->front->loop;
     conn->closed = true;
     if (!conn->why)
         conn->why = why;

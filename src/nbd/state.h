@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the files of the NBD core share. */
-#ifndef USAN_INITIATOR_NBD_PRIV_H
-#define USAN_INITIATOR_NBD_PRIV_H
+/*
+ * What the files of the NBD core share. From bottom to top: state.c, then option.c and request.c,
+ * which know nothing of each other, then proto.c.
+ */
+#ifndef USAN_NBD_STATE_H
+#define USAN_NBD_STATE_H
 
 #include "base/bytes.h"
-#include "initiator/nbd_proto.h"
+#include "nbd/proto.h"
 
 enum nbd_state {
     NBD_S_CLIENT_FLAGS,
@@ -74,10 +77,13 @@ struct nbd_proto {
     uint64_t seen_rx, seen_tx, seen_ns; /* when it was last looked at */
 };
 
+/* ---- state.c ---- */
 /* The end: reported with CLOSE; only the first reason counts. */
 void nbd_proto_fail(struct nbd_proto *c, int err, const char *why);
+/* What is left of the handshake to be sent is not. */
+void nbd_drop_handshake_out(struct nbd_proto *c);
 
-/* ---- nbd_option.c: the handshake ---- */
+/* ---- option.c: the handshake ---- */
 void nbd_greet(struct nbd_proto *c);
 void nbd_client_flags(struct nbd_proto *c, const uint8_t *p);
 void nbd_option_header(struct nbd_proto *c, const uint8_t *p);
@@ -87,7 +93,7 @@ void nbd_option_do(struct nbd_proto *c);
 void nbd_option_refuse(struct nbd_proto *c);
 uint16_t nbd_transmission_flags(const struct nbd_proto *c);
 
-/* ---- nbd_request.c: requests and replies ---- */
+/* ---- request.c: requests and replies ---- */
 /* A header came; true if the owner has to see the request (then *ret_req is set). */
 bool nbd_request_header(struct nbd_proto *c, const uint8_t *p, struct nbd_req **ret_req);
 /* Can a request be taken in at all? */

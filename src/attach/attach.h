@@ -3,10 +3,11 @@
  * A store attached to front ends: what `usan attach` runs. So far the front end is NBD, on Unix
  * sockets and on TCP.
  */
-#ifndef USAN_INITIATOR_ATTACH_H
-#define USAN_INITIATOR_ATTACH_H
+#ifndef USAN_ATTACH_ATTACH_H
+#define USAN_ATTACH_ATTACH_H
 
 #include "base/err.h"
+#include "front/front.h"
 #include "io/loop.h"
 
 #include <stdbool.h>
@@ -23,31 +24,18 @@ enum {
 /* Requests under way and flushing have that long when the program is told to stop. */
 #define ATTACH_GIVE_UP_NS (4500 * NS_PER_MS)
 
-enum attach_level {
-    ATTACH_STATUS /* the operator asked for it */,
-    ATTACH_ERROR,
-    ATTACH_WARN,
-    ATTACH_INFO,
-    ATTACH_DEBUG
-};
-
 struct attach_config {         /* all borrowed until attach_free() */
     const char *store;         /* specification */
     const char *const *fronts; /* "nbd:unix:PATH", "nbd:tcp:HOST:PORT" */
     size_t front_count;
-    const char *name; /* of the export; "" = only the default one */
+    struct front_config front;
     bool read_only;
     uint32_t cores;        /* reactors; 0 = one for each processor */
-    uint32_t queue_depth;  /* requests of one connection in hand */
     uint32_t connections;  /* at one time */
     uint64_t memory_bytes; /* for the data of requests, at least ATTACH_MEMORY_MIN */
     mode_t unix_mode;      /* permissions of Unix sockets */
-    uint64_t handshake_timeout_ns, stall_timeout_ns;
     enum loop_engine_kind engine;
     enum loop_poll_mode poll;
-    /* One event an operator can act on: its name and its details as key=value pairs. Called from
-     * any thread. Never for a single request. */
-    void (*report)(enum attach_level level, const char *event, const char *details);
 };
 
 /* Two of the largest requests, in what the pools of a few reactors leave. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Numbers of the NBD protocol (the document "The NBD protocol" of the NBD project, which comments
- * here and in the nbd_*.c files call NBD, with the title of the section).
+ * in this folder call NBD, with the title of the section).
  */
-#ifndef USAN_INITIATOR_NBD_WIRE_H
-#define USAN_INITIATOR_NBD_WIRE_H
+#ifndef USAN_NBD_WIRE_H
+#define USAN_NBD_WIRE_H
 
 #include <stdint.h>
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "initiator/payload.h"
+#include "front/payload.h"
 
 #include <string.h>
 

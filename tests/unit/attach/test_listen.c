@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Sockets that are in the way of a front end: whose are they, and does looking ever end? */
-#include "initiator/listen.h"
+#include "attach/listen.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -52,7 +52,7 @@ static int other(int type, int backlog)
 
 static void tries(int want, const char *text)
 {
-    const struct attach_config cfg = { .name = "", .unix_mode = 0600 };
+    const struct attach_config cfg = { .front.name = "", .unix_mode = 0600 };
     struct attach_listener l;
     struct err_text e = { "" };
     char front[160];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Requests and their replies (NBD "Transmission phase"). */
-#include "initiator/nbd_priv.h"
+#include "nbd/state.h"
 
 #include <assert.h>
 #include <string.h>

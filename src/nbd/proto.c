@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Bytes in, bytes out, events, time. What they mean is in nbd_option.c and nbd_request.c. */
-#include "initiator/nbd_priv.h"
+/* Bytes in, bytes out, events, time. What they mean is in option.c and request.c. */
+#include "nbd/state.h"
 
 #include <assert.h>
 #include <string.h>
@@ -52,45 +52,13 @@ void nbd_proto_free(struct nbd_proto *c)
     alloc_put(a, c);
 }
 
-static void drop_input(struct nbd_proto *c)
-{
-    c->in_len = c->have = 0;
-    alloc_put(c->a, c->stash);
-    c->stash = NULL;
-}
-
-static void drop_handshake_out(struct nbd_proto *c)
-{
-    if (c->hs)
-        c->hs->out_sent = c->hs->out_len;
-}
-
-void nbd_proto_fail(struct nbd_proto *c, int err, const char *why)
-{
-    if (c->state == NBD_S_CLOSED)
-        return;
-    c->state = NBD_S_CLOSED;
-    c->close_now = true;
-    c->close_err = err;
-    c->close_why = why;
-    drop_input(c);
-    if (err) /* an orderly end still says what it has to say */
-        drop_handshake_out(c);
-    list_splice_back(&c->over, &c->out);
-    if (c->writing) {
-        c->writing->answered = true; /* nobody is there to be answered */
-        list_push_back(&c->over, &c->writing->node);
-        c->writing = NULL;
-    }
-}
-
 void nbd_proto_rx_eof(struct nbd_proto *c)
 {
     bool between = c->state == NBD_S_REQUEST && c->have == 0 && c->busy == 0;
     nbd_proto_fail(c, USAN_ECLOSED,
                    between ? "the client closed the connection"
                            : "the client closed the connection in the middle of something");
-    drop_handshake_out(c); /* what an orderly end left to be said */
+    nbd_drop_handshake_out(c); /* what an orderly end left to be said */
 }
 
 void nbd_proto_shutdown(struct nbd_proto *c)
@@ -498,7 +466,7 @@ void nbd_proto_tick(struct nbd_proto *c, uint64_t now_ns)
     if (now_ns < nbd_proto_deadline(c))
         return;
     if (c->state == NBD_S_CLOSED) { /* the answer to ABORT: nobody waits for it */
-        drop_handshake_out(c);
+        nbd_drop_handshake_out(c);
         return;
     }
     if (in_handshake(c)) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "initiator/attach.h"
+#include "attach/attach.h"
 
-#include "initiator/listen.h"
-#include "initiator/nbd_proto.h"
-#include "initiator/reactor.h"
+#include "attach/listen.h"
+#include "attach/reactor.h"
 #include "io/clock.h"
+#include "nbd/proto.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -93,8 +93,10 @@ static int open_reactors(struct attach *a, struct err_text *e)
     if (!a->reactors)
         return err_set(e, USAN_ENOMEM, "out of memory");
     a->reactor_count = n;
+    struct loop_config lc = { .engine = a->cfg->engine, .poll = a->cfg->poll, .cpu = -1 };
     for (unsigned i = 0; i < n; i++) {
-        int err = attach_reactor_new(a->cfg, a->store, &a->limit, i, n, &a->reactors[i], e);
+        int err =
+            attach_reactor_new(&a->cfg->front, a->store, &lc, &a->limit, i, n, &a->reactors[i], e);
         if (err)
             return err;
     }
@@ -119,7 +121,7 @@ int attach_check(const struct attach_config *cfg, struct err_text *e)
 {
     if (cfg->front_count == 0)
         return err_set(e, USAN_EINVAL, "nothing to attach it as; say --as nbd:unix:PATH");
-    if (strlen(cfg->name) > NBD_STRING_MAX)
+    if (strlen(cfg->front.name) > NBD_STRING_MAX)
         return err_set(e, USAN_EINVAL, "the name of an export has at most %d bytes",
                        NBD_STRING_MAX);
     for (size_t i = 0; i < cfg->front_count; i++) {
@@ -192,7 +194,7 @@ static void end(struct attach *a)
 
 static void give_up_now(struct attach *a, const char *why)
 {
-    attach_report(a->cfg, ATTACH_ERROR, "stop-incomplete", "why=\"%s\"", why);
+    front_report(&a->cfg->front, FRONT_ERROR, "stop-incomplete", "why=\"%s\"", why);
     a->incomplete = why;
     end(a);
 }
@@ -207,8 +209,8 @@ static void flushed(struct bio *bio)
     struct attach *a = list_entry(bio, struct attach, flush_bio);
     a->flush_err = bio->err;
     if (bio->err)
-        attach_report(a->cfg, ATTACH_ERROR, "flush-failed", "store=\"%s\" why=\"%s\"",
-                      store_spec_text(a->cfg->store).s, usan_strerror(bio->err));
+        front_report(&a->cfg->front, FRONT_ERROR, "flush-failed", "store=\"%s\" why=\"%s\"",
+                     store_spec_text(a->cfg->store).s, usan_strerror(bio->err));
     a->stopped_msg.deliver = stopped;
     loop_post(a->control, &a->stopped_msg);
 }
@@ -217,7 +219,7 @@ static void flush(struct loop_msg *m)
 {
     struct attach *a = list_entry(m, struct attach, flush_msg);
     a->flush_bio = (struct bio){ .op = BIO_FLUSH, .done = flushed };
-    store_submit(a->reactors[0]->ch, &a->flush_bio);
+    store_submit(a->reactors[0]->front.ch, &a->flush_bio);
 }
 
 static void drained(struct attach_reactor *r)
@@ -226,7 +228,7 @@ static void drained(struct attach_reactor *r)
     if (atomic_fetch_sub(&a->undrained, 1) > 1)
         return;
     a->flush_msg.deliver = flush;
-    loop_post(a->reactors[0]->loop, &a->flush_msg);
+    loop_post(a->reactors[0]->front.loop, &a->flush_msg);
 }
 
 static void close_listeners(struct loop_msg *m)
@@ -254,33 +256,34 @@ static void begin_stop(struct attach *a)
     }
     a->stopping = true;
     a->stopping_ns = now;
-    attach_report(a->cfg, ATTACH_INFO, "stopping", "store=\"%s\"",
-                  store_spec_text(a->cfg->store).s);
+    front_report(&a->cfg->front, FRONT_INFO, "stopping", "store=\"%s\"",
+                 store_spec_text(a->cfg->store).s);
     if (loop_timer_set(a->control, &a->give_up, now + ATTACH_GIVE_UP_NS)) {
         give_up_now(a, "out of memory");
         return;
     }
     atomic_store(&a->undrained, a->reactor_count);
     a->close_msg.deliver = close_listeners;
-    loop_post(a->reactors[0]->loop, &a->close_msg);
+    loop_post(a->reactors[0]->front.loop, &a->close_msg);
 }
 
 static void report_stats(void *arg, const char *what, const char *values)
 {
     const struct attach *a = arg;
-    attach_report(a->cfg, ATTACH_STATUS, "store", "store=\"%s\" what=%s %s",
-                  store_spec_text(a->cfg->store).s, what, values);
+    front_report(&a->cfg->front, FRONT_STATUS, "store", "store=\"%s\" what=%s %s",
+                 store_spec_text(a->cfg->store).s, what, values);
 }
 
 static void report_status(struct attach *a)
 {
     unsigned conns = 0;
     for (unsigned i = 0; i < a->reactor_count; i++)
-        conns += atomic_load(&a->reactors[i]->conn_count);
-    attach_report(a->cfg, ATTACH_STATUS, "status",
-                  "connections=%u memory_taken=%llu memory_limit=%llu engine=%s", conns,
-                  (unsigned long long)atomic_load(&a->limit.taken_bytes),
-                  (unsigned long long)a->limit.max_bytes, loop_engine_name(a->reactors[0]->loop));
+        conns += atomic_load(&a->reactors[i]->nbd.conn_count);
+    front_report(&a->cfg->front, FRONT_STATUS, "status",
+                 "connections=%u memory_taken=%llu memory_limit=%llu engine=%s", conns,
+                 (unsigned long long)atomic_load(&a->limit.taken_bytes),
+                 (unsigned long long)a->limit.max_bytes,
+                 loop_engine_name(a->reactors[0]->front.loop));
     store_report(a->store, report_stats, a);
 }
 
@@ -294,7 +297,8 @@ static bool on_signal(struct loop_fd *lfd, uint32_t events)
     if (si.ssi_signo == SIGUSR1)
         report_status(a);
     else if (si.ssi_signo == SIGHUP)
-        attach_report(a->cfg, ATTACH_WARN, "hangup-ignored", "why=\"there is nothing to reload\"");
+        front_report(&a->cfg->front, FRONT_WARN, "hangup-ignored",
+                     "why=\"there is nothing to reload\"");
     else
         begin_stop(a);
     return true;
@@ -328,7 +332,7 @@ int attach_run(struct attach *a, struct err_text *e)
         return err;
     if (a->incomplete)
         return err_set(e, USAN_ETIMEOUT, "stopped without finishing everything: %s", a->incomplete);
-    attach_report(a->cfg, ATTACH_INFO, "stopped", "flushed=%s", a->flush_err ? "no" : "yes");
+    front_report(&a->cfg->front, FRONT_INFO, "stopped", "flushed=%s", a->flush_err ? "no" : "yes");
     if (a->flush_err)
         return err_set(e, a->flush_err, "not all data could be made durable: %s",
                        usan_strerror(a->flush_err));

@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
+#include "attach/reactor.h"
 #include "base/bytes.h"
-#include "initiator/nbd_wire.h"
-#include "initiator/reactor.h"
+#include "nbd/wire.h"
 
 #include <semaphore.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@
 enum { KIB = 1024, MIB = 1 << 20, CLIENTS = 3 };
 
 struct fixture {
-    struct attach_config cfg;
+    struct front_config cfg;
     struct store *store;
     struct payload_limit limit;
     struct attach_reactor *r;
@@ -33,7 +33,7 @@ struct fixture {
     uint8_t out[2 * MIB], in[2 * MIB];
 };
 
-static void silent(enum attach_level level, const char *event, const char *details)
+static void silent(enum front_level level, const char *event, const char *details)
 {
     (void)level;
     (void)event;
@@ -176,14 +176,11 @@ static struct fixture *prepare(const char *spec, uint64_t memory)
     struct fixture *f = calloc(1, sizeof(*f));
     struct err_text e;
     assert_non_null(f);
-    f->cfg = (struct attach_config){ .store = spec,
-                                     .name = "",
-                                     .queue_depth = 4,
-                                     .connections = 10,
-                                     .handshake_timeout_ns = 60 * NS_PER_SEC,
-                                     .stall_timeout_ns = 60 * NS_PER_SEC,
-                                     .poll = LOOP_POLL_NEVER,
-                                     .report = silent };
+    f->cfg = (struct front_config){ .name = "",
+                                    .queue_depth = 4,
+                                    .handshake_timeout_ns = 60 * NS_PER_SEC,
+                                    .stall_timeout_ns = 60 * NS_PER_SEC,
+                                    .report = silent };
     f->limit.max_bytes = memory;
     assert_int_equal(sem_init(&f->drained, 0, 0), 0);
     assert_int_equal(store_open_spec(spec, false, &f->store, &e), 0);
@@ -195,13 +192,14 @@ static struct fixture *prepare(const char *spec, uint64_t memory)
 static void start(struct fixture *f)
 {
     struct err_text e;
-    assert_int_equal(attach_reactor_new(&f->cfg, f->store, &f->limit, 0, 1, &f->r, &e), 0);
+    const struct loop_config lc = { .poll = LOOP_POLL_NEVER, .cpu = -1 };
+    assert_int_equal(attach_reactor_new(&f->cfg, f->store, &lc, &f->limit, 0, 1, &f->r, &e), 0);
     for (int i = 0; i < CLIENTS; i++) {
         int fd[2];
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
         f->fd[i] = fd[0];
-        atomic_fetch_add(&f->r->conn_count, 1);
-        attach_reactor_serve(f->r, fd[1]);
+        atomic_fetch_add(&f->r->nbd.conn_count, 1);
+        nbd_server_serve(&f->r->nbd, fd[1]);
     }
     assert_int_equal(attach_reactor_start(f->r, &e), 0);
     for (int i = 0; i < CLIENTS; i++)

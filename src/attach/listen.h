@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Where clients connect: one listening socket, and the connections handed to the reactors. */
-#ifndef USAN_INITIATOR_LISTEN_H
-#define USAN_INITIATOR_LISTEN_H
+#ifndef USAN_ATTACH_LISTEN_H
+#define USAN_ATTACH_LISTEN_H
 
-#include "initiator/reactor.h"
+#include "attach/attach.h"
+#include "attach/reactor.h"
 
 #include <sys/stat.h>
 #include <sys/un.h>
