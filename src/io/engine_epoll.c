@@ -268,6 +268,16 @@ static unsigned epoll_poll(struct engine *eng, uint64_t timeout_ns, bool spinnin
     return did + deliver_done(ee);
 }
 
+static int epoll_rest_fd(struct engine *eng)
+{
+    return to_epoll(eng)->ep;
+}
+
+static void epoll_rest(struct engine *eng)
+{
+    (void)eng; /* the eventfd is always watched */
+}
+
 const struct engine_ops engine_epoll = {
     .name = "epoll",
     .open = epoll_open,
@@ -281,4 +291,6 @@ const struct engine_ops engine_epoll = {
     .pending = epoll_pending,
     .pending_is_exact = false,
     .poll = epoll_poll,
+    .rest_fd = epoll_rest_fd,
+    .rest = epoll_rest,
 };
