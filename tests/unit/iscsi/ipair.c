@@ -10,23 +10,6 @@ struct priv {
     struct iovec iov;
 };
 
-static void *counted_get(void *ctx, size_t bytes)
-{
-    struct pair_alloc *a = ctx;
-    if (++a->calls == a->fail_at)
-        return NULL;
-    a->live++;
-    return malloc(bytes);
-}
-
-static void counted_put(void *ctx, void *ptr)
-{
-    struct pair_alloc *a = ctx;
-    if (ptr)
-        a->live--;
-    free(ptr);
-}
-
 uint32_t pair_draw(struct pair *p, uint32_t below)
 {
     p->rng ^= p->rng << 13;
@@ -39,7 +22,7 @@ struct pair *pair_new(uint64_t seed)
 {
     struct pair *p = calloc(1, sizeof *p);
     assert_non_null(p);
-    p->alloc.a = (struct alloc){ .get = counted_get, .put = counted_put, .ctx = &p->alloc };
+    counted_alloc_init(&p->alloc);
     p->rng = seed * 2654435761u + 88172645463325252ull;
     p->now_ns = NS_PER_SEC;
     p->icfg = (struct iscsi_isess_config){

@@ -7,6 +7,8 @@
 #ifndef TESTS_IPAIR_H
 #define TESTS_IPAIR_H
 
+#include "counted_alloc.h"
+
 #include "iscsi/initiator.h"
 #include "iscsi/target.h"
 
@@ -18,12 +20,6 @@
 #include <cmocka.h>
 
 enum { PAIR_BLOCK = 512, PAIR_BLOCKS = 8192, PAIR_CONNS = 4, PAIR_HELD = 64, PAIR_TARGETS = 3000 };
-
-struct pair_alloc {
-    struct alloc a;
-    unsigned live;
-    uint64_t calls, fail_at;
-};
 
 struct pair;
 
@@ -50,7 +46,7 @@ struct pair_cmd {
 };
 
 struct pair {
-    struct pair_alloc alloc;
+    struct counted_alloc alloc;
     struct iscsi_isess_config icfg;
     struct iscsi_tconn_config tcfg;
     struct iscsi_auth tauth;

@@ -6,24 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void *counted_get(void *ctx, size_t bytes)
-{
-    ((struct irig *)ctx)->live++;
-    return malloc(bytes);
-}
-
-static void counted_put(void *ctx, void *ptr)
-{
-    if (ptr)
-        ((struct irig *)ctx)->live--;
-    free(ptr);
-}
-
 struct irig *irig_new(void)
 {
     struct irig *r = calloc(1, sizeof *r);
     assert_non_null(r);
-    r->a = (struct alloc){ .get = counted_get, .put = counted_put, .ctx = r };
+    counted_alloc_init(&r->alloc);
     r->rng = 88172645463325252ull;
     r->max_piece = 37;
     r->now_ns = NS_PER_SEC;
@@ -47,7 +34,7 @@ struct irig *irig_new(void)
 
 void irig_connect(struct irig *r)
 {
-    assert_int_equal(iscsi_isess_new(&r->cfg, &r->a, &r->sess), 0);
+    assert_int_equal(iscsi_isess_new(&r->cfg, &r->alloc.a, &r->sess), 0);
     assert_int_equal(iscsi_iconn_new(r->sess, 9, r->now_ns, &r->conn), 0);
     assert_string_equal(iscsi_iconn_state(r->conn), "S2 XPT_WAIT");
     iscsi_iconn_connected(r->conn, r->now_ns);
@@ -59,7 +46,7 @@ void irig_free(struct irig *r)
 {
     iscsi_iconn_free(r->conn);
     iscsi_isess_free(r->sess);
-    assert_int_equal(r->live, 0);
+    assert_int_equal(r->alloc.live, 0);
     free(r->out);
     free(r);
 }

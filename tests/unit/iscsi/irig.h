@@ -6,6 +6,8 @@
 #ifndef TESTS_IRIG_H
 #define TESTS_IRIG_H
 
+#include "counted_alloc.h"
+
 #include "iscsi/initiator.h"
 #include "iscsi/pdu.h"
 
@@ -26,8 +28,7 @@ struct irig_pdu {
 };
 
 struct irig {
-    struct alloc a;
-    unsigned live;
+    struct counted_alloc alloc;
     struct iscsi_isess_config cfg;
     struct iscsi_isess *sess;
     struct iscsi_iconn *conn;

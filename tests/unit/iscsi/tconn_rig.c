@@ -18,28 +18,11 @@ static uint32_t draw(struct rig *r, size_t below)
     return (uint32_t)(r->rng % below);
 }
 
-static void *counted_get(void *ctx, size_t bytes)
-{
-    struct rig_alloc *a = ctx;
-    if (++a->calls == a->fail_at)
-        return NULL;
-    a->live++;
-    return malloc(bytes);
-}
-
-static void counted_put(void *ctx, void *ptr)
-{
-    struct rig_alloc *a = ctx;
-    if (ptr)
-        a->live--;
-    free(ptr);
-}
-
 struct rig *rig_new(uint64_t seed)
 {
     struct rig *r = calloc(1, sizeof *r);
     assert_non_null(r);
-    r->alloc.a = (struct alloc){ .get = counted_get, .put = counted_put, .ctx = &r->alloc };
+    counted_alloc_init(&r->alloc);
     r->rng = seed * 2654435761u + 88172645463325252ull;
     r->cfg.params = iscsi_params_default;
     r->cfg.portal_group_tag = 1;

@@ -7,6 +7,8 @@
 #ifndef TESTS_TCONN_RIG_H
 #define TESTS_TCONN_RIG_H
 
+#include "counted_alloc.h"
+
 #include "iscsi/pdu.h"
 #include "iscsi/target.h"
 
@@ -19,13 +21,6 @@
 
 enum { RIG_BLOCK = 512, RIG_BLOCKS = 4096, RIG_TASKS = 256, RIG_OUT = 8 << 20 };
 
-struct rig_alloc {
-    struct alloc a;
-    unsigned live; /* blocks handed out */
-    uint64_t calls;
-    uint64_t fail_at; /* this call fails, 0 = none */
-};
-
 /* One PDU the target sent. */
 struct rig_pdu {
     uint8_t bhs[ISCSI_BHS_LEN];
@@ -35,7 +30,7 @@ struct rig_pdu {
 };
 
 struct rig {
-    struct rig_alloc alloc;
+    struct counted_alloc alloc;
     struct iscsi_tconn_config cfg;
     struct iscsi_tconn *conn;
     struct iscsi_tsess *sess;

@@ -360,7 +360,7 @@ static void endless_targets(void **st)
         uint8_t bhs[ISCSI_BHS_LEN];
         pdu_text_response(bhs, itt, 1, 0, false, true, 0);
         irig_send(r, bhs, true, big, (uint32_t)len);
-        assert_true(r->live < 20);
+        assert_true(r->alloc.live < 20);
         while (irig_next(r, &pdu))
             ;
     }
@@ -437,10 +437,10 @@ static void idle(void **st)
     (void)st;
     struct irig *r = irig_new();
     irig_login(r, "");
-    unsigned live = r->live;
+    unsigned live = r->alloc.live;
     assert_int_equal(iscsi_iconn_deadline(r->conn), r->now_ns + 5 * NS_PER_SEC);
     irig_tick(r, 5 * NS_PER_SEC);
-    assert_int_equal(r->live, live - 1); /* the send queue's block */
+    assert_int_equal(r->alloc.live, live - 1); /* the send queue's block */
     assert_true(iscsi_iconn_deadline(r->conn) == TIME_NEVER);
     irig_free(r);
 }
@@ -451,7 +451,7 @@ static void queue_taken_back(void **st)
     struct irig *r = irig_new();
     struct iscsi_icmd c[3];
     struct iscsi_ievent ev;
-    assert_int_equal(iscsi_isess_new(&r->cfg, &r->a, &r->sess), 0);
+    assert_int_equal(iscsi_isess_new(&r->cfg, &r->alloc.a, &r->sess), 0);
     for (int i = 0; i < 3; i++) {
         read_cmd(&c[i], 0);
         c[i].immediate = i == 1;

@@ -658,7 +658,7 @@ static void transport(void **st)
     (void)st;
     struct irig *r = irig_new();
     struct iscsi_iconn *second;
-    assert_int_equal(iscsi_isess_new(&r->cfg, &r->a, &r->sess), 0);
+    assert_int_equal(iscsi_isess_new(&r->cfg, &r->alloc.a, &r->sess), 0);
     assert_int_equal(iscsi_iconn_new(r->sess, 1, r->now_ns, &r->conn), 0);
     assert_int_equal(iscsi_iconn_new(r->sess, 2, r->now_ns, &second), USAN_EBUSY);
     iscsi_iconn_lost(r->conn, USAN_ETIMEOUT);
