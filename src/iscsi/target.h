@@ -12,6 +12,32 @@
  *
  * Payload lands in its final buffer: a write command comes up as an event before its data is
  * taken from the stream, and the owner answers with the memory (iscsi_task_want_data).
+ *
+ * A session with several connections is used by one thread at a time, all its connections with it.
+ * What happens on one of them may make events due, or bytes to send, on others: a logout closes
+ * them, a command that came early on one is due when another has brought what was missing. After
+ * pulling the events of a connection take what iscsi_tsess_take_kick() gives and look after those
+ * as well. A command is reported by the connection that made it due; the one it came on, where its
+ * data comes from and its answer goes to, is iscsi_task_conn(). What has to be done to a connection
+ * with the same CID (reinstatement, 6.3.4), or with others at a logout, the core does by itself:
+ * their event CLOSE follows.
+ *
+ * Recovery (RFC 7143 section 7). At ErrorRecoveryLevel 0 nothing of what follows happens.
+ *   Level 1   Answers are kept until the initiator has acknowledged them (ExpStatSN, DataACK), to
+ *             be sent again when it asks (SNACK): statuses here, data-in in the memory that the
+ *             owner has lent. So SENT comes later than at level 0; it still means "no longer
+ *             needed". Past TSESS_KEEP_BYTES, _TASKS (tstate.h) data-in is given back all the same,
+ *             and a SNACK for it is refused. Data-out that a digest found bad, or that is missing
+ *             in a sequence, is asked for once more. A header with a bad digest ends the
+ *             connection: its lengths can not be trusted, so nobody knows where the next one is.
+ *   Level 2   A connection that ends without an orderly logout leaves its tasks to the session
+ *             (ev.retained with CLOSE): the owner frees the connection, keeps the session and goes
+ *             on with the commands; what it responds is kept. For Time2Wait + Time2Retain another
+ *             connection may take them over (TASK REASSIGN, which the core answers), also when it
+ *             is the first one after all were lost (states Q4, Q5). Meanwhile the owner looks after
+ *             the session: iscsi_tsess_next() after each call that may concern it (a CLOSE, a
+ *             response to a task whose iscsi_task_conn() is NULL, a tick), iscsi_tsess_deadline(),
+ *             iscsi_tsess_tick().
  */
 #ifndef USAN_ISCSI_TARGET_H
 #define USAN_ISCSI_TARGET_H
@@ -59,6 +85,7 @@ struct iscsi_auth {
     const char *target_user, *target_secret;
 };
 
+struct iscsi_task;
 struct iscsi_tconn;
 struct iscsi_tsess;
 
@@ -112,8 +139,8 @@ enum iscsi_ev {
     /* Its response has been handed to the transport whole: data-in memory may be reused; the task
      * is gone after this event. */
     ISCSI_EV_SENT,
-    /* Logout: the owner stops the connection with this cid (or, reason 0, the whole session); for
-     * another connection than this one. ev.cid */
+    /* For the owner's books: the connection with ev.cid was logged out (0: the whole session) by a
+     * request on this one. */
     ISCSI_EV_LOGOUT_OTHER,
     /* Close the socket when iscsi_tconn_tx() has nothing left (ev.err says why; 0 = orderly
      * logout). Last event of a connection. */
@@ -134,6 +161,7 @@ struct iscsi_event {
     int err;
     const char *why; /* CLOSE: for the log; static string */
     uint16_t status; /* CLOSE: of the login that was refused, class << 8 | detail; else 0 */
+    bool retained;   /* CLOSE: its tasks stay with the session, which goes on (level 2) */
 };
 
 /* ---- connections ---- */
@@ -179,6 +207,10 @@ void iscsi_tconn_login_secret(struct iscsi_tconn *conn, const struct iscsi_auth 
 void iscsi_tconn_login_redirect(struct iscsi_tconn *conn, const char *address, bool permanent);
 /* status class << 8 | detail, RFC 7143 11.13.5, e.g. 0x0203 target not found. */
 void iscsi_tconn_login_reject(struct iscsi_tconn *conn, uint16_t status);
+/* sess: a new one, or the one that ev.tsih names (with the same initiator name, ISID and target,
+ * which the owner has checked). An existing one takes the connection in the place of the one with
+ * the same CID, if there is such (6.3.4), or as a further one up to MaxConnections, else it is
+ * refused here. */
 void iscsi_tconn_bind(struct iscsi_tconn *conn, struct iscsi_tsess *sess);
 /* One target and the portals it is reached on ("ip:port,tpgt", NULL-terminated). */
 void iscsi_tconn_target_record(struct iscsi_tconn *conn, const char *name,
@@ -207,10 +239,48 @@ const char *iscsi_tsess_state(const struct iscsi_tsess *sess);
 /* Fewer commands are let in while memory is short: n of queue_depth. Takes effect as the window
  * moves (MaxCmdSN never goes back). */
 void iscsi_tsess_set_window(struct iscsi_tsess *sess, uint32_t n);
+/* Its connections that are not closed. */
+unsigned iscsi_tsess_conn_count(const struct iscsi_tsess *sess);
+/* A connection (of a session with several) on which events are due, or bytes to send, since it was
+ * taken last; NULL: no more. Also the one that the call was made on. */
+struct iscsi_tconn *iscsi_tsess_take_kick(struct iscsi_tsess *sess);
+/* The session is over: reinstated by a new login of the initiator port (6.3.5), or for a reason of
+ * the owner's. All connections are closed (event CLOSE of each), nothing is retained; tasks that
+ * have no connection any more come up with TASK_LOST. why is a static string. */
+void iscsi_tsess_close(struct iscsi_tsess *sess, bool reinstated, const char *why);
+
+/* What happens to a session apart from its connections, at recovery level 2. */
+enum iscsi_tsess_ev {
+    /* ev.task is not needed any more: as ISCSI_EV_SENT, of a task without connection. */
+    ISCSI_TSESS_EV_SENT,
+    /* As ISCSI_EV_DATA, likewise. */
+    ISCSI_TSESS_EV_DATA,
+    /* Nobody took ev.task over in time: abort it (iscsi_task_drop), or respond, to nobody. */
+    ISCSI_TSESS_EV_TASK_LOST,
+    /* There is no connection any more and none can come: end it. Last event. */
+    ISCSI_TSESS_EV_DOWN,
+};
+struct iscsi_tsess_event {
+    enum iscsi_tsess_ev type;
+    struct iscsi_task *task;
+};
+bool iscsi_tsess_next(struct iscsi_tsess *sess, struct iscsi_tsess_event *ev);
+/* When lost connections, or the session without any, are given up; TIME_NEVER = not now. */
+uint64_t iscsi_tsess_deadline(const struct iscsi_tsess *sess);
+void iscsi_tsess_tick(struct iscsi_tsess *sess, uint64_t now_ns);
+
+/* Which transitions of the state machines were taken so far, for tests and status output: bit n
+ * stands for Tn of a connection, Nn of a session, bit 20 + n for Mn of its lost connections. */
+uint32_t iscsi_tconn_transitions(const struct iscsi_tconn *conn);
+uint32_t iscsi_tsess_transitions(const struct iscsi_tsess *sess);
+
 /* Walk the tasks the owner has in hand; prev NULL starts. */
 struct iscsi_task *iscsi_tsess_next_task(struct iscsi_tsess *sess, struct iscsi_task *prev);
 
 /* ---- working on a task ---- */
+
+/* The connection it belongs to (4.2.2 "connection allegiance"); NULL: that one was lost. */
+struct iscsi_tconn *iscsi_task_conn(const struct iscsi_task *task);
 
 /* Land the first len bytes of data-out in iov (borrowed until EV_DATA or drop); R2Ts are sent for
  * what does not come unsolicited. Event DATA when all is there. Call it from the COMMAND event on,

@@ -40,6 +40,7 @@ struct iscsi_tconn *iscsi_tconn_new(const struct iscsi_tconn_config *cfg, const 
     c->a = a;
     c->cfg = *cfg;
     list_init(&c->node);
+    list_init(&c->kick);
     list_init(&c->jobs);
     list_init(&c->events);
     wire_rx_init(&c->rx);
@@ -625,4 +626,9 @@ const struct iscsi_params *iscsi_tconn_params(const struct iscsi_tconn *c)
 const char *iscsi_tconn_state(const struct iscsi_tconn *c)
 {
     return iscsi_conn_state_name(c->state);
+}
+
+uint32_t iscsi_tconn_transitions(const struct iscsi_tconn *c)
+{
+    return c->taken;
 }

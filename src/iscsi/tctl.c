@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* PDUs the target makes by itself: NOP-In, Reject, Async Message, Logout Response. */
 #include "iscsi/tctl.h"
+#include "iscsi/tlost.h"
 
 #include <assert.h>
 
@@ -46,6 +47,7 @@ void tctl_queue(struct iscsi_tconn *conn, struct tctl *ctl)
     conn->ctl_bytes += ctl->len;
     ctl->job.kind = TXJOB_CTL;
     list_push_back(&conn->jobs, &ctl->job.node);
+    tconn_kick(conn);
     if (ctl->closes) {
         conn->closing = true; /* nothing that comes after it matters */
         conn->timer_ns = 0;
@@ -119,10 +121,11 @@ enum treq tctl_logout(struct iscsi_tconn *conn, const uint8_t *bhs)
     if (q.reason == LOGOUT_RECOVERY) {
         response = LOGOUT_RSP_NO_RECOVERY;
     } else if (!ours) {
-        response = LOGOUT_RSP_NO_CID;
-        list_for_each (&conn->sess->conns, pos)
-            if (list_entry(pos, struct iscsi_tconn, node)->cid == q.cid)
-                response = LOGOUT_RSP_OK;
+        struct iscsi_tconn *other = tlost_find_conn(conn->sess, q.cid);
+        if (other)
+            tlost_logout(other);
+        else
+            response = LOGOUT_RSP_NO_CID;
     }
     struct tctl *ctl = tctl_new(conn, 0);
     if (!ctl)
@@ -136,9 +139,11 @@ enum treq tctl_logout(struct iscsi_tconn *conn, const uint8_t *bhs)
         tconn_event(conn, ISCSI_CONN_EV_LOGOUT_STARTED);
     }
     if (response == LOGOUT_RSP_OK &&
-        (!ours || (q.reason == LOGOUT_CLOSE_SESSION && conn->sess->conn_count > 1))) {
+        (!ours || (q.reason == LOGOUT_CLOSE_SESSION && conn->sess->live > 1))) {
         conn->report_logout_other = true;
         conn->logout_cid = q.reason == LOGOUT_CLOSE_SESSION ? 0 : q.cid;
+        if (q.reason == LOGOUT_CLOSE_SESSION)
+            tlost_logout_session(conn);
     }
     tctl_queue(conn, ctl);
     return TREQ_DONE;

@@ -3,6 +3,7 @@
 #include "iscsi/tlogin.h"
 #include "iscsi/keys.h"
 #include "iscsi/tctl.h"
+#include "iscsi/tlost.h"
 #include "iscsi/tsess.h"
 #include "iscsi/ttask.h"
 
@@ -13,14 +14,17 @@ static void login_done(struct iscsi_tconn *conn)
     struct iscsi_tsess *s = conn->sess;
 
     conn->params = *iscsi_login_params(conn->login);
-    if (s->conn_count == 1)
-        s->params = conn->params;
-    else
+    if (s->params_known)
         iscsi_params_join(&conn->params, &s->params);
+    else
+        s->params = conn->params;
+    s->params_known = true;
     iscsi_login_free(conn->login);
     conn->login = NULL;
     tconn_event(conn, ISCSI_CONN_EV_LOGIN_OK);
-    tsess_event(s, ISCSI_SESS_EV_CONN_LOGGED_IN);
+    if (s->state != ISCSI_SESS_LOGGED_IN)
+        tsess_event(s, s->state == ISCSI_SESS_IN_CONTINUE ? ISCSI_SESS_EV_CONTINUED
+                                                          : ISCSI_SESS_EV_CONN_LOGGED_IN);
     /* Digests are in force from the first PDU after the final Login Response, 6.3. That one is on
      * the wire already. */
     conn->rx.header_digest = conn->tx.header_digest = conn->params.header_digest;
@@ -188,8 +192,7 @@ void iscsi_tconn_bind(struct iscsi_tconn *conn, struct iscsi_tsess *sess)
     if (!conn->login_waits || conn->closed)
         return;
     conn->login_waits = false;
-    tsess_join(conn, sess);
-    if (sess->conn_count == 1)
-        tsess_event(sess, ISCSI_SESS_EV_CONN_IN_LOGIN);
-    act_on(conn, iscsi_login_bound(conn->login));
+    uint16_t refused = tlost_bind(conn, sess);
+    act_on(conn,
+           refused ? iscsi_login_reject(conn->login, refused) : iscsi_login_bound(conn->login));
 }

@@ -44,10 +44,11 @@ struct iscsi_tsess *iscsi_tsess_new(const struct iscsi_tconn *conn, uint16_t tsi
     s->tsih = tsih;
     s->state = ISCSI_SESS_FREE;
     list_init(&s->conns);
+    list_init(&s->kicks);
     list_init(&s->held);
     list_init(&s->tasks);
     s->depth = s->window = conn->discovery ? 1 : conn->cfg.queue_depth;
-    uint32_t answered = conn->cfg.params.max_connections;
+    uint32_t answered = iscsi_login_params(conn->login)->max_connections;
     if (answered > TSESS_ANSWERED_TASKS)
         answered = TSESS_ANSWERED_TASKS;
     _Static_assert(TSESS_IMMEDIATE_TASKS + TSESS_ANSWERED_TASKS + TSESS_CHUNK - 1 <=
@@ -143,6 +144,7 @@ void tsess_join(struct iscsi_tconn *conn, struct iscsi_tsess *s)
     conn->max_cmd_sn = s->exp_cmd_sn - 1;
     list_push_back(&s->conns, &conn->node);
     s->conn_count++;
+    s->live++;
 }
 
 void tsess_leave(struct iscsi_tconn *conn)
@@ -151,6 +153,7 @@ void tsess_leave(struct iscsi_tconn *conn)
     if (!s)
         return;
     list_del(&conn->node);
+    list_del(&conn->kick);
     s->conn_count--;
     conn->sess = NULL;
 }

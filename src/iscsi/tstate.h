@@ -11,7 +11,9 @@
  *   ttext.c       text requests: SendTargets, negotiation in full feature phase
  *   tranges.c     pieces of data that comes in any order
  *   tctl.c        PDUs the target makes by itself: NOP-In, reject, async message, logout
+ *   tlost.c       session: connections that come and go, what is left of lost ones
  *   tsess.c       session: command window, ordering, the task pool
+ *   tclose.c      the end of a connection
  *   tstate.c      this
  */
 #ifndef USAN_ISCSI_TSTATE_H
@@ -162,7 +164,9 @@ struct iscsi_tconn {
     const struct alloc *a;
     char *address;
     struct list node; /* in its session */
+    struct list kick; /* in its session's list of those to look after */
     enum iscsi_conn_state state;
+    uint32_t taken; /* transitions of it */
     struct iscsi_tsess *sess;
     struct iscsi_login *login; /* NULL once in full feature phase */
     struct iscsi_params params;
@@ -247,6 +251,13 @@ struct iscsi_tsess {
     struct iscsi_params params;
     struct list conns;
     unsigned conn_count;
+    unsigned live;      /* of them, those that are not closed */
+    struct list kicks;  /* iscsi_tconn.kick */
+    uint32_t taken;     /* transitions of it, and of its lost connections */
+    bool params_known;  /* a connection has been logged in */
+    bool ended;         /* iscsi_tsess_close() */
+    bool reinstated;    /* ... by a new login */
+    bool down_reported; /* ISCSI_TSESS_EV_DOWN */
 
     uint32_t exp_cmd_sn, max_cmd_sn; /* the highest that was ever sent */
     uint32_t depth;                  /* of the task pool, without the immediate ones */
@@ -274,8 +285,21 @@ struct iscsi_tsess {
  * nothing any more. */
 void tconn_event(struct iscsi_tconn *conn, enum iscsi_conn_event ev);
 void tsess_event(struct iscsi_tsess *sess, enum iscsi_sess_event ev);
+
+/* ---- tclose.c ---- */
 /* The end: nothing more comes in or goes out; EV_CLOSE is due. */
 void tconn_close(struct iscsi_tconn *conn, int err, const char *why);
+/* The same where the state machine is told what it was. */
+void tconn_close_by(struct iscsi_tconn *conn, enum iscsi_conn_event ev, int err, const char *why);
+
+/* The owner has to look after this connection, perhaps because of a call on another one. */
+static inline void tconn_kick(struct iscsi_tconn *conn)
+{
+    struct iscsi_tsess *s = conn->sess;
+
+    if (s && s->conn_count > 1 && list_empty(&conn->kick))
+        list_push_back(&s->kicks, &conn->kick);
+}
 
 /* Put at the end of the send queue, from wherever in it the job is. */
 void txjob_queue(struct iscsi_tconn *conn, struct txjob *job, enum txjob_kind kind);
@@ -292,8 +316,10 @@ static inline struct ttask *ttask_of(struct iscsi_task *task)
 /* The owner has something to learn of the task: DATA or SENT. */
 static inline void ttask_event(struct ttask *t)
 {
-    if (list_empty(&t->event))
+    if (list_empty(&t->event)) {
         list_push_back(&t->conn->events, &t->event);
+        tconn_kick(t->conn);
+    }
 }
 
 #endif

@@ -239,3 +239,9 @@ bool ttask_tmf(struct iscsi_tconn *conn, struct iscsi_event *ev)
     }
     return deliver_or_hold(conn, t, order, ev);
 }
+
+struct iscsi_tconn *iscsi_task_conn(const struct iscsi_task *task)
+{
+    const struct ttask *t = (const struct ttask *)(const void *)task;
+    return t->conn;
+}

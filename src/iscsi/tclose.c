@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The end of a connection, and what it is for its session (RFC 7143 8.1, 8.3). */
+#include "iscsi/tstate.h"
+
+/* Take everything off the send queue: control PDUs are freed, tasks reported as sent. */
+static void flush_queue(struct iscsi_tconn *c)
+{
+    if (c->tx.block) {
+        wire_tx_advance(&c->tx, c->tx.bytes);
+        for (struct txjob *job; (job = wire_tx_sent(&c->tx));)
+            list_push_back(&c->jobs, &job->node);
+    }
+    while (!list_empty(&c->jobs)) {
+        struct txjob *job = list_entry(list_pop_front(&c->jobs), struct txjob, node);
+        if (job->kind == TXJOB_CTL) {
+            alloc_put(c->a, list_entry(job, struct tctl, job));
+            continue;
+        }
+        struct ttask *t = list_entry(job, struct ttask, job);
+        bool responding = job->kind != TXJOB_R2T;
+        job->kind = TXJOB_IDLE;
+        if (responding) {
+            t->state = TTASK_SENT;
+            ttask_event(t);
+        }
+    }
+    c->ctl_count = 0;
+    c->ctl_bytes = 0;
+}
+
+/* What it is for the session that its last connection has ended. */
+static enum iscsi_sess_event session_event(const struct iscsi_tsess *s, bool lost)
+{
+    if (s->state == ISCSI_SESS_ACTIVE)
+        return ISCSI_SESS_EV_LOGIN_FAILED;
+    if (s->reinstated)
+        return ISCSI_SESS_EV_REINSTATED;
+    if (s->state == ISCSI_SESS_IN_CONTINUE)
+        return ISCSI_SESS_EV_CONTINUE_FAILED;
+    return lost && !s->ended ? ISCSI_SESS_EV_CONNS_FAILED : ISCSI_SESS_EV_CLOSED;
+}
+
+void tconn_close_by(struct iscsi_tconn *c, enum iscsi_conn_event ev, int err, const char *why)
+{
+    if (c->closed)
+        return;
+    c->closing = c->closed = true;
+    c->close_err = err;
+    c->close_why = why;
+    if (c->rx_task)
+        ttask_stop_rx(c->rx_task);
+    c->rx.place = NULL;
+    flush_queue(c);
+    tconn_event(c, ev);
+    tconn_kick(c);
+    if (c->sess && --c->sess->live == 0)
+        tsess_event(c->sess, session_event(c->sess, c->state == ISCSI_CONN_CLEANUP_WAIT));
+}
+
+void tconn_close(struct iscsi_tconn *c, int err, const char *why)
+{
+    enum iscsi_conn_event ev = err == 0 && c->sess                ? ISCSI_CONN_EV_LOGOUT_OK
+                               : err == USAN_ETIMEOUT && c->login ? ISCSI_CONN_EV_LOGIN_TIMEOUT
+                                                                  : ISCSI_CONN_EV_XPT_LOST;
+    tconn_close_by(c, ev, err, why);
+}
