@@ -2,6 +2,7 @@
 #include "initiator/disk_priv.h"
 
 #include "base/bytes.h"
+#include "initiator/session_task.h"
 #include "initiator/status.h"
 
 #include <assert.h>
@@ -68,7 +69,7 @@ static struct ini_io *io_get(struct ini_disk *d)
     }
     io->pos = 0;
     io->attentions = io->busy = 0;
-    io->flush = false;
+    io->flush = io->canceled = false;
     return io;
 }
 
@@ -181,6 +182,7 @@ static void io_end(struct ini_io *io, int err)
     if (wrote)
         range_remove(d, io);
     io->bio = NULL;
+    bio->store_priv[0] = NULL;
     list_push_front(&d->spare, &io->node);
     d->in_flight--;
     d->ops->complete(bio, err, d->user);
@@ -331,6 +333,8 @@ static uint64_t error_offset(const struct ini_io *io, int err)
 static void io_failed(struct ini_io *io, int err)
 {
     io->bio->err_off = error_offset(io, err);
+    if (io->disk->ops->bad)
+        io->disk->ops->bad(io->bio, &io->cmd.scsi, io->disk->user);
     io_end(io, err);
 }
 
@@ -353,7 +357,10 @@ static void piece_done(struct ini_io *io)
     io->pos += io->piece;
     io->attentions = 0;
     if (io->pos < bio->len) {
-        io_next(io);
+        if (io->canceled)
+            io_end(io, USAN_ECANCELED);
+        else
+            io_next(io);
     } else if (!io->flush && bio->flags & BIO_F_FUA &&
                (bio->op == BIO_UNMAP || bio->op == BIO_WRITE_ZEROES)) {
         ini_io_build_flush(io); /* these have no FUA bit */
@@ -370,7 +377,12 @@ static void cmd_done(struct ini_cmd *cmd)
     int err = USAN_EIO;
     if (ini_scsi_capacity_changed(&cmd->scsi))
         ask_capacity(d);
-    switch (ini_scsi_judge(&cmd->scsi, cmd->again != INI_AGAIN_NEVER, &err)) {
+    enum ini_verdict v = ini_scsi_judge(&cmd->scsi, cmd->again != INI_AGAIN_NEVER, &err);
+    if (io->canceled && v != INI_GOOD) {
+        io_failed(io, v == INI_BAD ? err : USAN_ECANCELED);
+        return;
+    }
+    switch (v) {
     case INI_GOOD:
         piece_done(io);
         return;
@@ -409,6 +421,7 @@ void ini_disk_submit(struct ini_disk *d, struct bio *bio)
         return;
     }
     io->bio = bio;
+    bio->store_priv[0] = io;
     io->writes = changes(bio->op);
     d->in_flight++;
     if (!io->writes || io_claim(io)) {
@@ -417,6 +430,38 @@ void ini_disk_submit(struct ini_disk *d, struct bio *bio)
     }
     d->stats.held++;
     list_push_back(&d->held, &io->node);
+}
+
+/* It waits in one of the lists. */
+static void cancel_waiting(struct ini_io *io)
+{
+    struct ini_disk *d = io->disk;
+    bool held = false;
+    list_for_each (&d->held, pos)
+        held = held || pos == &io->node;
+    list_del(&io->node);
+    io->bio->err_off = io->bio->off + io->pos;
+    if (held)
+        io->writes = false; /* it has no range yet */
+    io_end(io, USAN_ECANCELED);
+    if (held)
+        start_held(d); /* others may have waited for this one */
+}
+
+int ini_disk_cancel(struct ini_disk *d, struct bio *bio)
+{
+    struct ini_io *io = bio->store_priv[0];
+    if (!io) /* another request of store.c carries it out */
+        return 0;
+    if (!list_empty(&io->node)) {
+        cancel_waiting(io);
+        return 0;
+    }
+    io->canceled = true;
+    int err = ini_session_cancel(d->session, &io->cmd);
+    if (err)
+        io->canceled = false;
+    return err;
 }
 
 struct ini_disk *ini_disk_new(struct loop *loop, const struct ini_disk_config *cfg)

@@ -34,6 +34,8 @@ struct ini_disk_ops {
     void (*resized)(uint64_t blocks, void *user);
     /* optional: the disk has failed for good, and why */
     void (*failed)(const char *why, void *user);
+    /* optional: complete() with an error follows, and this command is why; borrowed. */
+    void (*bad)(const struct bio *bio, const struct iscsi_icmd *cmd, void *user);
 };
 
 struct ini_disk_config {
@@ -52,6 +54,14 @@ struct ini_disk *ini_disk_new(struct loop *loop, const struct ini_disk_config *c
 void ini_disk_free(struct ini_disk *disk);
 /* Start READ, WRITE, FLUSH, UNMAP, WRITE_ZEROES or COMPARE_AND_WRITE, in whole blocks. */
 void ini_disk_submit(struct ini_disk *disk, struct bio *bio);
+/*
+ * End a request that was submitted and is not complete. What waits here ends at once, with
+ * USAN_ECANCELED; a command under way as ini_session_cancel() says, and nothing is sent after it.
+ * Either way complete() comes once. USAN_EAGAIN: too many cancellations at a time, this one is
+ * none.
+ */
+USAN_MUST_CHECK
+int ini_disk_cancel(struct ini_disk *disk, struct bio *bio);
 
 struct ini_disk_stats {
     uint64_t commands, retries, busy, held, attentions;

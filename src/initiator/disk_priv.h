@@ -25,6 +25,7 @@ struct ini_io {
     uint64_t piece;   /* bytes of the command under way */
     bool writes;      /* has a range */
     bool flush;       /* the command under way makes durable what the others have written */
+    bool canceled;    /* nothing more is to be sent for it */
     unsigned attentions, busy;
     uint64_t at_ns, busy_until_ns;
     uint8_t cdb[16];

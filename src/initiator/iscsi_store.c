@@ -3,6 +3,7 @@
 
 #include "initiator/disk.h"
 #include "initiator/probe.h"
+#include "initiator/status.h"
 #include "initiator/sync.h"
 
 #include <pthread.h>
@@ -36,6 +37,8 @@ struct remote_channel {
     struct ini_session *session;
     struct ini_disk *disk;
     uint64_t unsure; /* of those the session counts, told */
+    const struct iscsi_watch_ops *watch;
+    void *watch_user;
 };
 
 /* ---- how many there are ---- */
@@ -75,6 +78,8 @@ static void resized(uint64_t blocks, void *user)
     struct remote_store *r = list_entry(c->ch.store, struct remote_store, store);
     atomic_fetch_add(&r->resizes, 1);
     __atomic_store_n(&r->store.info.size_bytes, blocks * r->info.block_bytes, __ATOMIC_RELAXED);
+    if (c->watch)
+        c->watch->resized(blocks * r->info.block_bytes, c->watch_user);
 }
 
 static void failed(const char *why, void *user)
@@ -85,17 +90,28 @@ static void failed(const char *why, void *user)
     (void)err_set(&r->error, USAN_EIO, "%s, %s: LUN %u: %s", ini_session_peer(c->session),
                   r->url.target, r->url.lun, why);
     pthread_mutex_unlock(&r->lock);
+    if (c->watch)
+        c->watch->failed(why, c->watch_user);
 }
 
-static const struct ini_disk_ops disk_ops = { .complete = complete,
-                                              .resized = resized,
-                                              .failed = failed };
+static void bad(const struct bio *bio, const struct iscsi_icmd *cmd, void *user)
+{
+    const struct remote_channel *c = user;
+    if (c->watch)
+        c->watch->bad(bio, cmd, c->watch_user);
+}
+
+static const struct ini_disk_ops disk_ops = {
+    .complete = complete, .resized = resized, .failed = failed, .bad = bad
+};
 
 static void changed(struct ini_session *s, enum ini_change change, void *user)
 {
     struct remote_channel *c = user;
     struct remote_store *r = c->store;
     uint64_t unsure = ini_session_stats(s)->unsure - c->unsure;
+    if (c->watch)
+        c->watch->changed(change, ini_session_error(s), c->watch_user);
     switch (change) {
     case INI_LOGGED_IN:
         atomic_fetch_add(&r->logins, 1);
@@ -286,6 +302,49 @@ static void remote_stats(struct store *s, FILE *out)
     if (*r->error.text)
         fprintf(out, "iscsi.error %s\n", r->error.text);
     pthread_mutex_unlock(&r->lock);
+}
+
+/* ---- more than a store has ---- */
+
+struct store *iscsi_store_of(struct store *s)
+{
+    while (s && s->ops != &iscsi_store_ops)
+        s = s->lower;
+    return s;
+}
+
+struct store_channel *iscsi_channel_of(struct store_channel *ch)
+{
+    while (ch && ch->ops != &iscsi_store_ops)
+        ch = ch->lower;
+    return ch;
+}
+
+const struct ini_disk_info *iscsi_store_disk(const struct store *s)
+{
+    return &((const struct remote_store *)s)->info;
+}
+
+uint64_t iscsi_store_lun(const struct store *s)
+{
+    return ini_lun_field(((const struct remote_store *)s)->url.lun);
+}
+
+struct ini_session *iscsi_channel_session(struct store_channel *ch)
+{
+    return list_entry(ch, struct remote_channel, ch)->session;
+}
+
+int iscsi_channel_cancel(struct store_channel *ch, struct bio *bio)
+{
+    return ini_disk_cancel(list_entry(ch, struct remote_channel, ch)->disk, bio);
+}
+
+void iscsi_channel_watch(struct store_channel *ch, const struct iscsi_watch_ops *ops, void *user)
+{
+    struct remote_channel *c = list_entry(ch, struct remote_channel, ch);
+    c->watch = ops;
+    c->watch_user = user;
 }
 
 const struct store_ops iscsi_store_ops = {

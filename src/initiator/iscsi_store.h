@@ -11,8 +11,40 @@
 #ifndef USAN_INITIATOR_ISCSI_STORE_H
 #define USAN_INITIATOR_ISCSI_STORE_H
 
+#include "initiator/probe.h"
+#include "initiator/session.h"
 #include "store/store.h"
 
 extern const struct store_ops iscsi_store_ops;
+
+/* ---- more than a store has ----
+ *
+ * For who wants commands of its own, cancellation, or to be told what happens. All of it on the
+ * loop's thread.
+ */
+
+/* The store or channel of this back end that s or ch is, or is built on; NULL if there is none. */
+struct store *iscsi_store_of(struct store *s);
+struct store_channel *iscsi_channel_of(struct store_channel *ch);
+
+/* What the unit was like when the store was opened, but for its size: store.info has that. */
+const struct ini_disk_info *iscsi_store_disk(const struct store *s);
+/* The LUN field for commands of one's own. */
+uint64_t iscsi_store_lun(const struct store *s);
+/* What its requests go through. One that is logged in has the nexus of the I/O of this channel. */
+struct ini_session *iscsi_channel_session(struct store_channel *ch);
+/* As ini_disk_cancel(), for a request that store_submit() was called with on this very channel. */
+USAN_MUST_CHECK
+int iscsi_channel_cancel(struct store_channel *ch, struct bio *bio);
+
+struct iscsi_watch_ops {
+    void (*changed)(enum ini_change change, const char *why, void *user);
+    void (*resized)(uint64_t size_bytes, void *user);
+    /* of another block size: every request fails from now on */
+    void (*failed)(const char *why, void *user);
+    void (*bad)(const struct bio *bio, const struct iscsi_icmd *cmd, void *user); /* disk.h */
+};
+/* All are required; ops NULL ends it. */
+void iscsi_channel_watch(struct store_channel *ch, const struct iscsi_watch_ops *ops, void *user);
 
 #endif

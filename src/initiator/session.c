@@ -21,8 +21,7 @@ static void run_done(struct loop_work *w)
     }
 }
 
-/* From inside a call: done follows from the loop. */
-static void finish_later(struct ini_session *s, struct ini_cmd *cmd, int err, const char *why)
+void ini_session_finish(struct ini_session *s, struct ini_cmd *cmd, int err, const char *why)
 {
     cmd->scsi.err = err;
     cmd->scsi.why = why;
@@ -34,7 +33,7 @@ static void submit(struct ini_session *s, struct ini_cmd *cmd)
 {
     int err = iscsi_isess_submit(s->core, &cmd->scsi);
     if (err)
-        finish_later(s, cmd, err, usan_strerror(err));
+        ini_session_finish(s, cmd, err, usan_strerror(err));
     else if (s->conn)
         loop_work_queue(s->loop, &s->flush);
 }
@@ -45,8 +44,8 @@ void ini_session_submit(struct ini_session *s, struct ini_cmd *cmd)
     cmd->seen = false;
     cmd->scsi.sent = false;
     if (s->given_up || s->phase == INI_PHASE_ENDED)
-        finish_later(s, cmd, s->error_code ? s->error_code : USAN_ECLOSED,
-                     "there is no session with the target");
+        ini_session_finish(s, cmd, s->error_code ? s->error_code : USAN_ECLOSED,
+                           "there is no session with the target");
     else
         submit(s, cmd);
 }
@@ -56,8 +55,12 @@ void ini_session_sort_lost(struct ini_session *s)
     while (!list_empty(&s->lost)) {
         struct ini_cmd *cmd = list_entry(list_pop_front(&s->lost), struct ini_cmd, node);
         bool again = !cmd->scsi.sent || cmd->again != INI_AGAIN_NEVER;
+        if (cmd->scsi.canceled) {
+            ini_session_finish(s, cmd, USAN_ECANCELED, "canceled, and then the session was lost");
+            continue;
+        }
         if (!again || s->given_up || s->phase == INI_PHASE_ENDED || cmd->resent == INI_RESENDS_MAX)
-            finish_later(s, cmd, cmd->scsi.err, cmd->scsi.why);
+            ini_session_finish(s, cmd, cmd->scsi.err, cmd->scsi.why);
         else
             list_push_back(&s->again, &cmd->node);
     }
@@ -90,7 +93,7 @@ void ini_session_send_again(struct ini_session *s)
         if (why) {
             unsure = why;
             s->stats.unsure++;
-            finish_later(s, cmd, USAN_EIO, why);
+            ini_session_finish(s, cmd, USAN_EIO, why);
             continue;
         }
         cmd->resent++;
@@ -107,13 +110,15 @@ void ini_session_fail_waiting(struct ini_session *s)
     static const char why[] = "the session was lost and did not come back in time";
     int err = s->phase == INI_PHASE_ENDED && s->error_code ? s->error_code : USAN_ETIMEOUT;
     while (!list_empty(&s->again))
-        finish_later(s, list_entry(list_pop_front(&s->again), struct ini_cmd, node), err, why);
+        ini_session_finish(s, list_entry(list_pop_front(&s->again), struct ini_cmd, node), err,
+                           why);
     /* They come back as events: nothing but these is pending while there is no connection. */
     iscsi_isess_fail_queued(s->core, err, why);
     struct iscsi_ievent ev;
     while (iscsi_isess_next(s->core, &ev)) {
         if (ev.type == ISCSI_IEV_DONE)
-            finish_later(s, list_entry(ev.cmd, struct ini_cmd, scsi), ev.cmd->err, ev.cmd->why);
+            ini_session_finish(s, list_entry(ev.cmd, struct ini_cmd, scsi), ev.cmd->err,
+                               ev.cmd->why);
     }
 }
 

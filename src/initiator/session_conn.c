@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "initiator/session_priv.h"
 
+#include "initiator/session_task.h"
 #include "io/clock.h"
 
 #include <errno.h>
@@ -40,6 +41,12 @@ static void on_close(struct ini_session *s, const struct iscsi_ievent *ev)
                               ev->key ? ev->key : "");
 }
 
+static void tmf_done(struct iscsi_itmf *scsi)
+{
+    struct ini_tmf *tmf = list_entry(scsi, struct ini_tmf, scsi);
+    tmf->done(tmf);
+}
+
 static void on_event(struct ini_session *s, const struct iscsi_ievent *ev)
 {
     switch (ev->type) {
@@ -69,6 +76,8 @@ static void on_event(struct ini_session *s, const struct iscsi_ievent *ev)
         s->time2wait = ev->time2wait;
         break;
     case ISCSI_IEV_TMF_DONE:
+        tmf_done(ev->tmf);
+        break;
     case ISCSI_IEV_ASYNC: /* the core has done what is to be done */
     case ISCSI_IEV_RECOVER:
     case ISCSI_IEV_RECOVERED:

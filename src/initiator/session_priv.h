@@ -4,6 +4,7 @@
  *
  *   session.c        its life, commands, what becomes of them when it is lost
  *   session_login.c  one attempt to log in after the other: addresses, redirects, back-off
+ *   session_task.c   taking back one command, task management
  *   session_conn.c   the connection: bytes between socket and protocol core, events
  */
 #ifndef USAN_INITIATOR_SESSION_PRIV_H
@@ -78,6 +79,8 @@ struct ini_session {
 };
 
 /* ---- session.c ---- */
+/* The command is over; done follows from the loop. */
+void ini_session_finish(struct ini_session *s, struct ini_cmd *cmd, int err, const char *why);
 /* The connection is gone: sort out s->lost. */
 void ini_session_sort_lost(struct ini_session *s);
 /* Logged in: what has to be sent again goes out. */

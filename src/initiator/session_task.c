@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "initiator/session_task.h"
+
+#include "initiator/session_priv.h"
+
+static const char canceled[] = "canceled";
+
+/* Not with the core: it waits for the next login, or to be told. */
+static bool waits(const struct list *l, const struct ini_cmd *cmd)
+{
+    list_for_each (l, pos) {
+        if (pos == &cmd->node)
+            return true;
+    }
+    return false;
+}
+
+int ini_session_cancel(struct ini_session *s, struct ini_cmd *cmd)
+{
+    if (waits(&s->over, cmd))
+        return 0;
+    if (waits(&s->again, cmd)) {
+        list_del(&cmd->node);
+        ini_session_finish(s, cmd, USAN_ECANCELED, canceled);
+        return 0;
+    }
+    int err = iscsi_isess_cancel(s->core, &cmd->scsi, loop_now(s->loop));
+    if (s->conn && s->phase != INI_PHASE_CONNECTING) { /* what to send, and what has ended */
+        loop_work_queue(s->loop, &s->flush);
+        return err;
+    }
+    struct iscsi_ievent ev;
+    while (iscsi_isess_next(s->core, &ev)) {
+        if (ev.type == ISCSI_IEV_DONE)
+            ini_session_finish(s, list_entry(ev.cmd, struct ini_cmd, scsi), ev.cmd->err,
+                               ev.cmd->why);
+    }
+    return err;
+}
+
+int ini_session_tmf(struct ini_session *s, struct ini_tmf *tmf)
+{
+    int err = iscsi_isess_tmf(s->core, &tmf->scsi, loop_now(s->loop));
+    if (!err && s->conn)
+        loop_work_queue(s->loop, &s->flush);
+    return err;
+}
