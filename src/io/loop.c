@@ -69,6 +69,7 @@ int loop_new(const struct loop_config *cfg, struct loop **ret_loop, struct err_t
     loop->cpu = cfg->cpu;
     loop->now_ns = clock_now_ns();
     list_init(&loop->works);
+    loop_file_init(loop);
     loop_spin_init(loop, cfg->spin_max_us);
     atomic_init(&loop->inbox, NULL);
     atomic_init(&loop->sleeping, false);
@@ -96,7 +97,7 @@ void loop_free(struct loop *loop)
 {
     if (!loop)
         return;
-    assert(loop->fd_count == 0 && loop->file_count == 0);
+    assert(loop->fd_count == 0 && loop->file_count == 0 && list_empty(&loop->here));
     assert(list_empty(&loop->works));
     loop->eng->ops->close(loop->eng);
     assert(!loop_msgs_pending(loop));
@@ -137,24 +138,18 @@ static unsigned run_works(struct loop *loop)
     return n;
 }
 
-unsigned loop_pass(struct loop *loop)
-{
-    loop->now_ns = clock_now_ns();
-    unsigned did = loop_timers_run(loop);
-    did += loop_msgs_run(loop);
-    return did + run_works(loop);
-}
-
 void loop_run(struct loop *loop)
 {
-    assert(!loop->stepped);
     pin(loop->cpu);
     int rc = loop->eng->ops->start(loop->eng);
     assert(rc == 0); /* only a second thread running the same loop can make it fail */
     (void)rc;
     unsigned did = 0;
     while (!atomic_load_explicit(&loop->stop, memory_order_relaxed)) {
-        did += loop_pass(loop);
+        loop->now_ns = clock_now_ns();
+        did += loop_timers_run(loop);
+        did += loop_msgs_run(loop);
+        did += run_works(loop);
         did = loop_wait(loop, did);
     }
     /* What the last wait's callbacks deferred still belongs to its iteration. */
@@ -186,21 +181,4 @@ void loop_work_queue(struct loop *loop, struct loop_work *w)
 void loop_work_cancel(struct loop_work *w)
 {
     list_del(&w->node);
-}
-
-/* ---- files ---- */
-
-void loop_file_submit(struct loop *loop, struct loop_file_req *req)
-{
-    assert(req->done);
-    req->loop = loop;
-    loop->file_count++;
-    loop->eng->ops->file_submit(loop->eng, req);
-}
-
-void loop_file_complete(struct loop_file_req *req, int64_t res)
-{
-    req->loop->file_count--;
-    req->res = res;
-    req->done(req);
 }

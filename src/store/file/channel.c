@@ -20,6 +20,8 @@
 #define BOUNCE_ALIGN 4096u
 /* Of one channel; further requests wait. */
 #define BOUNCE_MAX 32
+/* Copying more than that would keep the loop from its other work. */
+#define HERE_BYTES_MAX ((uint64_t)1 << 20)
 /* Iovecs of a transfer that goes on in the middle of the bio's. */
 #define REST_IOV_MAX 32
 
@@ -225,6 +227,7 @@ static void transfer(struct file_req *r)
     const struct bio *bio = r->bio;
     r->io.op = bio->op == BIO_READ ? LOOP_FILE_READV : LOOP_FILE_WRITEV;
     r->io.flags = bio->op == BIO_WRITE && bio->flags & BIO_F_FUA ? RWF_DSYNC : 0;
+    r->io.here = r->c->f->facts.in_memory && bio->len <= HERE_BYTES_MAX;
     r->io.off = bio->off + r->pos;
     r->io.done = transfer_done;
     if (r->bounce) {
@@ -300,6 +303,7 @@ static void sync_start(struct file_req *r)
     }
     r->io.op = LOOP_FILE_DATASYNC;
     r->io.flags = 0;
+    r->io.here = r->c->f->facts.in_memory;
     r->io.done = sync_done;
     loop_file_submit(r->c->ch.loop, &r->io);
 }
@@ -327,6 +331,7 @@ static void allocate(struct file_req *r, uint32_t mode)
 {
     r->io.op = LOOP_FILE_FALLOCATE;
     r->io.flags = mode;
+    r->io.here = false;
     r->io.off = r->bio->off;
     r->io.len = r->bio->len;
     r->io.done = allocate_done;

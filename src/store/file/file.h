@@ -13,6 +13,7 @@ struct file_facts {
     bool read_only; /* a device that cannot be written */
     bool rotational;
     bool can_unmap;
+    bool in_memory; /* the file system keeps its data in memory: no request waits for a device */
     uint64_t size_bytes;
     uint32_t block_bytes;
     uint32_t phys_block_bytes;

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What an open file can do. Found out by asking or trying, never from the name of a file system. */
+/* What an open file can do. Found out by asking or trying. */
 #include "store/file/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Used where the kernel does not say what direct transfers need; no disk needs more. */
@@ -116,6 +118,14 @@ static void direct_alignment(int fd, struct file_facts *f)
     f->mem_align = f->block_bytes;
 }
 
+/* There the kernel has no reads and writes that refuse to wait, though they never do (but for
+ * pages that were swapped out): its ring would give each to a thread of its own. */
+static bool kept_in_memory(int fd)
+{
+    struct statfs fs;
+    return fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
 static void probe_regular(int fd, const struct stat *st, bool writable, struct file_facts *f)
 {
     f->block_bytes = 512;
@@ -125,6 +135,7 @@ static void probe_regular(int fd, const struct stat *st, bool writable, struct f
         f->phys_block_bytes = 4096;
     f->unmap_gran_bytes = f->phys_block_bytes;
     f->rotational = queue_number(st->st_dev, "rotational", 0) != 0;
+    f->in_memory = kept_in_memory(fd);
     f->can_unmap = writable && try_punch(fd, f->size_bytes, f->unmap_gran_bytes);
 }
 

@@ -26,6 +26,9 @@ struct counter {
     int left;
 };
 
+/* Requests of this run of the tests are carried out on the loop's own thread. */
+static bool here;
+
 static void io_done(struct loop_file_req *req)
 {
     struct io *io = list_entry(req, struct io, req);
@@ -40,6 +43,7 @@ static void io_init(struct io *io, struct fixture *f, struct counter *c, enum lo
     *io = (struct io){ .f = f, .counter = c };
     io->req.op = op;
     io->req.fd = fd;
+    io->req.here = here;
     io->req.done = io_done;
 }
 
@@ -289,13 +293,55 @@ static void done_may_submit_again(void **state)
     (void)close(fd);
 }
 
-int main(void)
+/* What is done here and now does not keep the loop from its other work. */
+struct ticker {
+    struct loop_work work;
+    struct fixture *f;
+    const struct io *last;
+    int ticks;
+};
+
+static void tick(struct loop_work *w)
 {
+    struct ticker *t = list_entry(w, struct ticker, work);
+    t->ticks++;
+    if (!t->last->done)
+        loop_work_queue(t->f->loop, w);
+}
+
+static void others_get_their_turn(void **state)
+{
+    struct fixture *f = fixture_get(state);
+    static struct io io[MANY];
+    static char buf[MANY];
+    struct counter c = { MANY };
+    int fd = temp_file();
+    for (uint32_t i = 0; i < MANY; i++) {
+        io_init(&io[i], f, &c, LOOP_FILE_WRITEV, fd);
+        io_span(&io[i], &buf[i], 1, i);
+        loop_file_submit(f->loop, &io[i].req);
+    }
+    struct ticker t = { .f = f, .last = &io[MANY - 1] };
+    loop_work_init(&t.work, tick);
+    loop_work_queue(f->loop, &t.work);
+    loop_run(f->loop);
+    loop_work_cancel(&t.work);
+    assert_int_equal(c.left, 0);
+    if (here)
+        assert_true(t.ticks >= MANY / 16);
+    (void)close(fd);
+}
+
+/* With an argument: requests are carried out here. */
+int main(int argc, char **argv)
+{
+    (void)argv;
+    here = argc > 1;
     const struct CMUnitTest tests[] = {
         ON_ALL(write_sync_read_back),  ON_ALL(fallocate_grows_and_punches),
         ON_ALL(errors_come_back),      ON_ALL(short_write_is_reported),
         ON_ALL(many_at_once),          ON_ALL(too_many_pieces_are_cut),
-        ON_ALL(done_may_submit_again),
+        ON_ALL(done_may_submit_again), ON_ALL(others_get_their_turn),
     };
     return cmocka_run_group_tests_name("io files", tests, NULL, NULL);
 }
