@@ -6,7 +6,7 @@
 #include "cli/opt.h"
 
 /* Exit codes of every command. */
-enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_DIFFERS = 3 };
 
 struct cli_command {
     const char *name; /* one word or two: "target run"; NULL ends the table */
@@ -31,6 +31,8 @@ extern const struct cli_opt cli_ls_opts[];
 int cli_ls(const struct cli_command *cmd, int argc, char **argv);
 extern const struct cli_opt cli_inq_opts[];
 int cli_inq(const struct cli_command *cmd, int argc, char **argv);
+extern const struct cli_opt cli_cp_opts[];
+int cli_cp(const struct cli_command *cmd, int argc, char **argv);
 int cli_version(const struct cli_command *cmd, int argc, char **argv);
 int cli_help(const struct cli_command *cmd, int argc, char **argv);
 

@@ -92,6 +92,12 @@ static void remote(void **state)
     compare_options("usan-inq.1", cli_inq_opts);
 }
 
+static void tools(void **state)
+{
+    (void)state;
+    compare_options("usan-cp.1", cli_cp_opts);
+}
+
 static void commands(void **state)
 {
     (void)state;
@@ -155,14 +161,15 @@ static void defaults(void **state)
     (void)state;
     compare_defaults("usan-serve.1", cli_serve_opts);
     compare_defaults("usan-attach.1", cli_attach_opts);
+    compare_defaults("usan-cp.1", cli_cp_opts);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(serve),    cmocka_unit_test(target_run), cmocka_unit_test(attach),
-        cmocka_unit_test(remote),   cmocka_unit_test(commands),   cmocka_unit_test(yaml_keys),
-        cmocka_unit_test(defaults),
+        cmocka_unit_test(serve),     cmocka_unit_test(target_run), cmocka_unit_test(attach),
+        cmocka_unit_test(remote),    cmocka_unit_test(tools),      cmocka_unit_test(commands),
+        cmocka_unit_test(yaml_keys), cmocka_unit_test(defaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
