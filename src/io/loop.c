@@ -138,18 +138,24 @@ static unsigned run_works(struct loop *loop)
     return n;
 }
 
+unsigned loop_pass(struct loop *loop)
+{
+    loop->now_ns = clock_now_ns();
+    unsigned did = loop_timers_run(loop);
+    did += loop_msgs_run(loop);
+    return did + run_works(loop);
+}
+
 void loop_run(struct loop *loop)
 {
+    assert(!loop->stepped);
     pin(loop->cpu);
     int rc = loop->eng->ops->start(loop->eng);
     assert(rc == 0); /* only a second thread running the same loop can make it fail */
     (void)rc;
     unsigned did = 0;
     while (!atomic_load_explicit(&loop->stop, memory_order_relaxed)) {
-        loop->now_ns = clock_now_ns();
-        did += loop_timers_run(loop);
-        did += loop_msgs_run(loop);
-        did += run_works(loop);
+        did += loop_pass(loop);
         did = loop_wait(loop, did);
     }
     /* What the last wait's callbacks deferred still belongs to its iteration. */

@@ -49,8 +49,31 @@ const char *loop_engine_name(const struct loop *loop);
 void loop_run(struct loop *loop);
 /* From any thread or signal handler. */
 void loop_stop(struct loop *loop);
+/* From any thread or signal handler: the loop does not sleep on. */
+void loop_wake(struct loop *loop);
 /* Time of this iteration; refreshed after each wait. */
 uint64_t loop_now(const struct loop *loop);
+
+/* ---- a loop inside another one ----
+ *
+ * Instead of loop_run(): the owner's thread waits, in whatever way it likes, until loop_step_fd()
+ * is readable or the time loop_step_deadline() has come, and then calls loop_step(). What is asked
+ * of the loop between two steps (timers, requests, deferred work) is noticed by the next one only:
+ * loop_step_enter() comes before it and loop_wake() after it, which makes the descriptor readable.
+ * The first step comes before the first wait. With io_uring all steps are made by one thread, with
+ * epoll by one at a time.
+ */
+
+/* The same from loop_new() to loop_free(). */
+int loop_step_fd(const struct loop *loop);
+/* loop_now() time; 0: at once; TIME_NEVER. Changes with every step. */
+uint64_t loop_step_deadline(const struct loop *loop);
+/* What loop_now() says is true again. */
+void loop_step_enter(struct loop *loop);
+/* Do what there is to do, without waiting; returns how many callbacks were called. */
+unsigned loop_step(struct loop *loop);
+/* No step follows for now: afterwards any thread may delete descriptors and free the loop. */
+void loop_step_end(struct loop *loop);
 
 /* ---- file descriptors ---- */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Internal to src/io: the loop itself, split over loop.c, loop_fd.c, loop_file.c, loop_msg.c,
- * loop_spin.c and loop_timer.c. */
+ * loop_spin.c, loop_step.c and loop_timer.c. */
 #ifndef USAN_IO_LOOP_PRIV_H
 #define USAN_IO_LOOP_PRIV_H
 
@@ -44,6 +44,7 @@ struct loop {
     size_t fd_count, file_count; /* registered; in flight */
     struct list here;            /* loop_file_req.node: to be carried out by this thread, */
     struct loop_work here_work;  /* which is queued while there are any */
+    bool stepped;                /* by loop_step(): the engine is started */
 
     /* Touched by other threads, hence on a cache line of their own. */
     _Alignas(64) _Atomic(struct loop_msg *) inbox; /* newest first */
@@ -51,6 +52,10 @@ struct loop {
     atomic_bool stop;
     int wake_fd;
 };
+
+/* loop.c */
+/* Timers that are due, messages, deferred work; returns how many callbacks were called. */
+unsigned loop_pass(struct loop *loop);
 
 /* loop_timer.c */
 void loop_timers_fini(struct loop *loop);
@@ -62,7 +67,6 @@ uint64_t loop_timers_next(const struct loop *loop);
 /* Deliver what is there now; returns how many. */
 unsigned loop_msgs_run(struct loop *loop);
 bool loop_msgs_pending(struct loop *loop);
-void loop_wake(struct loop *loop);
 
 /* loop_fd.c */
 /* Ask the hot descriptors for input; returns how many had some. */
