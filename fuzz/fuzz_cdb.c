@@ -731,7 +731,7 @@ static void act_background(struct world *w, uint8_t which, uint8_t how)
     if (w->background_count == 0)
         return;
     struct scsi_task *t = w->backgrounds[which % w->background_count];
-    unsigned reactor = t->itl->lane->index;
+    unsigned reactor = t->seat->lane->index;
     background_give(w, t, how & 0xf);
     background_drive(w, t);
     settle(w, reactor);
@@ -913,7 +913,7 @@ static void release_all(struct world *w)
         for (unsigned i = 0; i < w->count; i++)
             w->commands[i]->hold = false;
         while (w->background_count) {
-            unsigned reactor = w->backgrounds[0]->itl->lane->index;
+            unsigned reactor = w->backgrounds[0]->seat->lane->index;
             background_drive(w, w->backgrounds[0]);
             settle(w, reactor);
         }

@@ -28,7 +28,7 @@ void scsi_task_stop_waiting(struct scsi_task *t)
     }
     if (t->flags & SCSI_TF_DORMANT) {
         t->flags &= ~(uint32_t)SCSI_TF_DORMANT;
-        t->itl->dormant--;
+        t->seat->dormant--;
     }
 }
 
@@ -39,31 +39,41 @@ void scsi_task_abort(struct scsi_task *t, bool tas)
         return;
     /* With I/O under way, or other lanes at work for it, it can not end here. */
     bool io = t->want == SCSI_WANT_IO || t->want == SCSI_WANT_SAVE;
-    bool asked = lane->holder == t && lane->gate_wait && atomic_load(&lane->lu->acks) != 0;
+    bool asked = (lane->holder == t && lane->gate_wait && atomic_load(&lane->lu->acks) != 0) ||
+                 (t->tmf && atomic_load(&t->itl->asker) == t);
     t->flags |= tas ? SCSI_TF_TAS : 0;
     if (io || asked) {
         t->flags |= SCSI_TF_MARKED;
         if (!t->tmf)
-            t->itl->marked++;
+            t->seat->marked++;
         if (io) {
             t->flags |= SCSI_TF_MARKED_IO;
-            t->itl->lane->marked++;
+            t->seat->lane->marked++;
         }
         return;
     }
     scsi_task_stop_waiting(t);
     scsi_task_end_marked(t);
-    scsi_lane_ready(t->itl->lane, t);
+    scsi_lane_ready(t->seat->lane, t);
 }
 
 /* ---- many ---- */
 
-void scsi_abort_set(struct scsi_itl *itl, const struct scsi_task *self, bool tas)
+void scsi_abort_set(struct scsi_seat *seat, const struct scsi_task *self, bool tas)
 {
-    list_for_each_safe (&itl->tasks, pos) {
+    list_for_each_safe (&seat->tasks, pos) {
         struct scsi_task *t = list_entry(pos, struct scsi_task, node);
         if (t != self)
             scsi_task_abort(t, tas);
+    }
+}
+
+void scsi_abort_older(struct scsi_seat *seat, uint64_t seq)
+{
+    list_for_each_safe (&seat->tasks, pos) {
+        struct scsi_task *t = list_entry(pos, struct scsi_task, node);
+        if (t->seq < seq)
+            scsi_task_abort(t, false);
     }
 }
 
@@ -75,54 +85,55 @@ static void cancel(struct scsi_task *t, bool waiting)
         assert(t->want == SCSI_WANT_WAIT);
         scsi_task_stop_waiting(t);
         t->flags |= SCSI_TF_CANCELED | SCSI_TF_RECHECK;
-        t->in_section = t->itl;
-        scsi_lane_ready(t->itl->lane, t);
+        t->in_section = t->seat;
+        scsi_lane_ready(t->seat->lane, t);
     }
 }
 
-void scsi_abort_visitors(struct scsi_itl *itl, bool waiting)
+void scsi_abort_visitors(struct scsi_seat *seat, bool waiting)
 {
-    const struct scsi_nexus *nexus = itl->nexus;
-    for (unsigned i = 0; i < nexus->itl_count; i++) {
-        if (nexus->itls[i] == itl)
+    const struct scsi_branch *branch = seat->branch;
+    for (unsigned i = 0; i < branch->count; i++) {
+        if (branch->seats[i] == seat)
             continue;
-        list_for_each (&nexus->itls[i]->tasks, pos) {
+        list_for_each (&branch->seats[i]->tasks, pos) {
             struct scsi_task *t = list_entry(pos, struct scsi_task, node);
-            if (t->in_section == itl && !(t->flags & SCSI_TF_MARKED))
+            if (t->in_section == seat && !(t->flags & SCSI_TF_MARKED))
                 cancel(t, waiting);
         }
     }
 }
 
-unsigned scsi_set_size(const struct scsi_itl *itl)
+unsigned scsi_set_size(const struct scsi_seat *seat)
 {
     unsigned n = 0;
-    list_for_each (&itl->tasks, pos) {
+    list_for_each (&seat->tasks, pos) {
         const struct scsi_task *t = list_entry(pos, struct scsi_task, node);
         n += !(t->flags & SCSI_TF_MARKED);
     }
     return n;
 }
 
-void scsi_abort_all(struct scsi_itl *itl)
+void scsi_abort_all(struct scsi_seat *seat)
 {
-    itl->aca = false;
-    scsi_abort_set(itl, NULL, false);
-    scsi_abort_visitors(itl, false);
+    atomic_store(&seat->itl->aca, false);
+    scsi_abort_set(seat, NULL, false);
+    scsi_abort_visitors(seat, false);
 }
 
 void scsi_lane_abort(struct scsi_lane *lane, const struct scsi_task *self)
 {
     const struct scsi_lu *lu = lane->lu;
-    list_for_each (&lane->itls, pos) {
-        struct scsi_itl *itl = list_entry(pos, struct scsi_itl, lane_node);
+    list_for_each (&lane->seats, pos) {
+        struct scsi_seat *seat = list_entry(pos, struct scsi_seat, lane_node);
+        struct scsi_itl *itl = seat->itl;
         if (lu->abort.reset) {
-            scsi_abort_all(itl);
+            scsi_abort_all(seat);
         } else if (!lu->abort.itl || lu->abort.itl == itl) {
             bool other = itl->nexus != lu->abort.by;
             if (other)
-                itl->cleared += scsi_set_size(itl);
-            scsi_abort_set(itl, self, other && lu->abort.tas);
+                atomic_fetch_add(&itl->cleared, scsi_set_size(seat));
+            scsi_abort_set(seat, self, other && lu->abort.tas);
         }
     }
 }

@@ -18,7 +18,7 @@ static uint64_t caw_len(const struct scsi_task *t)
 
 static void count_write(struct scsi_task *t, uint64_t len)
 {
-    struct scsi_lane *lane = t->itl->lane;
+    struct scsi_lane *lane = t->seat->lane;
     lane->writes++;
     lane->write_bytes += len;
 }

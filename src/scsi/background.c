@@ -2,6 +2,8 @@
 /* Tasks of a logical unit's own; see background.h and "Background tasks" in scsi.h. */
 #include "scsi/background.h"
 
+#include "scsi/itl.h"
+
 #include <assert.h>
 
 struct background {
@@ -17,15 +19,13 @@ struct scsi_task *scsi_background_new(struct scsi_lane *lane, scsi_step *first)
     if (!b)
         return NULL;
     b->itl.lu = lu;
-    b->itl.lane = lane;
     list_init(&b->itl.lu_node);
-    list_init(&b->itl.lane_node);
-    list_init(&b->itl.change_node);
-    list_init(&b->itl.tasks);
+    scsi_seat_init(&b->itl.home, &b->itl, NULL, lane);
 
     struct scsi_task *t = &b->task;
     t->flags = SCSI_TF_BACKGROUND | SCSI_TF_STARTED;
-    t->itl = t->in_section = &b->itl;
+    t->itl = &b->itl;
+    t->seat = t->in_section = &b->itl.home;
     t->io_lu = lu;
     t->out_off = UINT64_MAX;
     t->step = first;

@@ -31,6 +31,7 @@ enum {
     SCSI_CF_THIN = 1u << 14,         /* only on thin units */
     SCSI_CF_DURABLE = 1u << 16,      /* only on units that keep state over a restart */
     SCSI_CF_NO_SECTION = 1u << 15, /* touches no shared state: runs even while the gate is closed */
+    SCSI_CF_COPY = 1u << 17,       /* a third-party copy, or asks for its result */
 };
 
 struct scsi_command {

@@ -5,8 +5,8 @@
 
 /* CDB usage data of a length field at byte 10. */
 #define USAGE_END [10] = 0xff, 0xff, 0xff, 0xff
-#define OUT       SCSI_CF_OUT
-#define IN        SCSI_CF_IN
+#define OUT       (SCSI_CF_OUT | SCSI_CF_COPY)
+#define IN        (SCSI_CF_IN | SCSI_CF_COPY)
 
 const struct scsi_command scsi_copy_commands[] = {
     { COPY_OPCODE_OUT,
@@ -40,7 +40,7 @@ const struct scsi_command scsi_copy_commands[] = {
     { COPY_OPCODE_OUT,
       COPY_OUT_ABORT,
       16,
-      0,
+      SCSI_CF_COPY,
       "COPY OPERATION ABORT",
       copy_abort,
       { 0x83, 0x1f, 0xff, 0xff, 0xff, 0xff } },

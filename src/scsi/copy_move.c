@@ -5,6 +5,7 @@
 #include "scsi/alua.h"
 #include "scsi/block_limits.h"
 #include "scsi/command.h"
+#include "scsi/itl.h"
 #include "scsi/mode.h"
 #include "scsi/persist.h"
 
@@ -14,20 +15,10 @@
 
 struct scsi_itl *copy_itl(const struct scsi_task *t, uint64_t lun)
 {
-    const struct scsi_nexus *nexus = t->nexus;
     if (t->itl->lun == lun)
         return t->itl;
-    unsigned low = 0, high = nexus->itl_count;
-    while (low < high) {
-        unsigned mid = low + (high - low) / 2;
-        if (nexus->itls[mid]->lun == lun)
-            return nexus->itls[mid];
-        if (nexus->itls[mid]->lun < lun)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return NULL;
+    const struct scsi_seat *seat = scsi_seat_find(t->branch, lun);
+    return seat ? seat->itl : NULL;
 }
 
 enum { /* designation descriptor, SPC-6 7.7.6 */
@@ -43,8 +34,8 @@ struct scsi_itl *copy_find_ident(const struct scsi_task *t, const uint8_t d[stat
     if ((d[4] & 0x0f) != CODE_SET_BINARY || (d[5] & 0x3f) != DESIGNATOR_NAA ||
         len > DESIGNATOR_BYTES_MAX)
         return NULL;
-    for (unsigned i = 0; i < t->nexus->itl_count; i++) {
-        struct scsi_itl *itl = t->nexus->itls[i];
+    for (unsigned i = 0; i < t->branch->count; i++) {
+        struct scsi_itl *itl = t->branch->seats[i]->itl;
         const struct scsi_lu_config *cfg = &itl->lu->cfg;
         if (cfg->naa_len == len && memcmp(cfg->naa, d + 8, len) == 0)
             return itl;
@@ -142,7 +133,7 @@ static void piece_write(struct scsi_task *t, int err)
         copy_fail(t, SENSE_COPY_TARGET_NOT_REACHABLE);
         return;
     }
-    const struct scsi_itl *dst = t->in_section;
+    const struct scsi_itl *dst = t->in_section->itl;
     uint64_t off = job->dst_off + piece_at(job);
     uint32_t kaq = refusal(dst, true);
     if (kaq || !fits(dst->lu, job->dst_off, job->len)) {
@@ -179,7 +170,7 @@ static void piece_read_done(struct scsi_task *t, int err)
     }
     /* Whoever wrote there in the meantime said so before it began to. */
     if (job->token_id) {
-        const struct rod_token *token = rod_token_find(t->in_section->lu, job->token_id);
+        const struct rod_token *token = rod_token_find(t->in_section->itl->lu, job->token_id);
         if (!token || atomic_load(&token->invalid)) {
             copy_fail(t, SENSE_TOKEN_REVOKED);
             return;
@@ -198,7 +189,7 @@ static void piece_read(struct scsi_task *t, int err)
         copy_fail(t, SENSE_COPY_TARGET_NOT_REACHABLE);
         return;
     }
-    const struct scsi_itl *src = t->in_section;
+    const struct scsi_itl *src = t->in_section->itl;
     uint64_t off = job->src_off + piece_at(job);
     uint32_t kaq = refusal(src, false);
     if (kaq || !fits(src->lu, job->src_off, job->len)) {

@@ -20,28 +20,50 @@ static bool is_lid1(uint8_t sa)
 /* Where a copy has the serial of its result, for who looks at its task from outside. */
 enum { SCRATCH_SERIAL = 7 };
 
-/* A task that was aborted does not say so; it is only no longer in the task set. */
-static void notice_aborted(const struct scsi_itl *itl, struct copy_result *r)
+/* Steps of copy commands of one I_T_L nexus may run on several lanes: one after the other. They
+ * wait for nothing, so neither does this for long. */
+static void lock(struct scsi_itl *itl)
 {
-    if (r->state != COPY_RUNNING)
-        return;
-    list_for_each (&itl->tasks, pos) {
-        const struct scsi_task *t = list_entry(pos, struct scsi_task, node);
-        if (t->cmd->opcode == COPY_OPCODE_OUT && t->scratch[SCRATCH_SERIAL] == r->serial)
-            return;
+    while (itl->shared &&
+           atomic_flag_test_and_set_explicit(&itl->copies_busy, memory_order_acquire))
+        ;
+}
+
+static void unlock(struct scsi_itl *itl)
+{
+    if (itl->shared)
+        atomic_flag_clear_explicit(&itl->copies_busy, memory_order_release);
+}
+
+void scsi_copy_step(struct scsi_task *t, scsi_step *step, int err)
+{
+    struct scsi_itl *itl = t->itl;
+    lock(itl);
+    if (step)
+        step(t, err);
+    else
+        t->cmd->start(t);
+    unlock(itl);
+}
+
+/* One that was aborted, or refused half-way, did not say so. */
+void scsi_copy_ended(struct scsi_task *t)
+{
+    lock(t->itl);
+    struct copy_result *r = copy_result_of(t->itl, t->scratch[SCRATCH_SERIAL]);
+    if (t->cmd->opcode == COPY_OPCODE_OUT && r && r->state == COPY_RUNNING) {
+        r->state = COPY_ABORTED;
+        r->status = SCSI_STATUS_TASK_ABORTED;
     }
-    r->state = COPY_ABORTED;
-    r->status = SCSI_STATUS_TASK_ABORTED;
+    unlock(t->itl);
 }
 
 struct copy_result *copy_result_find(const struct scsi_itl *itl, bool lid1, uint32_t list_id)
 {
     for (unsigned i = 0; itl->copies && i < COPY_HELD_MAX; i++) {
         struct copy_result *r = &itl->copies->held[i];
-        if (r->serial && r->list_id == list_id && is_lid1(r->sa) == lid1) {
-            notice_aborted(itl, r);
+        if (r->serial && r->list_id == list_id && is_lid1(r->sa) == lid1)
             return r;
-        }
     }
     return NULL;
 }
@@ -52,8 +74,6 @@ static struct copy_result *find_place(const struct scsi_itl *itl)
     struct copy_result *best = NULL;
     for (unsigned i = 0; i < COPY_HELD_MAX; i++) {
         struct copy_result *r = &itl->copies->held[i];
-        if (r->serial)
-            notice_aborted(itl, r);
         if ((!r->serial || r->state != COPY_RUNNING) && (!best || r->serial < best->serial))
             best = r;
     }
@@ -122,6 +142,8 @@ void copy_result_end(struct scsi_task *t, uint64_t serial, enum copy_state state
 
 void scsi_copies_drop(struct scsi_itl *itl)
 {
+    lock(itl);
     alloc_put(itl->nexus->a, itl->copies);
     itl->copies = NULL;
+    unlock(itl);
 }

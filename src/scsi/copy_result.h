@@ -3,9 +3,9 @@
  * The results of third-party copies that are held for who asks for them by list identifier
  * (SPC-6 6.25 to 6.29): what was asked, and how it went. Internal to src/scsi.
  *
- * Results belong to the I_T_L nexus and so to one lane: no gate is needed. They go when the same
- * identifier is used again, with the loss of the nexus, or when there are too many, the oldest
- * first.
+ * Results belong to the I_T_L nexus. What touches them are steps of copy commands, which do not
+ * overlap within one (scsi_copy_step). They go when the same identifier is used again, with the
+ * loss of the nexus, or when there are too many, the oldest first.
  */
 #ifndef USAN_SCSI_COPY_RESULT_H
 #define USAN_SCSI_COPY_RESULT_H
@@ -74,6 +74,10 @@ void copy_result_end(struct scsi_task *t, uint64_t serial, enum copy_state state
                      const struct scsi_sense_info *sense);
 /* The one with this list identifier; those of one byte (lid1) and of four are two name spaces. */
 struct copy_result *copy_result_find(const struct scsi_itl *itl, bool lid1, uint32_t list_id);
+/* Run a step of a command with SCSI_CF_COPY, or its start (step NULL). */
+void scsi_copy_step(struct scsi_task *t, scsi_step *step, int err);
+/* Such a command has ended, whatever way. */
+void scsi_copy_ended(struct scsi_task *t);
 /* All are discarded. */
 void scsi_copies_drop(struct scsi_itl *itl);
 

@@ -5,6 +5,7 @@
 #include "scsi/abort.h"
 #include "scsi/background.h"
 #include "scsi/check.h"
+#include "scsi/copy_result.h"
 #include "scsi/itl.h"
 #include "scsi/reply.h"
 #include "scsi/section.h"
@@ -19,11 +20,28 @@
 
 /* ---- one step after the other ---- */
 
+static inline void call(struct scsi_task *t, scsi_step *step, int err)
+{
+    if (t->flags & SCSI_TF_COPY)
+        scsi_copy_step(t, step, err);
+    else
+        step(t, err);
+}
+
+static inline void call_start(struct scsi_task *t)
+{
+    if (t->flags & SCSI_TF_COPY)
+        scsi_copy_step(t, NULL, 0);
+    else
+        t->cmd->start(t);
+}
+
 /* Into the section, and the next step there. false: it waits. */
 static bool step_inside(struct scsi_task *t)
 {
     /* SAM-6 5.9.2: what had not begun, or was waiting for data, is held back by ACA. */
-    if (t->itl->aca && t->attr != SCSI_ATTR_ACA && !(t->flags & SCSI_TF_GATE)) {
+    if (atomic_load_explicit(&t->itl->aca, memory_order_relaxed) && t->attr != SCSI_ATTR_ACA &&
+        !(t->flags & SCSI_TF_GATE)) {
         scsi_set_sleep(t);
         return false;
     }
@@ -32,22 +50,22 @@ static bool step_inside(struct scsi_task *t)
     if (!(t->flags & SCSI_TF_STARTED)) {
         t->flags |= SCSI_TF_STARTED;
         if (scsi_check_start(t))
-            t->cmd->start(t);
+            call_start(t);
         return true;
     }
     if (t->flags & SCSI_TF_RECHECK) {
         t->flags &= ~(uint32_t)SCSI_TF_RECHECK;
-        bool own_unit = t->in_section == t->itl;
+        bool own_unit = t->in_section == t->seat;
         if (own_unit && !(t->flags & (SCSI_TF_BACKGROUND | SCSI_TF_CANCELED))) {
             if (!scsi_check_again(t))
                 return true;
         } else if (t->flags & SCSI_TF_CANCELED) {
             t->flags &= ~(uint32_t)SCSI_TF_CANCELED;
-            t->step(t, USAN_ECANCELED);
+            call(t, t->step, USAN_ECANCELED);
             return true;
         }
     }
-    t->step(t, 0);
+    call(t, t->step, 0);
     return true;
 }
 
@@ -56,8 +74,8 @@ static void step_after(struct scsi_task *t)
 {
     scsi_step *next = t->after;
     t->after = NULL;
-    scsi_ua_add_cleared(t->in_section->lu);
-    next(t, 0);
+    scsi_ua_add_cleared(t->in_section->itl->lu);
+    call(t, next, 0);
 }
 
 /* Grant what the last step asked for, and run the next one. false: it waits. */
@@ -82,8 +100,9 @@ __attribute__((noinline)) static bool grant(struct scsi_task *t)
         t->in_section = t->ask_section;
         break;
     case SCSI_ASK_ABORTS: {
-        const struct scsi_itl *whose = t->in_section->lu->abort.itl;
-        if (!scsi_abort_on_lanes(t, !whose || whose->lane == t->in_section->lane))
+        const struct scsi_itl *whose = t->in_section->itl->lu->abort.itl;
+        bool own = !whose || whose->shared || whose->home.lane == t->in_section->lane;
+        if (!scsi_abort_on_lanes(t, own))
             return false;
         step_after(t);
         return true;
@@ -123,7 +142,7 @@ static void go(struct scsi_task *t)
 void scsi_task_run(struct scsi_task *t)
 {
     if (t->flags & SCSI_TF_BACKGROUND)
-        t->in_section = t->itl; /* such a task comes here first */
+        t->in_section = t->seat; /* such a task comes here first */
     if (t->flags & SCSI_TF_MARKED) {
         scsi_task_end_marked(t);
     } else if (t->tmf) {
@@ -177,14 +196,15 @@ static void start_no_lu(struct scsi_task *t)
     settle(t);
 }
 
-void scsi_task_start(struct scsi_task *t)
+static inline void start_on(struct scsi_task *t, struct scsi_branch *branch)
 {
-    struct scsi_nexus *nexus = t->nexus;
     init(t);
-    nexus->tasks++;
-    nexus->used = true;
-    struct scsi_itl *itl = scsi_itl_of_field(nexus, t->lun);
-    t->itl = t->in_section = itl;
+    branch->tasks++;
+    struct scsi_seat *seat = scsi_seat_of_field(branch, t->lun);
+    struct scsi_itl *itl = seat ? seat->itl : NULL;
+    t->branch = branch;
+    t->seat = t->in_section = seat;
+    t->itl = itl;
     if (!itl && t->lun == SCSI_LUN_FIELD_REPORT_LUNS) /* which has no I_T_L nexus */
         t->flags |= SCSI_TF_WLUN;
     if (t->tmf) {
@@ -197,12 +217,33 @@ void scsi_task_start(struct scsi_task *t)
     }
     t->io_lu = itl->lu;
     t->cmd = scsi_index_find(itl->lu->index, t->cdb, t->cdb_len);
-    if (t->cmd->flags & SCSI_CF_EXCLUSIVE)
-        t->flags |= SCSI_TF_EXCLUSIVE;
-    if ((itl->aca || t->attr == SCSI_ATTR_ACA) && !scsi_set_admits(t))
+    if (t->cmd->flags & (SCSI_CF_EXCLUSIVE | SCSI_CF_COPY))
+        t->flags |= (t->cmd->flags & SCSI_CF_EXCLUSIVE ? SCSI_TF_EXCLUSIVE : 0) |
+                    (t->cmd->flags & SCSI_CF_COPY ? SCSI_TF_COPY : 0);
+    bool aca = atomic_load_explicit(&itl->aca, memory_order_relaxed);
+    if ((aca || t->attr == SCSI_ATTR_ACA) && !scsi_set_admits(t))
         return; /* ended, and never in the set */
     if (scsi_set_join(t))
         go(t);
+}
+
+void scsi_task_start(struct scsi_task *t)
+{
+    struct scsi_nexus *nexus = t->nexus;
+    if (nexus->shared) {
+        scsi_branch_start(&nexus->home, t);
+        return;
+    }
+    nexus->used = true;
+    t->seq = 0;
+    start_on(t, &nexus->home);
+}
+
+void scsi_branch_start(struct scsi_branch *branch, struct scsi_task *t)
+{
+    t->nexus = branch->nexus;
+    t->seq = branch->nexus->next_seq++;
+    start_on(t, branch);
 }
 
 /* What the owner brings is no longer wanted. */
@@ -214,7 +255,7 @@ static void resume_cut(struct scsi_task *t)
     }
     assert(t->want == SCSI_WANT_IO);
     t->flags &= ~(uint32_t)SCSI_TF_CANCELED;
-    t->step(t, USAN_ECANCELED);
+    call(t, t->step, USAN_ECANCELED);
     settle(t);
 }
 
@@ -242,7 +283,7 @@ void scsi_task_resume(struct scsi_task *t, int err)
         assert(false);
         return;
     }
-    t->step(t, err);
+    call(t, t->step, err);
     settle(t);
 }
 
@@ -268,6 +309,6 @@ void scsi_task_fini(struct scsi_task *t)
         scsi_background_fini(t);
         return;
     }
-    assert(t->nexus->tasks > 0);
-    t->nexus->tasks--;
+    assert(t->branch->tasks > 0);
+    t->branch->tasks--;
 }

@@ -170,7 +170,7 @@ void scsi_erase_begin(struct scsi_task *t, struct scsi_erase *e, bool immed)
     struct scsi_lu *lu = scsi_task_lu(t);
 
     assert(!lu->erase);
-    if (!e || !scsi_background_new(t->itl->lane, erase_first)) {
+    if (!e || !scsi_background_new(t->seat->lane, erase_first)) {
         alloc_put(lu->a, e);
         scsi_status(t, SCSI_STATUS_BUSY);
         return;

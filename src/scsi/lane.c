@@ -8,9 +8,6 @@
 
 #include <assert.h>
 
-/* struct scsi_lane.asks */
-enum { ASK_ABORT = 1u << 0 };
-
 /* Have that lane polled by its reactor. */
 static void kick(struct scsi_lu *lu, unsigned lane_index)
 {
@@ -58,25 +55,27 @@ static bool have_changes(const struct scsi_lane *lane)
     return !list_empty(&lane->changes) || lane->size_pending || lane->space_pending;
 }
 
-static void apply_itl(struct scsi_itl *itl)
+static void apply_change(struct scsi_seat *seat)
 {
-    uint8_t change = itl->change;
-    itl->change = 0;
+    uint8_t change = seat->change;
+    seat->change = 0;
+    if (change & SCSI_CHANGE_DETACH) {
+        scsi_seat_detach(seat); /* frees it */
+        return;
+    }
     if (change & SCSI_CHANGE_ATTACH)
-        scsi_itl_attach(itl);
-    if (change & SCSI_CHANGE_LOSS)
-        scsi_itl_loss(itl);
-    if (change & SCSI_CHANGE_DETACH)
-        scsi_itl_detach(itl); /* frees it */
-    else if (change & SCSI_CHANGE_LOSS)
-        scsi_tmf_wake(itl->nexus);
+        scsi_itl_attach(seat->itl);
+    if (change & SCSI_CHANGE_LOSS) {
+        scsi_itl_loss(seat);
+        scsi_tmf_wake(seat->branch);
+    }
 }
 
 void scsi_lane_apply_changes(struct scsi_lane *lane)
 {
     struct list *node;
     while ((node = list_pop_front(&lane->changes)))
-        apply_itl(list_entry(node, struct scsi_itl, change_node));
+        apply_change(list_entry(node, struct scsi_seat, change_node));
     lane->closed = false;
     if (lane->size_pending) {
         lane->size_pending = false;
@@ -216,9 +215,17 @@ static void ack(struct scsi_lu *lu)
         kick(lu, atomic_load(&lu->gate) - 1);
 }
 
-bool scsi_lane_take_asks(struct scsi_lane *lane)
+unsigned scsi_lane_take_asks(struct scsi_lane *lane)
 {
-    return atomic_load(&lane->asks) != 0 && (atomic_exchange(&lane->asks, 0) & ASK_ABORT);
+    return atomic_load(&lane->asks) ? atomic_exchange(&lane->asks, 0) : 0;
+}
+
+void scsi_lane_call(struct scsi_seat *seat, unsigned calls)
+{
+    struct scsi_lane *lane = seat->lane;
+    atomic_fetch_or(&seat->calls, calls);
+    atomic_fetch_or(&lane->asks, SCSI_LANE_CALLS);
+    kick(lane->lu, lane->index);
 }
 
 /* Done only when the tasks that have I/O under way have ended. */
@@ -249,10 +256,10 @@ void scsi_gate_ask(struct scsi_lane *lane)
     atomic_store(&lu->acks, 1);
     for (unsigned i = 0; i < SCSI_MAX_LANES; i++) {
         struct scsi_lane *other = atomic_load(&lu->lanes[i]);
-        if (!other || other == lane || (itl && itl->lane != other))
+        if (!other || other == lane || (itl && !itl->shared && itl->home.lane != other))
             continue;
         atomic_fetch_add(&lu->acks, 1);
-        atomic_fetch_or(&other->asks, ASK_ABORT);
+        atomic_fetch_or(&other->asks, SCSI_LANE_ABORT);
         kick(lu, i);
     }
     lane->gate_wait = true;
@@ -286,12 +293,12 @@ void scsi_lane_progress(struct scsi_lane *lane)
         list_splice_back(&lane->ready, &lane->blocked);
 }
 
-void scsi_lane_change(struct scsi_itl *itl, uint8_t change)
+void scsi_lane_change(struct scsi_seat *seat, uint8_t change)
 {
-    struct scsi_lane *lane = itl->lane;
-    if (!itl->change)
-        list_push_back(&lane->changes, &itl->change_node);
-    itl->change |= change;
+    struct scsi_lane *lane = seat->lane;
+    if (!seat->change)
+        list_push_back(&lane->changes, &seat->change_node);
+    seat->change |= change;
     lane->closed = true;
     scsi_lane_try_changes(lane);
 }

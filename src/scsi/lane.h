@@ -15,6 +15,8 @@
  *   asks      With the gate held, a lane has others abort their tasks: it fills lu->abort, counts
  *             the lanes in lu->acks, sets their ask bit and kicks them. A task on a lane is never
  *             touched by another thread.
+ *   calls     Of a nexus with several branches, a seat on another lane is called the same way
+ *             (scsi_lane_call), for set.h and ask.h.
  *   changes   I_T_L nexuses come and go under the gate as well; when it is not free, that is put
  *             off and the lane keeps its own commands out until it is done (`closed`).
  *
@@ -72,14 +74,20 @@ void scsi_gate_open(struct scsi_lane *lane);
 void scsi_gate_ask(struct scsi_lane *lane);
 /* This lane itself has done so. true: all have. false: lane->holder is run when they have. */
 bool scsi_gate_answered(struct scsi_lane *lane);
-/* Another lane asks this one for what lu->abort says. Once. */
-bool scsi_lane_take_asks(struct scsi_lane *lane);
-/* It has been done. */
+/* What others want of this lane, struct scsi_lane.asks. Each once. */
+enum {
+    SCSI_LANE_ABORT = 1u << 0, /* what lu->abort says */
+    SCSI_LANE_CALLS = 1u << 1, /* look at the calls of its seats */
+};
+unsigned scsi_lane_take_asks(struct scsi_lane *lane);
+/* SCSI_LANE_ABORT has been done. */
 void scsi_lane_answer(struct scsi_lane *lane);
+/* From any lane: have the seat looked at by its own one, for SCSI_CALL_... */
+void scsi_lane_call(struct scsi_seat *seat, unsigned calls);
 /* A marked task of this lane has ended. */
 void scsi_lane_unmarked(struct scsi_lane *lane);
-/* Have itl changed under the gate, now or soon. Nothing of it may run in between. */
-void scsi_lane_change(struct scsi_itl *itl, uint8_t change);
+/* Have it changed under the gate, now or soon. Nothing of it may run on its lane in between. */
+void scsi_lane_change(struct scsi_seat *seat, uint8_t change);
 /* Changes, a new size or space are pending: make them now, or when the gate can be had. */
 void scsi_lane_try_changes(struct scsi_lane *lane);
 /* Make them: the gate is held. */

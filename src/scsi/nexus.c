@@ -4,10 +4,17 @@
 #include "scsi/itl.h"
 #include "scsi/lane.h"
 #include "scsi/sense.h"
+#include "scsi/set.h"
 #include "scsi/ua.h"
 
 #include <assert.h>
 #include <string.h>
+
+static void branch_init(struct scsi_branch *branch, struct scsi_nexus *nexus)
+{
+    branch->nexus = nexus;
+    list_init(&branch->tmfs);
+}
 
 struct scsi_nexus *scsi_nexus_new(const struct scsi_nexus_config *cfg, const struct alloc *a)
 {
@@ -16,8 +23,8 @@ struct scsi_nexus *scsi_nexus_new(const struct scsi_nexus_config *cfg, const str
     if (!nexus)
         return NULL;
     nexus->a = a;
-    nexus->refs = 1;
-    list_init(&nexus->tmfs);
+    atomic_store(&nexus->refs, 1);
+    branch_init(&nexus->home, nexus);
     nexus->initiator_port = alloc_strdup(a, cfg->initiator_port);
     nexus->target_port = alloc_strdup(a, cfg->target_port);
     nexus->target_device = alloc_strdup(a, cfg->target_device);
@@ -35,46 +42,35 @@ struct scsi_nexus *scsi_nexus_new(const struct scsi_nexus_config *cfg, const str
 }
 
 /* Out of sight at once; the unit forgets it under the gate. */
-static void drop_itl(struct scsi_itl *itl)
+static void drop_seat(struct scsi_seat *seat)
 {
-    assert(list_empty(&itl->tasks));
-    list_del(&itl->lane_node);
-    scsi_lane_change(itl, SCSI_CHANGE_DETACH);
+    assert(list_empty(&seat->tasks));
+    list_del(&seat->lane_node);
+    scsi_lane_change(seat, SCSI_CHANGE_DETACH);
+}
+
+static void drop_seats(struct scsi_branch *branch)
+{
+    assert(branch->tasks == 0 && list_empty(&branch->tmfs));
+    branch->last = NULL;
+    while (branch->count)
+        drop_seat(branch->seats[--branch->count]);
 }
 
 void scsi_nexus_free(struct scsi_nexus *nexus)
 {
     if (!nexus)
         return;
-    assert(nexus->tasks == 0 && list_empty(&nexus->tmfs));
-    nexus->last = NULL;
-    while (nexus->itl_count)
-        drop_itl(nexus->itls[--nexus->itl_count]);
+    drop_seats(&nexus->home);
     scsi_nexus_unref(nexus);
 }
 
 unsigned scsi_nexus_tasks(const struct scsi_nexus *nexus)
 {
-    return nexus->tasks;
+    return nexus->home.tasks;
 }
 
 /* ---- LUN map ---- */
-
-static bool make_room(struct scsi_nexus *nexus)
-{
-    if (nexus->itl_count < nexus->itl_cap)
-        return true;
-    unsigned cap = nexus->itl_cap ? nexus->itl_cap * 2 : 4;
-    struct scsi_itl **itls = alloc_get(nexus->a, cap * sizeof(struct scsi_itl *));
-    if (!itls)
-        return false;
-    if (nexus->itl_count)
-        memcpy(itls, nexus->itls, nexus->itl_count * sizeof(struct scsi_itl *));
-    alloc_put(nexus->a, nexus->itls);
-    nexus->itls = itls;
-    nexus->itl_cap = cap;
-    return true;
-}
 
 static struct scsi_itl *itl_new(struct scsi_nexus *nexus, uint64_t lun, struct scsi_lane *lane,
                                 bool read_only)
@@ -84,13 +80,11 @@ static struct scsi_itl *itl_new(struct scsi_nexus *nexus, uint64_t lun, struct s
         return NULL;
     itl->nexus = nexus;
     itl->lu = lane->lu;
-    itl->lane = lane;
     itl->lun = lun;
     itl->read_only = read_only;
     list_init(&itl->lu_node);
-    list_init(&itl->lane_node);
-    list_init(&itl->tasks);
-    list_init(&itl->change_node);
+    atomic_flag_clear(&itl->copies_busy);
+    scsi_seat_init(&itl->home, itl, &nexus->home, lane);
     return itl;
 }
 
@@ -98,44 +92,40 @@ static struct scsi_itl *itl_new(struct scsi_nexus *nexus, uint64_t lun, struct s
 static void luns_changed(struct scsi_nexus *nexus, struct scsi_itl *new_itl)
 {
     if (nexus->used)
-        nexus->luns_gen++;
+        atomic_fetch_add(&nexus->luns_gen, 1);
     if (new_itl)
-        new_itl->luns_seen = nexus->luns_gen;
+        atomic_store(&new_itl->luns_seen, atomic_load(&nexus->luns_gen));
 }
 
 int scsi_nexus_map(struct scsi_nexus *nexus, uint64_t lun, struct scsi_lane *lane, bool read_only)
 {
     if (lun > SCSI_LUN_MAX)
         return USAN_ERANGE;
-    if (scsi_itl_find(nexus, lun))
+    if (scsi_seat_find(&nexus->home, lun))
         return USAN_EEXIST;
-    if (nexus->itl_count >= SCSI_MAX_LUNS)
+    if (nexus->home.count >= SCSI_MAX_LUNS)
         return USAN_ELIMIT;
-    struct scsi_itl *itl = make_room(nexus) ? itl_new(nexus, lun, lane, read_only) : NULL;
-    if (!itl)
+    assert(!nexus->shared);
+    struct scsi_itl *itl = itl_new(nexus, lun, lane, read_only);
+    if (!itl || !scsi_seat_enter(&itl->home)) {
+        alloc_put(nexus->a, itl);
         return USAN_ENOMEM;
-    unsigned at = scsi_itl_index(nexus, lun);
-    memmove(&nexus->itls[at + 1], &nexus->itls[at],
-            (nexus->itl_count - at) * sizeof(struct scsi_itl *));
-    nexus->itls[at] = itl;
-    nexus->itl_count++;
-    nexus->refs++;
+    }
     luns_changed(nexus, itl);
     /* 29h/00h rather than 29h/01h: the one that tools look for before they try again. Nobody else
      * knows of the nexus yet. */
     scsi_ua_add(itl, UA_POWER_ON_RESET);
-    list_push_back(&lane->itls, &itl->lane_node);
-    scsi_lane_change(itl, SCSI_CHANGE_ATTACH);
+    scsi_lane_change(&itl->home, SCSI_CHANGE_ATTACH);
     return 0;
 }
 
 /* A third-party copy that was addressed to another unit is at work on this one. */
-static bool has_visitors(const struct scsi_itl *itl)
+static bool has_visitors(const struct scsi_seat *seat)
 {
-    const struct scsi_nexus *nexus = itl->nexus;
-    for (unsigned i = 0; i < nexus->itl_count; i++) {
-        list_for_each (&nexus->itls[i]->tasks, pos) {
-            if (list_entry(pos, struct scsi_task, node)->in_section == itl)
+    const struct scsi_branch *branch = seat->branch;
+    for (unsigned i = 0; i < branch->count; i++) {
+        list_for_each (&branch->seats[i]->tasks, pos) {
+            if (list_entry(pos, struct scsi_task, node)->in_section == seat)
                 return true;
         }
     }
@@ -144,33 +134,112 @@ static bool has_visitors(const struct scsi_itl *itl)
 
 void scsi_nexus_unmap(struct scsi_nexus *nexus, uint64_t lun)
 {
-    unsigned at = scsi_itl_index(nexus, lun);
-    if (at >= nexus->itl_count || nexus->itls[at]->lun != lun)
+    struct scsi_branch *home = &nexus->home;
+    unsigned at = scsi_seat_index(home, lun);
+    if (at >= home->count || home->seats[at]->itl->lun != lun)
         return;
-    struct scsi_itl *itl = nexus->itls[at];
-    assert(!has_visitors(itl));
-    nexus->itl_count--;
-    memmove(&nexus->itls[at], &nexus->itls[at + 1],
-            (nexus->itl_count - at) * sizeof(struct scsi_itl *));
-    nexus->last = NULL;
+    struct scsi_seat *seat = home->seats[at];
+    assert(!nexus->shared && !has_visitors(seat));
+    home->count--;
+    memmove(&home->seats[at], &home->seats[at + 1],
+            (home->count - at) * sizeof(struct scsi_seat *));
+    home->last = NULL;
     luns_changed(nexus, NULL);
-    drop_itl(itl);
+    drop_seat(seat);
 }
 
 void scsi_nexus_abort(struct scsi_nexus *nexus, uint64_t lun)
 {
-    for (unsigned i = 0; i < nexus->itl_count; i++) {
-        struct scsi_itl *itl = nexus->itls[i];
-        if (lun != UINT64_MAX && itl->lun != lun)
-            continue;
-        list_for_each_safe (&itl->tasks, pos)
-            scsi_task_abort(list_entry(pos, struct scsi_task, node), false);
-        if (lun != UINT64_MAX)
-            scsi_abort_visitors(itl, true);
+    scsi_branch_abort(&nexus->home, lun);
+}
+
+/* ---- branches ---- */
+
+struct scsi_branch *scsi_nexus_home(struct scsi_nexus *nexus)
+{
+    return &nexus->home;
+}
+
+void scsi_nexus_share(struct scsi_nexus *nexus)
+{
+    if (nexus->shared)
+        return;
+    for (unsigned i = 0; i < nexus->home.count; i++) {
+        scsi_set_publish(nexus->home.seats[i]);
+        nexus->home.seats[i]->itl->shared = true;
     }
-    list_for_each_safe (&nexus->tmfs, pos) {
+    nexus->used = true;
+    nexus->shared = true;
+}
+
+struct scsi_branch *scsi_branch_new(struct scsi_nexus *nexus)
+{
+    assert(nexus->shared);
+    struct scsi_branch *branch = alloc_zero(nexus->a, sizeof *branch);
+    if (branch)
+        branch_init(branch, nexus);
+    return branch;
+}
+
+int scsi_branch_map(struct scsi_branch *branch, uint64_t lun, struct scsi_lane *lane)
+{
+    const struct scsi_seat *home = scsi_seat_find(&branch->nexus->home, lun);
+    if (!home)
+        return USAN_ENOENT;
+    struct scsi_itl *itl = home->itl;
+    assert(lane->lu == itl->lu);
+    struct scsi_seat *seat = alloc_zero(branch->nexus->a, sizeof *seat);
+    if (!seat)
+        return USAN_ENOMEM;
+    scsi_seat_init(seat, itl, branch, lane);
+    if (!scsi_seat_enter(seat)) {
+        alloc_put(branch->nexus->a, seat);
+        return USAN_ENOMEM;
+    }
+    /* Nothing runs here before the unit knows the nexus: it might not see a reservation. */
+    scsi_lane_change(seat, SCSI_CHANGE_ATTACH);
+    struct scsi_seat *next = atomic_load(&itl->home.next);
+    do {
+        atomic_store(&seat->next, next);
+    } while (!atomic_compare_exchange_weak(&itl->home.next, &next, seat));
+    return 0;
+}
+
+void scsi_branch_free(struct scsi_branch *branch)
+{
+    if (!branch)
+        return;
+    struct scsi_nexus *nexus = branch->nexus;
+    assert(branch != &nexus->home);
+    drop_seats(branch);
+    alloc_put(nexus->a, branch->seats);
+    alloc_put(nexus->a, branch);
+}
+
+unsigned scsi_branch_tasks(const struct scsi_branch *branch)
+{
+    return branch->tasks;
+}
+
+void scsi_branch_abort(struct scsi_branch *branch, uint64_t lun)
+{
+    for (unsigned i = 0; i < branch->count; i++) {
+        struct scsi_seat *seat = branch->seats[i];
+        if (lun != UINT64_MAX && seat->itl->lun != lun)
+            continue;
+        scsi_abort_set(seat, NULL, false);
+        if (lun != UINT64_MAX)
+            scsi_abort_visitors(seat, true);
+    }
+    list_for_each_safe (&branch->tmfs, pos) {
         struct scsi_task *t = list_entry(pos, struct scsi_task, node);
         if (lun == UINT64_MAX || t->itl->lun == lun)
             scsi_task_abort(t, false);
     }
+}
+
+void scsi_branch_abort_task(struct scsi_task *t)
+{
+    if (t->flags & SCSI_TF_IN_SET)
+        scsi_task_abort(t, false);
 }

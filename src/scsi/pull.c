@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The owner's calls for lanes: what a reactor tells them, and pulls from them. */
 #include "scsi/abort.h"
+#include "scsi/ask.h"
 #include "scsi/drive.h"
 #include "scsi/lane.h"
 #include "scsi/lu_change.h"
@@ -24,10 +25,13 @@ struct scsi_task *scsi_lane_next(struct scsi_lane *lane)
 
 void scsi_lane_poll(struct scsi_lane *lane)
 {
-    if (scsi_lane_take_asks(lane)) {
+    unsigned asks = scsi_lane_take_asks(lane);
+    if (asks & SCSI_LANE_ABORT) {
         scsi_lane_abort(lane, NULL);
         scsi_lane_answer(lane);
     }
+    if (asks & SCSI_LANE_CALLS)
+        scsi_ask_calls(lane);
     scsi_lane_progress(lane);
 }
 
@@ -67,7 +71,7 @@ struct scsi_lane *scsi_lane_new(struct scsi_lu *lu, unsigned index)
     lane->index = index;
     list_init(&lane->blocked);
     list_init(&lane->ready);
-    list_init(&lane->itls);
+    list_init(&lane->seats);
     list_init(&lane->changes);
     atomic_store(&lu->lanes[index], lane);
     return lane;
@@ -78,7 +82,7 @@ void scsi_lane_free(struct scsi_lane *lane)
     if (!lane)
         return;
     struct scsi_lu *lu = lane->lu;
-    assert(list_empty(&lane->itls) && list_empty(&lane->blocked) && list_empty(&lane->ready));
+    assert(list_empty(&lane->seats) && list_empty(&lane->blocked) && list_empty(&lane->ready));
     /* Only commands of other lanes can be in the way, and those do not need this one. */
     while (scsi_lane_lock(lane) != 0)
         scsi_lane_poll(lane);

@@ -14,7 +14,7 @@ static void read_done(struct scsi_task *t, int err)
         scsi_check_bio(t, err);
         return;
     }
-    struct scsi_lane *lane = t->itl->lane;
+    struct scsi_lane *lane = t->seat->lane;
     lane->reads++;
     lane->read_bytes += t->bio.len;
     scsi_reply_bio(t, t->bio.len);
@@ -82,7 +82,7 @@ static void write_done(struct scsi_task *t, int err)
         scsi_check_bio(t, err);
         return;
     }
-    struct scsi_lane *lane = t->itl->lane;
+    struct scsi_lane *lane = t->seat->lane;
     lane->writes++;
     lane->write_bytes += t->bio.len;
     scsi_good(t);

@@ -15,9 +15,9 @@ static void update_aca(struct scsi_task *t)
     if (!t->cmd || t->cmd->cdb_len == 0)
         return;
     if (t->cdb[scsi_cdb_control(t->cmd)] & 0x04)
-        itl->aca = true;
+        atomic_store(&itl->aca, true);
     else if (t->attr == SCSI_ATTR_ACA)
-        itl->aca = false;
+        atomic_store(&itl->aca, false);
 }
 
 static void end_with_sense(struct scsi_task *t, const struct scsi_sense_info *s)

@@ -12,28 +12,29 @@ enum {
     SELECT_SUBSIDIARY = 0x12,
 };
 
-static void put_units(const struct scsi_nexus *nexus, struct wr *w)
+static void put_units(const struct scsi_branch *branch, struct wr *w)
 {
-    for (unsigned i = 0; i < nexus->itl_count; i++)
-        wr_be64(w, scsi_lun_encode(nexus->itls[i]->lun));
+    for (unsigned i = 0; i < branch->count; i++)
+        wr_be64(w, scsi_lun_encode(branch->seats[i]->itl->lun));
 }
 
 static void build(struct scsi_task *t, int err)
 {
     (void)err;
-    struct scsi_nexus *nexus = t->nexus;
+    struct scsi_branch *branch = t->branch;
     uint8_t select = t->cdb[2];
     struct wr w = scsi_reply_begin(t);
     wr_zero(&w, 8);
     /* No unit is a conglomerate: none is administrative, none is subsidiary. */
     if (select == SELECT_UNITS || select == SELECT_ALL || select == SELECT_NOT_SUBSIDIARY)
-        put_units(nexus, &w);
+        put_units(branch, &w);
     if (select == SELECT_WELL_KNOWN || select == SELECT_ALL)
         wr_be64(&w, SCSI_LUN_FIELD_REPORT_LUNS);
     wr_patch_be32(&w, 0, (uint32_t)(w.len - 8));
     /* SPC-6 6.32: whoever has read the list need not be told that it changed. */
-    for (unsigned i = 0; i < nexus->itl_count; i++)
-        nexus->itls[i]->luns_seen = nexus->luns_gen;
+    uint32_t gen = atomic_load(&branch->nexus->luns_gen);
+    for (unsigned i = 0; i < branch->count; i++)
+        atomic_store(&branch->seats[i]->itl->luns_seen, gen);
     scsi_reply(t, &w, be32_get(t->cdb + 6));
 }
 

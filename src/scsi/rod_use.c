@@ -45,7 +45,7 @@ static void delete_token(struct scsi_task *t, int err)
 {
     const struct copy_job *job = copy_job(t);
     /* With an error the unit is gone for this nexus, and this is not its section. */
-    struct rod_token *k = err ? NULL : rod_token_find(t->in_section->lu, job->token_id);
+    struct rod_token *k = err ? NULL : rod_token_find(t->in_section->itl->lu, job->token_id);
     if (k)
         atomic_store(&k->invalid, true);
     copy_result_end(t, job->serial, COPY_DONE, NULL);
@@ -131,7 +131,7 @@ static void load_token(struct scsi_task *t, int err)
         fail_token(t, SENSE_COPY_TARGET_NOT_REACHABLE);
         return;
     }
-    const struct scsi_lu *src = t->in_section->lu;
+    const struct scsi_lu *src = t->in_section->itl->lu;
     const struct rod_token *k = rod_token_find(src, job->token_id);
     if (!k || atomic_load(&k->invalid)) {
         fail_token(t, k ? SENSE_TOKEN_REVOKED : SENSE_INVALID_TOKEN);

@@ -117,6 +117,9 @@ struct scsi_lu;
 struct scsi_lane;
 struct scsi_nexus;
 struct scsi_itl;
+struct scsi_task;
+struct scsi_seat;
+struct scsi_branch;
 struct scsi_command; /* entry of the command table, command.h */
 
 /* ---- logical unit ---- */
@@ -242,6 +245,35 @@ void scsi_nexus_abort(struct scsi_nexus *nexus, uint64_t lun);
 /* Tasks started and not yet finished with scsi_task_fini. */
 unsigned scsi_nexus_tasks(const struct scsi_nexus *nexus);
 
+/* ---- a nexus on several reactors ---- */
+
+/*
+ * The calls above, and scsi_task_start, concern the reactor that the nexus was made on. When tasks
+ * of it are to run on others too, it is shared first; then each of them makes a branch, maps all
+ * units to its own lanes and starts tasks there. The map of LUNs is fixed from then on. A branch is
+ * freed on its own reactor, and all of them before the nexus.
+ *
+ * The starts of tasks of a shared nexus do not overlap, whatever the branch (the owner has a lock):
+ * their order is the order of the task set that ORDERED, HEAD OF QUEUE and task management go by.
+ * Making, mapping and sharing do not overlap with them either. All else runs freely.
+ */
+void scsi_nexus_share(struct scsi_nexus *nexus);
+struct scsi_branch *scsi_nexus_home(struct scsi_nexus *nexus);
+/* NULL: out of memory. */
+struct scsi_branch *scsi_branch_new(struct scsi_nexus *nexus);
+/* lane: of the unit that the nexus has under lun. USAN_ENOENT: it has none. */
+USAN_MUST_CHECK
+int scsi_branch_map(struct scsi_branch *branch, uint64_t lun, struct scsi_lane *lane);
+/* All tasks have finished. branch may be NULL; not the home one. */
+void scsi_branch_free(struct scsi_branch *branch);
+/* As scsi_task_start: t->nexus is set here. */
+void scsi_branch_start(struct scsi_branch *branch, struct scsi_task *t);
+/* As scsi_nexus_abort and scsi_nexus_tasks, for one branch. */
+void scsi_branch_abort(struct scsi_branch *branch, uint64_t lun);
+unsigned scsi_branch_tasks(const struct scsi_branch *branch);
+/* Abort one task, on its own reactor, e.g. because its connection is gone; then pull. */
+void scsi_branch_abort_task(struct scsi_task *t);
+
 /* ---- tasks ---- */
 
 struct scsi_task {
@@ -294,9 +326,12 @@ struct scsi_task {
 
     /* for the device server */
     struct scsi_itl *itl;
-    struct scsi_itl *in_section; /* whose unit's section it uses; itl, see scsi_want_section */
+    struct scsi_seat *seat;       /* of itl, on the task's lane */
+    struct scsi_branch *branch;   /* of nexus */
+    struct scsi_seat *in_section; /* whose unit's section it uses; seat, see scsi_want_section */
+    uint64_t seq;                 /* of a shared nexus: its place in the order of the set */
     const struct scsi_command *cmd;
-    struct list node;                            /* in the itl's task set, oldest first */
+    struct list node;                            /* in the seat's tasks, oldest first */
     struct list lane_node;                       /* in the lane's blocked or ready list */
     void (*step)(struct scsi_task *t, int err);  /* what resume continues with */
     void (*after)(struct scsi_task *t, int err); /* what scsi_want_aborts continues with */
@@ -306,7 +341,7 @@ struct scsi_task {
     uint32_t flags; /* SCSI_TF_..., task.h */
     uint16_t phase;
     uint8_t ask; /* enum scsi_ask, task.h */
-    struct scsi_itl *ask_section;
+    struct scsi_seat *ask_section;
     struct iovec in_one;
     uint64_t scratch[8]; /* per-command state; zeroes at start */
 

@@ -2,6 +2,7 @@
 /* What handlers ask for, written down. */
 #include "scsi/step.h"
 
+#include "scsi/itl.h"
 #include "scsi/mode.h"
 #include "scsi/reply.h"
 #include "scsi/tokens.h"
@@ -89,13 +90,14 @@ void scsi_wake(struct scsi_task *t)
 void scsi_want_section(struct scsi_task *t, struct scsi_itl *itl, scsi_step *next)
 {
     assert(itl->nexus == t->nexus);
-    t->ask_section = itl;
+    t->ask_section = itl == t->itl ? t->seat : scsi_seat_find(t->branch, itl->lun);
+    assert(t->ask_section);
     ask(t, SCSI_ASK_SECTION, next);
 }
 
 void scsi_want_aborts(struct scsi_task *t, struct scsi_itl *itl, scsi_step *next)
 {
-    struct scsi_lu *lu = t->in_section->lu;
+    struct scsi_lu *lu = t->in_section->itl->lu;
     assert(t->flags & SCSI_TF_GATE);
     lu->abort.by = t->nexus;
     lu->abort.itl = itl;

@@ -12,7 +12,7 @@ enum {
     SCSI_TF_INSIDE = 1u << 0,      /* counted into its lane's section */
     SCSI_TF_GATE = 1u << 1,        /* holds the gate, all is quiet */
     SCSI_TF_EXCLUSIVE = 1u << 2,   /* goes on with the gate only */
-    SCSI_TF_IN_SET = 1u << 3,      /* in itl->tasks (a TMF: in nexus->tmfs) */
+    SCSI_TF_IN_SET = 1u << 3,      /* in seat->tasks (a TMF: in branch->tmfs) */
     SCSI_TF_STARTED = 1u << 4,     /* the handler was entered */
     SCSI_TF_RECHECK = 1u << 5,     /* left the section since it was checked */
     SCSI_TF_DORMANT = 1u << 6,     /* waits for other tasks of its set, or for ACA to end */
@@ -24,6 +24,7 @@ enum {
     SCSI_TF_WLUN = 1u << 12,       /* addresses the REPORT LUNS well known logical unit; no itl */
     SCSI_TF_MARKED_IO = 1u << 13,  /* MARKED, and counted in lane->marked */
     SCSI_TF_CANCELED = 1u << 14,   /* what it did on another unit than its own is to fail */
+    SCSI_TF_COPY = 1u << 15,       /* SCSI_CF_COPY */
 };
 
 /* scsi_task.ask: what a step that ended with want WAIT has asked for. */

@@ -2,13 +2,15 @@
 /*
  * Task management functions (SAM-6 clause 7).
  *
- * Tasks of a nexus are all on one lane, so what concerns one nexus is done at once and then waits
- * only for aborted tasks that have I/O under way. LOGICAL UNIT RESET closes the gate, asks the
- * other lanes, and goes on when nothing is left.
+ * Tasks of most nexuses are all on one lane, so what concerns one nexus is done at once and then
+ * waits only for aborted tasks that have I/O under way; if they are on several lanes, the others
+ * are asked (ask.h). LOGICAL UNIT RESET closes the gate, asks the other lanes, and goes on when
+ * nothing is left.
  */
 #include "scsi/tmf.h"
 
 #include "scsi/abort.h"
+#include "scsi/ask.h"
 #include "scsi/itl.h"
 #include "scsi/lane.h"
 #include "scsi/mode.h"
@@ -44,7 +46,7 @@ static void reset_unit(struct scsi_task *t)
 /* Close the gate, have the other lanes abort their tasks, and reset. */
 static void run_lu_reset(struct scsi_task *t)
 {
-    struct scsi_lane *lane = t->itl->lane;
+    struct scsi_lane *lane = t->seat->lane;
     struct scsi_lu *lu = lane->lu;
     if (!scsi_gate_close(lane, t))
         return;
@@ -59,84 +61,100 @@ static void run_lu_reset(struct scsi_task *t)
 
 static void start_lu_reset(struct scsi_task *t)
 {
-    list_for_each (&t->itl->lane->itls, pos)
-        scsi_abort_all(list_entry(pos, struct scsi_itl, lane_node));
+    list_for_each (&t->seat->lane->seats, pos)
+        scsi_abort_all(list_entry(pos, struct scsi_seat, lane_node));
     run_lu_reset(t);
 }
 
 /* ---- those of one nexus ---- */
 
-static struct scsi_task *find_task(const struct scsi_itl *itl, uint64_t tag)
+/* One that is being aborted, but has I/O under way, is no more as far as questions go. */
+static bool is_there(const struct scsi_seat *seat, uint64_t tag)
 {
-    list_for_each (&itl->tasks, pos) {
-        struct scsi_task *t = list_entry(pos, struct scsi_task, node);
-        if (t->tag == tag)
-            return t;
-    }
-    return NULL;
+    const struct scsi_task *t = scsi_ask_find(seat, tag, UINT64_MAX);
+    return t && !(t->flags & SCSI_TF_MARKED);
 }
 
-/* One that is being aborted, but has I/O under way, is no more as far as questions go. */
-static bool is_there(const struct scsi_itl *itl, uint64_t tag)
+/* What t was asked for has come about. */
+static void respond_finished(struct scsi_task *t)
 {
-    const struct scsi_task *t = find_task(itl, tag);
-    return t && !(t->flags & SCSI_TF_MARKED);
+    bool asked = t->itl->shared && atomic_load(&t->itl->asker) == t;
+    bool found = asked && atomic_load(&t->itl->found);
+    if (t->tmf == SCSI_TMF_ABORT_TASK && asked && !found)
+        respond(t, SCSI_TMF_RSP_NO_TASK);
+    else if (t->tmf == SCSI_TMF_QUERY_TASK || t->tmf == SCSI_TMF_QUERY_TASK_SET)
+        respond(t, found ? SCSI_TMF_RSP_SUCCEEDED : SCSI_TMF_RSP_COMPLETE);
+    else
+        respond(t, SCSI_TMF_RSP_COMPLETE);
 }
 
 static void respond_when_finished(struct scsi_task *t)
 {
-    if (scsi_tmf_finished(t)) {
-        respond(t, SCSI_TMF_RSP_COMPLETE);
-    } else {
-        t->want = SCSI_WANT_WAIT;
-        t->phase = SCSI_TMF_WAITS;
-    }
+    t->want = SCSI_WANT_WAIT;
+    t->phase = SCSI_TMF_WAITS;
+    if (scsi_tmf_finished(t))
+        respond_finished(t);
+}
+
+/* The own seat has been seen to. */
+static void see_to_others(struct scsi_task *t)
+{
+    if (t->itl->shared)
+        scsi_ask_seats(t);
+    if (t->phase != SCSI_TMF_TURN)
+        respond_when_finished(t);
 }
 
 static void start_abort_task(struct scsi_task *t)
 {
-    struct scsi_task *victim = find_task(t->itl, t->ref_tag);
-    if (!victim) {
+    struct scsi_task *victim = scsi_ask_find(t->seat, t->ref_tag, UINT64_MAX);
+    if (victim) {
+        /* If it is being aborted already, the answer still has to wait for its I/O: "no such task"
+         * would tell the initiator that it can no longer write (SAM-6 7.2). */
+        scsi_task_abort(victim, false);
+        respond_when_finished(t);
+    } else if (t->itl->shared) {
+        see_to_others(t);
+    } else {
         respond(t, SCSI_TMF_RSP_NO_TASK);
-        return;
     }
-    /* If it is being aborted already, the answer still has to wait for its I/O: "no such task"
-     * would tell the initiator that it can no longer write (SAM-6 7.2). */
-    scsi_task_abort(victim, false);
-    respond_when_finished(t);
 }
 
 /* SAM-6 7.4: also the end of the task with the ACA attribute. */
 static void start_clear_aca(struct scsi_task *t)
 {
-    struct scsi_itl *itl = t->itl;
-    if (itl->aca) {
-        itl->aca = false;
-        list_for_each_safe (&itl->tasks, pos) {
-            struct scsi_task *of = list_entry(pos, struct scsi_task, node);
-            if (of->attr == SCSI_ATTR_ACA)
-                scsi_task_abort(of, false);
-        }
-        scsi_set_wake(itl);
+    if (atomic_exchange(&t->itl->aca, false)) {
+        scsi_ask_clear_aca(t->seat);
+        see_to_others(t);
+    } else {
+        respond_when_finished(t);
     }
-    respond_when_finished(t);
 }
 
 static void start_nexus_reset(struct scsi_task *t)
 {
-    struct scsi_nexus *nexus = t->nexus;
-    for (unsigned i = 0; i < nexus->itl_count; i++) {
-        nexus->itls[i]->aca = false;
-        scsi_abort_set(nexus->itls[i], NULL, false);
-        scsi_lane_change(nexus->itls[i], SCSI_CHANGE_LOSS);
+    const struct scsi_branch *branch = t->branch;
+    for (unsigned i = 0; i < branch->count; i++) {
+        atomic_store(&branch->seats[i]->itl->aca, false);
+        scsi_abort_set(branch->seats[i], NULL, false);
+        scsi_lane_change(branch->seats[i], SCSI_CHANGE_LOSS);
     }
-    respond_when_finished(t);
+    see_to_others(t);
+}
+
+/* succeeded: there is one on the seat that the question came to. */
+static void answer_query(struct scsi_task *t, bool succeeded)
+{
+    if (succeeded)
+        respond(t, SCSI_TMF_RSP_SUCCEEDED);
+    else
+        see_to_others(t);
 }
 
 /* SAM-6 7.10: the information is the sense key and the additional sense code. */
 static void query_event(struct scsi_task *t)
 {
-    struct scsi_lane *lane = t->itl->lane;
+    struct scsi_lane *lane = t->seat->lane;
     t->want = SCSI_WANT_WAIT;
     if (!scsi_section_enter(lane)) { /* the queue is somebody else's just now */
         scsi_lane_block(lane, t);
@@ -157,8 +175,8 @@ static void start(struct scsi_task *t)
         return;
     case SCSI_TMF_ABORT_TASK_SET:
     case SCSI_TMF_CLEAR_TASK_SET: /* the set is this nexus' own: TST = 001b, SAM-6 7.5 */
-        scsi_abort_set(t->itl, NULL, false);
-        respond_when_finished(t);
+        scsi_abort_set(t->seat, NULL, false);
+        see_to_others(t);
         return;
     case SCSI_TMF_CLEAR_ACA:
         start_clear_aca(t);
@@ -167,10 +185,10 @@ static void start(struct scsi_task *t)
         start_lu_reset(t);
         return;
     case SCSI_TMF_QUERY_TASK:
-        respond(t, is_there(t->itl, t->ref_tag) ? SCSI_TMF_RSP_SUCCEEDED : SCSI_TMF_RSP_COMPLETE);
+        answer_query(t, is_there(t->seat, t->ref_tag));
         return;
     case SCSI_TMF_QUERY_TASK_SET:
-        respond(t, scsi_set_size(t->itl) ? SCSI_TMF_RSP_SUCCEEDED : SCSI_TMF_RSP_COMPLETE);
+        answer_query(t, scsi_set_size(t->seat) != 0);
         return;
     case SCSI_TMF_I_T_NEXUS_RESET:
         start_nexus_reset(t);
@@ -186,9 +204,11 @@ static void start(struct scsi_task *t)
 
 void scsi_tmf_start(struct scsi_task *t)
 {
-    struct scsi_nexus *nexus = t->nexus;
-    if (t->tmf == SCSI_TMF_I_T_NEXUS_RESET && nexus->itl_count)
-        t->itl = t->in_section = nexus->itls[0]; /* for a lane to wait on */
+    struct scsi_branch *branch = t->branch;
+    if (t->tmf == SCSI_TMF_I_T_NEXUS_RESET && branch->count) {
+        t->seat = t->in_section = branch->seats[0]; /* for a lane to wait on */
+        t->itl = t->seat->itl;
+    }
     if (!t->itl) {
         if (t->flags & SCSI_TF_WLUN) /* its commands end as they start: nothing to manage */
             respond(t, SCSI_TMF_RSP_NOT_SUPPORTED);
@@ -198,7 +218,7 @@ void scsi_tmf_start(struct scsi_task *t)
             respond(t, SCSI_TMF_RSP_NO_LUN);
         return;
     }
-    list_push_back(&nexus->tmfs, &t->node);
+    list_push_back(&branch->tmfs, &t->node);
     t->flags |= SCSI_TF_IN_SET;
     start(t);
 }
@@ -206,7 +226,9 @@ void scsi_tmf_start(struct scsi_task *t)
 void scsi_tmf_run(struct scsi_task *t)
 {
     if (t->phase == SCSI_TMF_ENDS)
-        respond(t, SCSI_TMF_RSP_COMPLETE);
+        respond_finished(t);
+    else if (t->phase == SCSI_TMF_TURN)
+        see_to_others(t);
     else if (t->tmf == SCSI_TMF_QUERY_ASYNC_EVENT)
         query_event(t);
     else if (t->flags & SCSI_TF_GATE)

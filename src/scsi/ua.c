@@ -25,8 +25,18 @@ static void remove_at(struct scsi_itl *itl, unsigned i)
     memmove(&itl->ua[i], &itl->ua[i + 1], (itl->ua_count - i) * sizeof itl->ua[0]);
 }
 
+/* What was taken off the front goes: nobody else looks. */
+static void close_up(struct scsi_itl *itl)
+{
+    unsigned taken = atomic_load(&itl->ua_taken);
+    itl->ua_count -= taken;
+    memmove(&itl->ua[0], &itl->ua[taken], itl->ua_count * sizeof itl->ua[0]);
+    atomic_store(&itl->ua_taken, 0);
+}
+
 void scsi_ua_add(struct scsi_itl *itl, uint16_t asc_ascq)
 {
+    close_up(itl);
     if (is_reset(asc_ascq)) {
         if (itl->ua_count && is_reset(itl->ua[0]))
             remove_at(itl, 0);
@@ -59,21 +69,28 @@ void scsi_ua_add_all(struct scsi_lu *lu, const struct scsi_itl *except, uint16_t
 
 uint16_t scsi_ua_peek(const struct scsi_itl *itl)
 {
-    if (itl->ua_count)
-        return itl->ua[0];
-    return itl->luns_seen != itl->nexus->luns_gen ? UA_REPORTED_LUNS_CHANGED : 0;
+    unsigned taken = atomic_load(&itl->ua_taken);
+    if (taken < itl->ua_count)
+        return itl->ua[taken];
+    return atomic_load(&itl->luns_seen) != atomic_load(&itl->nexus->luns_gen)
+               ? UA_REPORTED_LUNS_CHANGED
+               : 0;
 }
 
 uint16_t scsi_ua_take(struct scsi_itl *itl, bool reset_only)
 {
-    uint16_t ua = scsi_ua_peek(itl);
-    if (reset_only && !is_reset(ua))
+    unsigned taken = atomic_load(&itl->ua_taken);
+    while (taken < itl->ua_count) {
+        uint16_t ua = itl->ua[taken];
+        if (reset_only && !is_reset(ua))
+            return 0;
+        if (atomic_compare_exchange_weak(&itl->ua_taken, &taken, taken + 1))
+            return ua;
+    }
+    if (reset_only)
         return 0;
-    if (itl->ua_count)
-        remove_at(itl, 0);
-    else
-        itl->luns_seen = itl->nexus->luns_gen;
-    return ua;
+    uint32_t gen = atomic_load(&itl->nexus->luns_gen);
+    return atomic_exchange(&itl->luns_seen, gen) != gen ? UA_REPORTED_LUNS_CHANGED : 0;
 }
 
 void scsi_ua_add_cleared(struct scsi_lu *lu)
@@ -81,8 +98,7 @@ void scsi_ua_add_cleared(struct scsi_lu *lu)
     list_for_each (&lu->itls, pos) {
         struct scsi_itl *itl = list_entry(pos, struct scsi_itl, lu_node);
         /* SAM-6 5.6.3: told by a status, or by this. */
-        if (itl->cleared && !lu->abort.tas)
+        if (atomic_exchange(&itl->cleared, 0) && !lu->abort.tas)
             scsi_ua_add(itl, UA_COMMANDS_CLEARED);
-        itl->cleared = 0;
     }
 }

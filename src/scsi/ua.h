@@ -16,10 +16,13 @@ void scsi_ua_add_cleared(struct scsi_lu *lu);
 /* Is there anything to report? Inside the section. */
 static inline bool scsi_ua_pending(const struct scsi_itl *itl)
 {
-    return itl->ua_count != 0 || itl->luns_seen != itl->nexus->luns_gen;
+    return atomic_load_explicit(&itl->ua_taken, memory_order_relaxed) != itl->ua_count ||
+           atomic_load_explicit(&itl->luns_seen, memory_order_relaxed) !=
+               atomic_load_explicit(&itl->nexus->luns_gen, memory_order_relaxed);
 }
 /* Take the most important unit attention off the queue: one of the reset kind (reset_only), or
- * any. 0: there is none. Inside the section. */
+ * any. 0: there is none. Inside the section. Who takes one has it alone, also among the lanes of a
+ * nexus. */
 uint16_t scsi_ua_take(struct scsi_itl *itl, bool reset_only);
 /* The one scsi_ua_take would take, left in place. */
 uint16_t scsi_ua_peek(const struct scsi_itl *itl);

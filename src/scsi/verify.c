@@ -126,7 +126,7 @@ static void wv_written(struct scsi_task *t, int err)
         scsi_check_bio(t, err);
         return;
     }
-    struct scsi_lane *lane = t->itl->lane;
+    struct scsi_lane *lane = t->seat->lane;
     lane->writes++;
     lane->write_bytes += t->bio.len;
     /* Of a short data-out only what was written can be verified. */

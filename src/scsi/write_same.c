@@ -23,7 +23,7 @@ static uint64_t ws_total(const struct scsi_task *t)
 
 static void ws_finish(struct scsi_task *t)
 {
-    struct scsi_lane *lane = t->itl->lane;
+    struct scsi_lane *lane = t->seat->lane;
     lane->writes++;
     lane->write_bytes += ws_total(t);
     scsi_good(t);

@@ -229,7 +229,7 @@ static void test_want_section(void **state)
     r->stop_at = 1u << SCSI_WANT_IO;
     struct rig_task *t = start_read(r, 0);
     assert_int_equal(scsi_lane_lock(r->units[1].lanes[1]), 0);
-    other_itl = r->nexus[0]->itls[1];
+    other_itl = r->nexus[0]->home.seats[1]->itl;
     t->t.step = step_section;
     rig_go(t);
     assert_int_equal(t->t.want, SCSI_WANT_WAIT);
@@ -322,7 +322,7 @@ static void test_nexus_while_closed(void **state)
     struct rig_task *rd = start_read(r, 1), *excl = start_exclusive(r, 1);
     assert_int_equal(excl->t.want, SCSI_WANT_WAIT);
     unsigned n = rig_add_initiator(r); /* on lane 0 */
-    assert_false(r->nexus[n]->itls[0]->attached);
+    assert_false(r->nexus[n]->home.seats[0]->itl->attached);
     struct rig_task *t = rig_start(r, n, SCSI_ATTR_SIMPLE, 1, TUR, NULL, 0, 0);
     assert_int_equal(t->t.want, SCSI_WANT_WAIT);
     unsigned gone = rig_add_initiator(r); /* on lane 1 */
@@ -330,7 +330,7 @@ static void test_nexus_while_closed(void **state)
     r->nexus[gone] = NULL;
     rig_go(rd);
     assert_int_equal(rig_end(excl).status, SCSI_STATUS_GOOD);
-    assert_true(r->nexus[n]->itls[0]->attached);
+    assert_true(r->nexus[n]->home.seats[0]->itl->attached);
     assert_int_equal(rig_end(t).kaq, SCSI_KAQ(6, 0x29, 0x00));
     unsigned count = 0;
     list_for_each (&lu->itls, pos)

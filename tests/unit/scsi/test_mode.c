@@ -45,7 +45,7 @@ static void test_header_6(void **state)
     res = sense6(r, 0x08, 0x0a, 0); /* DBD */
     assert_int_equal(res.in_len, 4 + 12);
     assert_int_equal(res.in[3], 0);
-    r->nexus[0]->itls[0]->read_only = true;
+    r->nexus[0]->home.seats[0]->itl->read_only = true;
     res = sense6(r, 0x08, 0x0a, 0);
     assert_int_equal(res.in[2], 0x90); /* WP DPOFUA */
     rig_free(r);

@@ -178,7 +178,7 @@ static void test_precedence(void **state)
     rig_clear_ua(r);
     assert_int_equal(rig_cmd(r, 0, CDB(0x16), NULL, 0, 0).status,
                      SCSI_STATUS_GOOD); /* RESERVE(6) */
-    struct scsi_itl *itl = r->nexus[1]->itls[0];
+    struct scsi_itl *itl = r->nexus[1]->home.seats[0]->itl;
     scsi_ua_add(itl, UA_MODE_PARAMETERS_CHANGED);
     scsi_ua_add(itl, UA_BUS_DEVICE_RESET);
 
@@ -222,7 +222,7 @@ static void test_medium_and_protection(void **state)
     lu->stopped = false;
     assert_int_equal(rig_cmd(r, 0, TUR, NULL, 0, 0).status, SCSI_STATUS_GOOD);
 
-    r->nexus[0]->itls[0]->read_only = true;
+    r->nexus[0]->home.seats[0]->itl->read_only = true;
     assert_int_equal(rig_cmd(r, 0, WRITE_1, block, 512, 0).kaq, SENSE_WRITE_PROTECTED);
     assert_int_equal(rig_cmd(r, 0, READ_1, NULL, 0, 512).status, SCSI_STATUS_GOOD);
     rig_free(r);

@@ -194,8 +194,8 @@ static void lu_reset(unsigned lanes)
     struct scsi_lu *lu = r->units[0].lu;
     struct rig_task *data = hold(r, 0, 1, SCSI_WANT_DATA), *io = hold(r, 1, 2, SCSI_WANT_IO);
     struct rig_task *buf = hold(r, 1, 3, SCSI_WANT_BUF), *io2 = hold(r, 2, 4, SCSI_WANT_IO);
-    lu->reserved_by = r->nexus[2]->itls[0];
-    r->nexus[2]->itls[0]->prevent = true;
+    lu->reserved_by = r->nexus[2]->home.seats[0]->itl;
+    r->nexus[2]->home.seats[0]->itl->prevent = true;
     lu->prevent_count = 1;
     struct rig_task *t = rig_start_tmf(r, 0, SCSI_TMF_LOGICAL_UNIT_RESET, 0);
     assert_aborted(data);
@@ -257,7 +257,7 @@ static void test_nexus_reset(void **state)
     struct rig *r = rig_new(&(struct rig_config){ .units = 2, .initiators = 2, .lanes = 2 });
     rig_clear_ua(r);
     struct rig_task *io = hold(r, 0, 1, SCSI_WANT_IO), *other = hold(r, 1, 1, SCSI_WANT_IO);
-    r->units[1].lu->reserved_by = r->nexus[0]->itls[1];
+    r->units[1].lu->reserved_by = r->nexus[0]->home.seats[1]->itl;
     struct rig_task *t = rig_start_tmf(r, 0, SCSI_TMF_I_T_NEXUS_RESET, 0);
     assert_int_equal(t->t.want, SCSI_WANT_WAIT);
     assert_null(r->units[1].lu->reserved_by);
@@ -290,7 +290,7 @@ static void test_queries(void **state)
     assert_int_equal(rig_tmf(r, 0, SCSI_TMF_QUERY_TASK, 42).tmf_rsp, SCSI_TMF_RSP_COMPLETE);
 
     assert_int_equal(rig_tmf(r, 0, SCSI_TMF_QUERY_ASYNC_EVENT, 0).tmf_rsp, SCSI_TMF_RSP_COMPLETE);
-    scsi_ua_add(r->nexus[0]->itls[0], UA_CAPACITY_CHANGED);
+    scsi_ua_add(r->nexus[0]->home.seats[0]->itl, UA_CAPACITY_CHANGED);
     struct rig_task *q = rig_start_tmf(r, 0, SCSI_TMF_QUERY_ASYNC_EVENT, 0);
     assert_int_equal(q->t.tmf_info, 0x062a09);
     assert_int_equal(rig_end(q).tmf_rsp, SCSI_TMF_RSP_SUCCEEDED);
@@ -409,7 +409,7 @@ static void preempt(bool tas, unsigned lanes)
                     *spared = hold(r, 2, 1, SCSI_WANT_DATA);
     /* a handler that asks for the gate and aborts: the task is made to step into it */
     struct rig_task *self = hold(r, 0, 1, SCSI_WANT_DATA);
-    abort_whose = r->nexus[1]->itls[0];
+    abort_whose = r->nexus[1]->home.seats[0]->itl;
     went_on = 0;
     self->t.step = abort_step;
     self->t.flags |= SCSI_TF_EXCLUSIVE;
@@ -446,7 +446,7 @@ static void test_preempt_is_aborted(void **state)
     (void)state;
     struct rig *r = make(2, 2);
     struct rig_task *victim = hold(r, 1, 1, SCSI_WANT_DATA), *self = hold(r, 0, 1, SCSI_WANT_DATA);
-    abort_whose = r->nexus[1]->itls[0];
+    abort_whose = r->nexus[1]->home.seats[0]->itl;
     went_on = 0;
     self->t.step = abort_step;
     self->t.flags |= SCSI_TF_EXCLUSIVE;

@@ -24,7 +24,7 @@ static void test_order(void **state)
 {
     (void)state;
     struct rig *r = make(1);
-    struct scsi_itl *itl = r->nexus[0]->itls[0];
+    struct scsi_itl *itl = r->nexus[0]->home.seats[0]->itl;
     scsi_ua_add(itl, UA_CAPACITY_CHANGED);
     scsi_ua_add(itl, UA_MODE_PARAMETERS_CHANGED);
     scsi_ua_add(itl, UA_CAPACITY_CHANGED); /* once is enough */
@@ -44,7 +44,7 @@ static void test_reset_only(void **state)
 {
     (void)state;
     struct rig *r = make(1);
-    struct scsi_itl *itl = r->nexus[0]->itls[0];
+    struct scsi_itl *itl = r->nexus[0]->home.seats[0]->itl;
     scsi_ua_add(itl, UA_CAPACITY_CHANGED);
     assert_int_equal(scsi_ua_take(itl, true), 0);
     scsi_ua_add(itl, UA_POWER_ON_RESET);
@@ -59,7 +59,7 @@ static void test_full(void **state)
 {
     (void)state;
     struct rig *r = make(1);
-    struct scsi_itl *itl = r->nexus[0]->itls[0];
+    struct scsi_itl *itl = r->nexus[0]->home.seats[0]->itl;
     for (unsigned i = 0; i < SCSI_UA_MAX + 3; i++)
         scsi_ua_add(itl, (uint16_t)(0x3f40 + i));
     assert_int_equal(itl->ua_count, SCSI_UA_MAX);
@@ -79,7 +79,7 @@ static void test_add_all(void **state)
 {
     (void)state;
     struct rig *r = make(3);
-    scsi_ua_add_all(r->units[0].lu, r->nexus[1]->itls[0], UA_MEDIUM_CHANGED);
+    scsi_ua_add_all(r->units[0].lu, r->nexus[1]->home.seats[0]->itl, UA_MEDIUM_CHANGED);
     assert_int_equal(rig_cmd(r, 0, TUR, NULL, 0, 0).kaq, 0x62800);
     assert_int_equal(rig_cmd(r, 1, TUR, NULL, 0, 0).status, SCSI_STATUS_GOOD);
     assert_int_equal(rig_cmd(r, 2, TUR, NULL, 0, 0).kaq, 0x62800);
@@ -91,7 +91,7 @@ static void test_request_sense(void **state)
 {
     (void)state;
     struct rig *r = make(1);
-    scsi_ua_add(r->nexus[0]->itls[0], UA_CAPACITY_CHANGED);
+    scsi_ua_add(r->nexus[0]->home.seats[0]->itl, UA_CAPACITY_CHANGED);
     struct rig_result res = rig_cmd(r, 0, CDB(0x03, 0, 0, 0, 252), NULL, 0, 252);
     assert_int_equal(res.status, SCSI_STATUS_GOOD);
     assert_int_equal(res.in_len, 18);
