@@ -140,6 +140,11 @@ void iscsi_iconn_lost(struct iscsi_iconn *conn, int err)
                                                   : "the connection ended");
 }
 
+void iscsi_iconn_hold(struct iscsi_iconn *conn)
+{
+    conn->held = true;
+}
+
 /* ---- bytes in ---- */
 
 int iscsi_iconn_rx_space(struct iscsi_iconn *conn, void *buf, size_t cap,

@@ -181,6 +181,7 @@ struct iscsi_iconn {
     bool failing; /* to be closed by iconn.c */
     bool closed, report_close;
     bool was_up;  /* reached full feature phase */
+    bool held;    /* gets no more commands */
     bool orderly; /* it ends by a logout */
     int err;
     const char *why, *key;
@@ -252,7 +253,8 @@ void ictl_queue(struct iscsi_iconn *conn, struct ictl *ctl);
 /* May commands be started on it? */
 static inline bool iconn_accepts(const struct iscsi_iconn *conn)
 {
-    return conn->state == ISCSI_CONN_LOGGED_IN && !conn->failing && !conn->logout_sent;
+    return conn->state == ISCSI_CONN_LOGGED_IN && !conn->failing && !conn->logout_sent &&
+           !conn->held;
 }
 
 static inline bool iconn_full_feature(const struct iscsi_iconn *conn)
