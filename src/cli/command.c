@@ -16,6 +16,7 @@ const struct cli_command cli_commands[] = {
     { "ls", "URL", "show targets and their units", cli_ls_opts, cli_ls },
     { "inq", "URL", "show what a unit says about itself", cli_inq_opts, cli_inq },
     { "cp", "SOURCE DESTINATION", "copy between files, streams and stores", cli_cp_opts, cli_cp },
+    { "bench", "STORE", "measure how fast a store is", cli_bench_opts, cli_bench },
     { "version", "", "show the version", NULL, cli_version },
     { "help", "[COMMAND]", "show this text, or a command's options", NULL, cli_help },
     { 0 },

@@ -31,6 +31,8 @@ extern const struct cli_opt cli_ls_opts[];
 int cli_ls(const struct cli_command *cmd, int argc, char **argv);
 extern const struct cli_opt cli_inq_opts[];
 int cli_inq(const struct cli_command *cmd, int argc, char **argv);
+extern const struct cli_opt cli_bench_opts[];
+int cli_bench(const struct cli_command *cmd, int argc, char **argv);
 extern const struct cli_opt cli_cp_opts[];
 int cli_cp(const struct cli_command *cmd, int argc, char **argv);
 int cli_version(const struct cli_command *cmd, int argc, char **argv);

@@ -96,6 +96,7 @@ static void tools(void **state)
 {
     (void)state;
     compare_options("usan-cp.1", cli_cp_opts);
+    compare_options("usan-bench.1", cli_bench_opts);
 }
 
 static void commands(void **state)
@@ -162,6 +163,7 @@ static void defaults(void **state)
     compare_defaults("usan-serve.1", cli_serve_opts);
     compare_defaults("usan-attach.1", cli_attach_opts);
     compare_defaults("usan-cp.1", cli_cp_opts);
+    compare_defaults("usan-bench.1", cli_bench_opts);
 }
 
 int main(void)
