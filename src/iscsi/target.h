@@ -73,6 +73,7 @@ struct iscsi_tconn_config {
     uint64_t progress_timeout_ns;
     uint8_t seed[32];    /* random, different for every connection: CHAP, tags */
     const char *address; /* local "ip:port" or "[ip]:port", for SendTargets; copied */
+    void *user;          /* the owner's: iscsi_tconn_user() */
 };
 
 /* CHAP credentials the owner answers with; all borrowed until the next event. */
@@ -195,6 +196,19 @@ int iscsi_tconn_tx(struct iscsi_tconn *conn, struct iovec *iov, int max);
 void iscsi_tconn_tx_done(struct iscsi_tconn *conn, size_t n, uint64_t now_ns);
 /* Cheap: is there anything to send? */
 bool iscsi_tconn_tx_pending(const struct iscsi_tconn *conn);
+
+/*
+ * For connections of one session that several threads use, one at a time: while a thread moves the
+ * bytes of what iscsi_tconn_tx() or _rx_space() named, others may call into the session. Between
+ * lend true and false nothing named goes away and nothing lands elsewhere, even if the connection
+ * is closed meanwhile; iscsi_tconn_rx() and _tx_done() come after lend false. But for memory of a
+ * task that another thread may drop: see iscsi_tconn_rx_task().
+ */
+void iscsi_tconn_lend(struct iscsi_tconn *conn, bool lent);
+/* After iscsi_tconn_rx_space(): the task in whose memory bytes would land; NULL: none. *ret_stash:
+ * in memory of the session, that a call on another connection may free. */
+struct iscsi_task *iscsi_tconn_rx_task(const struct iscsi_tconn *conn, bool *ret_stash);
+void *iscsi_tconn_user(const struct iscsi_tconn *conn);
 
 uint64_t iscsi_tconn_deadline(const struct iscsi_tconn *conn);
 void iscsi_tconn_tick(struct iscsi_tconn *conn, uint64_t now_ns);

@@ -28,6 +28,20 @@ static void flush_queue(struct iscsi_tconn *c)
     c->ctl_bytes = 0;
 }
 
+static void let_go(struct iscsi_tconn *c)
+{
+    flush_queue(c);
+}
+
+void iscsi_tconn_lend(struct iscsi_tconn *c, bool lent)
+{
+    c->lent = lent;
+    if (!lent && c->flush_due) {
+        c->flush_due = false;
+        let_go(c);
+    }
+}
+
 /* What it is for the session that its last connection has ended. */
 static enum iscsi_sess_event session_event(const struct iscsi_tsess *s, bool lost)
 {
@@ -50,7 +64,10 @@ void tconn_close_by(struct iscsi_tconn *c, enum iscsi_conn_event ev, int err, co
     if (c->rx_task)
         ttask_stop_rx(c->rx_task);
     c->rx.place = NULL;
-    flush_queue(c);
+    if (c->lent)
+        c->flush_due = true;
+    else
+        let_go(c);
     tconn_event(c, ev);
     tconn_kick(c);
     if (c->sess && --c->sess->live == 0)

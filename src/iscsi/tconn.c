@@ -107,6 +107,8 @@ int iscsi_tconn_rx_space(struct iscsi_tconn *c, void *buf, size_t cap,
 
 void iscsi_tconn_rx(struct iscsi_tconn *c, size_t n, uint64_t now_ns)
 {
+    if (c->closed) /* by a call on another connection, while the bytes were on their way */
+        return;
     c->now_ns = c->last_rx_ns = now_ns;
     if (c->rx_task && n > 0)
         ttask_data_moved(c);
@@ -631,4 +633,15 @@ const char *iscsi_tconn_state(const struct iscsi_tconn *c)
 uint32_t iscsi_tconn_transitions(const struct iscsi_tconn *c)
 {
     return c->taken;
+}
+
+struct iscsi_task *iscsi_tconn_rx_task(const struct iscsi_tconn *c, bool *ret_stash)
+{
+    *ret_stash = c->rx_task && c->rx_stashed;
+    return c->rx_task ? &c->rx_task->pub : NULL;
+}
+
+void *iscsi_tconn_user(const struct iscsi_tconn *c)
+{
+    return c->cfg.user;
 }

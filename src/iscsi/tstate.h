@@ -219,7 +219,9 @@ struct iscsi_tconn {
     uint16_t logout_cid;
 
     /* end */
-    bool closing; /* nothing is taken in any more */
+    bool lent;      /* iscsi_tconn_lend */
+    bool flush_due; /* closed while it was */
+    bool closing;   /* nothing is taken in any more */
     bool closed;  /* EV_CLOSE was reported */
     int close_err;
     const char *close_why;
