@@ -16,7 +16,9 @@ enum {
     ISCSI_QUEUE_DEPTH_MAX = 1024,
     ISCSI_OUT_IOV_MAX = 256, /* iovecs one write buffer may consist of */
     ISCSI_SENSE_MAX = 252,
-    ISCSI_EXTRA_TASKS_MAX = 48, /* tasks a session may have in hand beyond its queue depth */
+    /* tasks a session may have in hand beyond its queue depth: immediate ones, answers under way,
+     * and (recovery level 1 and up) those that are kept */
+    ISCSI_EXTRA_TASKS_MAX = 112,
 };
 
 /* What this end offers or declares; values of RFC 7143 section 13. */

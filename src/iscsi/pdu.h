@@ -183,6 +183,20 @@ static inline struct pdu_logout_request pdu_logout_request_decode(const uint8_t 
     return (struct pdu_logout_request){ .reason = b[1] & 0x7f, .cid = be16_get(b + 20) };
 }
 
+struct pdu_snack { /* 11.16; its TTT or SNACK Tag: bhs_ttt() */
+    uint8_t type;
+    uint32_t beg_run, run_len;
+};
+
+static inline struct pdu_snack pdu_snack_decode(const uint8_t *b)
+{
+    return (struct pdu_snack){
+        .type = b[1] & 0x0f,
+        .beg_run = be32_get(b + 40),
+        .run_len = be32_get(b + 44),
+    };
+}
+
 static inline bool pdu_text_request_cont(const uint8_t *b) /* 11.10 */
 {
     return b[1] & 0x40;
@@ -238,6 +252,12 @@ static inline void pdu_scsi_response(uint8_t *b, uint32_t itt, uint8_t flags, ui
     be32_put(b + 36, exp_data_sn);
     be32_put(b + 40, bidi_residual);
     be32_put(b + 44, residual);
+}
+
+/* The tag of the last R-Data SNACK for the command, 11.4.4. */
+static inline void pdu_scsi_response_snack_tag(uint8_t *b, uint32_t tag)
+{
+    be32_put(b + 20, tag);
 }
 
 enum { PDU_DATA_IN_FINAL = 0x80, PDU_DATA_IN_ACK = 0x40, PDU_DATA_IN_STATUS = 0x01 };
@@ -303,6 +323,12 @@ static inline void pdu_reject(uint8_t *b, uint8_t reason, uint32_t data_len) /* 
 {
     bhs_begin(b, ISCSI_OP_REJECT, 0x80, data_len, ISCSI_TAG_NONE);
     b[2] = reason;
+}
+
+/* The next DataSN or R2TSN of the task, when a SNACK for its data breaks the protocol; 11.17. */
+static inline void pdu_reject_data_sn(uint8_t *b, uint32_t data_sn)
+{
+    be32_put(b + 36, data_sn);
 }
 
 static inline void pdu_async(uint8_t *b, uint64_t lun, uint8_t event, uint16_t param1,
@@ -415,6 +441,29 @@ static inline void pdu_text_request(uint8_t *b, uint32_t itt, uint32_t ttt, uint
     bhs_put_ttt(b, ttt);
 }
 
+enum pdu_snack_type { /* 11.16.1 */
+    PDU_SNACK_DATA = 0, /* Data-In and R2T PDUs */
+    PDU_SNACK_STATUS = 1,
+    PDU_SNACK_DATA_ACK = 2,
+    PDU_SNACK_RDATA = 3,
+};
+
+static inline enum pdu_snack_type pdu_snack_type(const uint8_t *b)
+{
+    return (enum pdu_snack_type)(b[1] & 0x0f);
+}
+
+static inline void pdu_snack_encode(uint8_t *b, enum pdu_snack_type type, uint32_t itt,
+                                    uint32_t ttt, uint64_t lun, uint32_t begin,
+                                    uint32_t run) /* 11.16 */
+{
+    bhs_begin(b, ISCSI_OP_SNACK, (uint8_t)(0x80 | type), 0, itt);
+    bhs_put_lun(b, lun);
+    bhs_put_ttt(b, ttt); /* or the SNACK tag */
+    be32_put(b + 40, begin);
+    be32_put(b + 44, run);
+}
+
 /* ---- and responses ---- */
 
 /* StatSN, ExpCmdSN, MaxCmdSN of every response but Data-In without status, R2T excepted. */
@@ -437,6 +486,7 @@ struct pdu_scsi_status { /* 11.4, and what of it Data-In has (11.7) */
     uint8_t flags, response, status;
     uint16_t qualifier;
     uint32_t residual, bidi_residual;
+    uint32_t exp_data_sn, snack_tag; /* 0 of Data-In */
 };
 
 static inline struct pdu_scsi_status pdu_scsi_response_decode(const uint8_t *b)
@@ -445,6 +495,8 @@ static inline struct pdu_scsi_status pdu_scsi_response_decode(const uint8_t *b)
                                      .response = b[2],
                                      .status = b[3],
                                      .qualifier = be16_get(b + 8),
+                                     .snack_tag = bhs_ttt(b),
+                                     .exp_data_sn = be32_get(b + 36),
                                      .bidi_residual = be32_get(b + 40),
                                      .residual = be32_get(b + 44) };
 }
@@ -459,7 +511,7 @@ static inline struct pdu_scsi_status pdu_data_in_status(const uint8_t *b)
 }
 
 struct pdu_data_in { /* 11.7 */
-    bool final, status;
+    bool final, status, ack;
     uint32_t data_sn, offset;
 };
 
@@ -468,6 +520,7 @@ static inline struct pdu_data_in pdu_data_in_decode(const uint8_t *b)
     return (struct pdu_data_in){
         .final = b[1] & PDU_DATA_IN_FINAL,
         .status = b[1] & PDU_DATA_IN_STATUS,
+        .ack = b[1] & PDU_DATA_IN_ACK,
         .data_sn = be32_get(b + 36),
         .offset = be32_get(b + 40),
     };

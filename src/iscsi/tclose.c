@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The end of a connection, and what it is for its session (RFC 7143 8.1, 8.3). */
+#include "iscsi/tkeep.h"
+#include "iscsi/tsnack.h"
 #include "iscsi/tstate.h"
 
 /* Take everything off the send queue: control PDUs are freed, tasks reported as sent. */
@@ -14,6 +16,14 @@ static void flush_queue(struct iscsi_tconn *c)
         struct txjob *job = list_entry(list_pop_front(&c->jobs), struct txjob, node);
         if (job->kind == TXJOB_CTL) {
             alloc_put(c->a, list_entry(job, struct tctl, job));
+            continue;
+        }
+        if (job->kind == TXJOB_KEPT) {
+            tkeep_resent(c, list_entry(job, struct tkept, job));
+            continue;
+        }
+        if (job->kind == TXJOB_RESEND) {
+            tsnack_resent(c, list_entry(job, struct tresend, job));
             continue;
         }
         struct ttask *t = list_entry(job, struct ttask, job);
@@ -31,6 +41,7 @@ static void flush_queue(struct iscsi_tconn *c)
 static void let_go(struct iscsi_tconn *c)
 {
     flush_queue(c);
+    tkeep_release_all(c);
 }
 
 void iscsi_tconn_lend(struct iscsi_tconn *c, bool lent)

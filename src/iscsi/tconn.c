@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A connection of the target role: its life, what each received PDU leads to, events, time. */
 #include "iscsi/tctl.h"
+#include "iscsi/tkeep.h"
 #include "iscsi/tlogin.h"
 #include "iscsi/tsess.h"
+#include "iscsi/tsnack.h"
 #include "iscsi/ttask.h"
 #include "iscsi/ttext.h"
 
@@ -43,6 +45,7 @@ struct iscsi_tconn *iscsi_tconn_new(const struct iscsi_tconn_config *cfg, const 
     list_init(&c->kick);
     list_init(&c->jobs);
     list_init(&c->events);
+    list_init(&c->kept);
     wire_rx_init(&c->rx);
     wire_tx_init(&c->tx, a);
     c->login_event = -1;
@@ -130,22 +133,15 @@ static void fatal(struct iscsi_tconn *c, const uint8_t *bhs, const char *why)
         tconn_close(c, USAN_EPROTO, why);
         return;
     }
-    struct tctl *ctl = tctl_new(c, ISCSI_BHS_LEN);
-    if (!ctl)
-        return;
-    pdu_reject(ctl->bhs, ISCSI_REJECT_PROTOCOL_ERROR, ISCSI_BHS_LEN);
-    memcpy(ctl->data, bhs, ISCSI_BHS_LEN);
-    ctl->closes = true;
-    c->close_err = USAN_EPROTO;
-    c->close_why = why;
-    tctl_queue(c, ctl);
+    tctl_reject_last(c, ISCSI_REJECT_PROTOCOL_ERROR, bhs, USAN_EPROTO, why);
 }
 
-/* Memory of our own for the data segment of a PDU that is handled here. */
-static bool own_buffer(struct iscsi_tconn *c, uint32_t len)
+/* Memory of our own for the data segment of a PDU that is handled here, and `more` bytes behind
+ * it. */
+static bool own_buffer(struct iscsi_tconn *c, uint32_t len, uint32_t more)
 {
     alloc_put(c->a, c->rx_buf);
-    c->rx_buf = alloc_get(c->a, len + 1u);
+    c->rx_buf = alloc_get(c->a, len + more + 1u);
     if (!c->rx_buf) {
         tconn_close(c, USAN_ENOMEM, "out of memory for a data segment");
         return false;
@@ -203,10 +199,11 @@ static bool other_request(struct iscsi_tconn *c, const uint8_t *bhs, uint32_t le
     case ISCSI_OP_TEXT_REQUEST:
     case ISCSI_OP_LOGOUT_REQUEST:
         return in_order(c, bhs, len, ev);
-    case ISCSI_OP_SNACK: /* recovery within a connection is level 1 and up, 11.16 */
-        tctl_reject(c, ISCSI_REJECT_SNACK, bhs);
+    case ISCSI_OP_SNACK:
+        tsnack_request(c, bhs);
         return false;
-    case ISCSI_OP_SCSI_COMMAND:
+    case ISCSI_OP_SCSI_COMMAND: /* it waited for its immediate data */
+        return ttask_command_whole(c, ev);
     case ISCSI_OP_TMF_REQUEST:
     case ISCSI_OP_DATA_OUT:
     case ISCSI_OP_NOP_IN:
@@ -249,6 +246,15 @@ static bool header_in_login(struct iscsi_tconn *c)
     return true;
 }
 
+/* A command whose immediate data is damaged is discarded, and counts as never received (7.8). Where
+ * the initiator will send it again, it is looked at when its data is there; at level 0 that ends
+ * the connection, and it can begin at once. */
+static void await_immediate(struct iscsi_tconn *c)
+{
+    if (own_buffer(c, c->rx.data_len, c->rx.ahs_len) && c->rx.ahs_len)
+        memcpy(c->rx_buf + c->rx.data_len, c->rx.ahs, c->rx.ahs_len);
+}
+
 /* A header came. True if ev was filled in. */
 static bool on_header(struct iscsi_tconn *c, struct iscsi_event *ev)
 {
@@ -275,9 +281,15 @@ static bool on_header(struct iscsi_tconn *c, struct iscsi_event *ev)
         tctl_reject(c, ISCSI_REJECT_PROTOCOL_ERROR, bhs); /* 4.3: only text and logout */
         return false;
     }
+    if (c->erl && op != ISCSI_OP_SNACK) /* that one may need what it acknowledges */
+        tkeep_ack(c, bhs_exp_stat_sn(bhs));
     if (op == ISCSI_OP_SCSI_COMMAND) {
         if (len)
             memcpy(c->rx_bhs, bhs, ISCSI_BHS_LEN);
+        if (len && c->erl && c->params.data_digest) {
+            await_immediate(c);
+            return false;
+        }
         return ttask_command(c, ev);
     }
     if (op == ISCSI_OP_DATA_OUT) {
@@ -289,7 +301,7 @@ static bool on_header(struct iscsi_tconn *c, struct iscsi_event *ev)
         return ttask_tmf(c, ev);
     memcpy(c->rx_bhs, bhs, ISCSI_BHS_LEN);
     if (len) {
-        (void)own_buffer(c, len);
+        (void)own_buffer(c, len, 0);
         return false;
     }
     return other_request(c, c->rx_bhs, 0, ev);
@@ -364,6 +376,7 @@ static bool closing_event(struct iscsi_tconn *c, struct iscsi_event *ev)
     ev->err = c->close_err;
     ev->why = c->close_why;
     ev->status = c->close_status;
+    ev->retained = c->retained;
     c->close_why = NULL; /* reported once */
     return true;
 }
@@ -381,8 +394,8 @@ static enum step step(struct iscsi_tconn *c, struct iscsi_event *ev)
     case WIRE_RX_DATA:
         return on_data(c, ev) ? STEP_EVENT : STEP_AGAIN;
     case WIRE_RX_BAD_HEADER:
-        /* Nothing in the header can be trusted, its lengths neither: at recovery level 0 the
-         * connection is dropped (7.7). */
+        /* Nothing in the header can be trusted, its lengths neither, and nothing else says where
+         * the next PDU begins: the connection is dropped at every recovery level (7.8). */
         tconn_close(c, USAN_EDIGEST, "header digest error");
         return STEP_AGAIN;
     case WIRE_RX_MORE:
@@ -468,6 +481,19 @@ int iscsi_tconn_tx(struct iscsi_tconn *c, struct iovec *iov, int max)
     return n;
 }
 
+static void answer_sent(struct iscsi_tconn *c, struct ttask *t)
+{
+    t->job.kind = TXJOB_IDLE;
+    if (c->erl == 0) {
+        t->state = TTASK_SENT;
+        ttask_event(t);
+    } else if (t->rewind) {
+        tsnack_rewind(t);
+    } else {
+        tkeep_sent(t);
+    }
+}
+
 void iscsi_tconn_tx_done(struct iscsi_tconn *c, size_t n, uint64_t now_ns)
 {
     if (c->closed)
@@ -484,10 +510,15 @@ void iscsi_tconn_tx_done(struct iscsi_tconn *c, size_t n, uint64_t now_ns)
                 return;
             continue;
         }
-        struct ttask *t = list_entry(job, struct ttask, job);
-        job->kind = TXJOB_IDLE;
-        t->state = TTASK_SENT;
-        ttask_event(t);
+        if (job->kind == TXJOB_KEPT) {
+            tkeep_resent(c, list_entry(job, struct tkept, job));
+            continue;
+        }
+        if (job->kind == TXJOB_RESEND) {
+            tsnack_resent(c, list_entry(job, struct tresend, job));
+            continue;
+        }
+        answer_sent(c, list_entry(job, struct ttask, job));
     }
     if (wire_tx_empty(&c->tx)) {
         c->idle_since_ns = now_ns;
@@ -573,6 +604,8 @@ static void tick_full_feature(struct iscsi_tconn *c)
     if (c->closed)
         return;
 
+    if (c->erl)
+        next = time_min(next, tkeep_tick(c));
     if (c->tx.block && wire_tx_empty(&c->tx)) {
         if (now >= c->idle_since_ns + TX_BLOCK_IDLE_NS)
             wire_tx_shrink(&c->tx);

@@ -75,6 +75,20 @@ void tctl_reject(struct iscsi_tconn *conn, enum iscsi_reject reason, const uint8
     tctl_queue(conn, ctl);
 }
 
+void tctl_reject_last(struct iscsi_tconn *conn, enum iscsi_reject reason, const uint8_t *bhs,
+                      int err, const char *why)
+{
+    struct tctl *ctl = tctl_new(conn, ISCSI_BHS_LEN);
+    if (!ctl)
+        return;
+    pdu_reject(ctl->bhs, (uint8_t)reason, ISCSI_BHS_LEN);
+    memcpy(ctl->data, bhs, ISCSI_BHS_LEN);
+    ctl->closes = true;
+    conn->close_err = err;
+    conn->close_why = why;
+    tctl_queue(conn, ctl);
+}
+
 void tctl_nop_out(struct iscsi_tconn *conn, const uint8_t *bhs, const uint8_t *data, uint32_t len)
 {
     uint32_t itt = bhs_itt(bhs);

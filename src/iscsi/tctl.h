@@ -13,6 +13,9 @@ void tctl_queue(struct iscsi_tconn *conn, struct tctl *ctl);
 void tctl_sent(struct iscsi_tconn *conn, struct tctl *ctl);
 
 void tctl_reject(struct iscsi_tconn *conn, enum iscsi_reject reason, const uint8_t *bhs);
+/* The connection ends after it, with this error. */
+void tctl_reject_last(struct iscsi_tconn *conn, enum iscsi_reject reason, const uint8_t *bhs,
+                      int err, const char *why);
 void tctl_nop_out(struct iscsi_tconn *conn, const uint8_t *bhs, const uint8_t *data, uint32_t len);
 void tctl_ping(struct iscsi_tconn *conn);
 enum treq tctl_logout(struct iscsi_tconn *conn, const uint8_t *bhs);

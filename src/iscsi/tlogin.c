@@ -29,6 +29,8 @@ static void login_done(struct iscsi_tconn *conn)
      * the wire already. */
     conn->rx.header_digest = conn->tx.header_digest = conn->params.header_digest;
     conn->rx.data_digest = conn->tx.data_digest = conn->params.data_digest;
+    conn->erl = conn->discovery ? 0 : conn->params.error_recovery_level;
+    conn->acked_stat_sn = conn->stat_sn;
     conn->report_logged_in = true;
 }
 

@@ -78,3 +78,19 @@ int tranges_add(struct tranges *r, const struct alloc *a, uint32_t total, uint32
     }
     return 0;
 }
+
+uint32_t tranges_gap(const struct tranges *r, uint32_t off, uint32_t *ret_end)
+{
+    const struct trange *p = r->more ? r->more : r->few;
+
+    *ret_end = UINT32_MAX;
+    for (uint32_t i = 0; i < r->count; i++) {
+        if (p[i].off > off) {
+            *ret_end = p[i].off;
+            break;
+        }
+        if (p[i].end > off)
+            off = p[i].end; /* the next piece does not touch this one */
+    }
+    return off;
+}

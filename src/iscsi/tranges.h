@@ -34,5 +34,7 @@ void tranges_clear(struct tranges *r, const struct alloc *a);
 USAN_MUST_CHECK
 int tranges_add(struct tranges *r, const struct alloc *a, uint32_t total, uint32_t off,
                 uint32_t len);
+/* The first byte from off on that is not there; in ret_end the next one that is, or UINT32_MAX. */
+uint32_t tranges_gap(const struct tranges *r, uint32_t off, uint32_t *ret_end);
 
 #endif

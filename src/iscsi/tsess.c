@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Sessions: the command window and order of CmdSN (RFC 7143 4.2.2.1), and the pool of tasks. */
 #include "iscsi/tsess.h"
+#include "iscsi/tkeep.h"
 
 #include <assert.h>
 
@@ -47,14 +48,19 @@ struct iscsi_tsess *iscsi_tsess_new(const struct iscsi_tconn *conn, uint16_t tsi
     list_init(&s->kicks);
     list_init(&s->held);
     list_init(&s->tasks);
+    list_init(&s->kept);
     s->depth = s->window = conn->discovery ? 1 : conn->cfg.queue_depth;
-    uint32_t answered = iscsi_login_params(conn->login)->max_connections;
+    const struct iscsi_params *p = iscsi_login_params(conn->login);
+    uint32_t answered = p->max_connections;
     if (answered > TSESS_ANSWERED_TASKS)
         answered = TSESS_ANSWERED_TASKS;
-    _Static_assert(TSESS_IMMEDIATE_TASKS + TSESS_ANSWERED_TASKS + TSESS_CHUNK - 1 <=
+    _Static_assert(TSESS_IMMEDIATE_TASKS + TSESS_ANSWERED_TASKS + TSESS_KEEP_TASKS + TSESS_CHUNK -
+                           1 <=
                        ISCSI_EXTRA_TASKS_MAX,
                    "owners have room for so many");
     s->pool_max = s->depth + TSESS_IMMEDIATE_TASKS + answered;
+    if (p->error_recovery_level > 0)
+        s->pool_max += TSESS_KEEP_TASKS;
     s->pool_max = (s->pool_max + TSESS_CHUNK - 1) / TSESS_CHUNK * TSESS_CHUNK;
     s->task_bytes = (sizeof(struct ttask) + conn->cfg.task_priv_bytes + 63) & ~(size_t)63;
     uint32_t buckets = 16;
@@ -309,6 +315,27 @@ struct ttask *tsess_find_ttt(struct iscsi_tsess *s, uint32_t ttt, struct tburst 
     return NULL;
 }
 
+enum { TTT_ACK = TTASK_BURSTS }; /* where the tag of an R2T has the burst */
+_Static_assert(TTASK_BURSTS < 15, "four bits of a tag, and never ISCSI_TAG_NONE");
+
+struct ttask *tsess_find_ack(struct iscsi_tsess *s, uint32_t ttt, bool *ret_ours)
+{
+    uint32_t slot = ttt >> 20;
+
+    *ret_ours = slot < s->pool_count && (ttt >> 16 & 15) == TTT_ACK;
+    if (!*ret_ours)
+        return NULL;
+    struct ttask *t = task_at(s, slot);
+    return t->ack_ttt == ttt && (t->state == TTASK_SENDING || t->state == TTASK_KEPT) ? t : NULL;
+}
+
+uint32_t tsess_ack_ttt(struct ttask *t)
+{
+    if (t->ack_ttt == ISCSI_TAG_NONE)
+        t->ack_ttt = (uint32_t)t->slot << 20 | (uint32_t)TTT_ACK << 16 | t->sess->next_ttt++;
+    return t->ack_ttt;
+}
+
 struct ttask *tsess_task_get(struct iscsi_tsess *s, uint32_t itt, bool immediate)
 {
     /* Their share is theirs alone: a command within the window it was shown finds a task. */
@@ -334,11 +361,16 @@ struct ttask *tsess_task_get(struct iscsi_tsess *s, uint32_t itt, bool immediate
     t->ghost = t->data_ready = t->data_done = t->wants = t->unsolicited = false;
     t->on_wire = false;
     t->got = t->asked = t->unsol_got = t->want_len = 0;
-    t->r2t_sn = t->data_sn = t->burst_pos = 0;
+    t->r2t_sn = 0;
     t->r2t_end = 0;
-    t->in_pos = 0;
-    t->in_skip = 0;
+    t->in_len = 0;
+    t->cur.data_sn = t->acked.data_sn = 0;
     t->answered = false;
+    t->kept = NULL;
+    t->keeping = t->over = t->again = t->rewind = false;
+    t->resends = t->recoveries = 0;
+    t->ack_ttt = ISCSI_TAG_NONE;
+    t->snack_tag = 0;
     t->counted = !immediate;
     if (t->counted)
         s->outstanding++;
@@ -455,17 +487,30 @@ void tsess_answered(struct ttask *t)
     }
 }
 
+void tsess_uncount(struct ttask *t)
+{
+    hash_remove(t);
+    if (t->answered)
+        t->conn->answered--;
+    t->answered = false;
+    if (t->counted)
+        t->sess->outstanding--;
+    else
+        t->sess->immediate_count--;
+    t->counted = false;
+}
+
 void tsess_task_put(struct ttask *t)
 {
     struct iscsi_tsess *s = t->sess;
 
-    hash_remove(t);
-    if (t->answered)
-        t->conn->answered--;
-    if (t->counted)
-        s->outstanding--;
+    assert(t->resends == 0);
+    if (t->kept)
+        t->kept->task = NULL;
+    if (t->keeping)
+        tkeep_uncount(t);
     else
-        s->immediate_count--;
+        tsess_uncount(t);
     list_del(&t->node);
     list_del(&t->event);
     txjob_cancel(&t->job);

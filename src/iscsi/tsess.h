@@ -18,6 +18,12 @@ struct ttask *tsess_task_get(struct iscsi_tsess *sess, uint32_t itt, bool immedi
 void tsess_task_put(struct ttask *t);
 struct ttask *tsess_find(struct iscsi_tsess *sess, uint32_t itt);
 struct ttask *tsess_find_ttt(struct iscsi_tsess *sess, uint32_t ttt, struct tburst **ret_burst);
+/* The task that asked for a DataACK with this tag. ret_ours: one had it, or may have had it. */
+struct ttask *tsess_find_ack(struct iscsi_tsess *sess, uint32_t ttt, bool *ret_ours);
+/* For Data-In PDUs that ask for a DataACK. */
+uint32_t tsess_ack_ttt(struct ttask *t);
+/* Its answer was sent and is only kept: out of the window, and its ITT may be used again. */
+void tsess_uncount(struct ttask *t);
 /* Keep an early task (TSESS_LATER) until its turn. */
 void tsess_hold(struct iscsi_tsess *sess, struct ttask *t);
 /* Keep the place of an early CmdSN that needs no delivery. NULL: the connection was closed. */

@@ -9,6 +9,9 @@
  *   ttask_tx.c    R2T, Data-In, responses on their way to the wire
  *   ttask_data.c  data-out, unsolicited and solicited
  *   ttext.c       text requests: SendTargets, negotiation in full feature phase
+ *   tsnack.c      requests to send something again
+ *   tkeep.c       answers kept until they are acknowledged
+ *   tmissing.c    data-out that is asked for once more
  *   tranges.c     pieces of data that comes in any order
  *   tctl.c        PDUs the target makes by itself: NOP-In, reject, async message, logout
  *   tlost.c       session: connections that come and go, what is left of lost ones
@@ -33,16 +36,30 @@ enum {
     /* ... and for the answer that each connection has partly sent: the initiator has seen in its
      * header that there is room again, while the task is still needed. */
     TSESS_ANSWERED_TASKS = 16,
-    TTASK_BURSTS = 8, /* most R2Ts outstanding per task */
-    TSESS_CHUNK = 16, /* tasks the pool grows by */
-    TSESS_CHUNKS_MAX =
-        (ISCSI_QUEUE_DEPTH_MAX + TSESS_IMMEDIATE_TASKS + TSESS_ANSWERED_TASKS) / TSESS_CHUNK,
+    TTASK_BURSTS = 8,     /* most R2Ts outstanding per task */
+    TSESS_CHUNK = 16,     /* tasks the pool grows by */
     TTASK_SPAN_MAX = 256, /* payload iovecs of one Data-In PDU */
     /* Unsolicited data of a session that waits for the owner to say where it goes: what 128 writes
      * with a FirstBurstLength of 256 KiB send. More fails its command (EV_DATA, USAN_ENOMEM). */
     TSESS_STASH_MAX = 32 << 20,
     TSESS_LATE_BYTES_MAX = 1 << 20, /* data of requests that came early and are no tasks */
+
+    /* Recovery levels 1 and 2. What one session keeps to be sent again: data-in (the owner's
+     * memory) of answered commands, and the answers themselves with their data; how many such
+     * commands; how many answers of a connection. Past them the oldest go. */
+    TSESS_KEEP_BYTES = 16 << 20,
+    TSESS_KEEP_TASKS = 64,
+    TCONN_KEEP_ANSWERS = 1024,
+    TCONN_RESENDS_MAX = 64,    /* runs of Data-In PDUs waiting to be sent again */
+    TTASK_RECOVERIES_MAX = 32, /* sequences of a command's data that come incomplete */
+
+    TSESS_CHUNKS_MAX =
+        (ISCSI_QUEUE_DEPTH_MAX + TSESS_IMMEDIATE_TASKS + TSESS_ANSWERED_TASKS + TSESS_KEEP_TASKS) /
+        TSESS_CHUNK,
 };
+
+/* Answers that stay unacknowledged for that long are asked about. */
+#define TCONN_ACK_WAIT_NS (2 * NS_PER_SEC)
 
 /* What waits in a connection's send queue; first member of everything that can. */
 enum txjob_kind {
@@ -51,6 +68,8 @@ enum txjob_kind {
     TXJOB_R2T,
     TXJOB_RESPONSE, /* Data-In PDUs and status */
     TXJOB_TMF,
+    TXJOB_KEPT,   /* an answer once more */
+    TXJOB_RESEND, /* Data-In PDUs once more */
 };
 
 struct txjob {
@@ -69,13 +88,48 @@ struct tctl {
     uint8_t data[];
 };
 
+/* An answer that has a StatSN, until the initiator acknowledges it; level 1 and up. */
+struct tkept {
+    struct txjob job;   /* it is being sent again */
+    struct list node;   /* tconn.kept, in the order of StatSN */
+    struct ttask *task; /* as long as it is there: its response is on the way, or its data kept */
+    uint32_t stat_sn, itt;
+    uint32_t len;         /* of data */
+    bool over;            /* acknowledged while it was being sent again */
+    bool in_data;         /* it went with the last Data-In PDU; bhs is what stands for it */
+    uint32_t exp_data_sn; /* DataSN after the last one of the command */
+    uint8_t bhs[ISCSI_BHS_LEN];
+    struct iovec iov;
+    uint8_t data[];
+};
+
+/* A place in the data-in of a command. */
+struct tcursor {
+    const struct iovec *in;
+    int in_cnt;
+    size_t in_skip; /* bytes of in[0] before it */
+    uint64_t pos;
+    uint32_t data_sn;   /* of the PDU that begins there */
+    uint32_t burst_pos; /* bytes of the Data-In sequence before it */
+};
+
+/* A run of Data-In PDUs that is sent again. */
+struct tresend {
+    struct txjob job;
+    struct ttask *task;
+    struct tcursor at;
+    uint32_t end; /* DataSN after the last one */
+};
+
 /* One sequence of Data-Out PDUs: what an R2T asked for, or the unsolicited data. */
 struct tburst {
     uint32_t seq; /* the order in which the connection was asked for its sequences */
     uint32_t ttt; /* ISCSI_TAG_NONE: unsolicited */
     uint32_t off, len, got;
     uint32_t next_data_sn;
+    uint32_t r2t_sn;
     bool active, sent; /* of an R2T */
+    bool again;        /* it is to be sent once more */
 };
 
 /* What became of a request that is no task. */
@@ -97,6 +151,7 @@ enum ttask_state {
     TTASK_HELD,    /* waits for its CmdSN's turn */
     TTASK_OWNED,   /* with the owner */
     TTASK_SENDING, /* response queued */
+    TTASK_KEPT,    /* sent; its data-in is kept to be sent again */
     TTASK_SENT,    /* to be reported by EV_SENT */
 };
 
@@ -135,8 +190,10 @@ struct ttask {
     uint64_t r2t_end; /* the end of its last R2T in what the connection sends */
     struct tburst unsol;
     struct tburst bursts[TTASK_BURSTS];
-    struct tranges *ranges; /* one for each burst; NULL with DataPDUInOrder=Yes */
-    uint8_t *stash;         /* unsolicited data that came before the owner said where to put it */
+    /* One for each burst, and NULL with DataPDUInOrder=Yes; at recovery level 1 and up the first
+     * one has what came, well, of all the data. */
+    struct tranges *ranges;
+    uint8_t *stash; /* unsolicited data that came before the owner said where to put it */
     uint32_t stash_cap;
 
     /* response */
@@ -144,16 +201,28 @@ struct ttask {
     uint8_t resid_flags;
     uint16_t qualifier;
     uint32_t residual, bidi_residual;
-    const struct iovec *in;
-    int in_cnt;
-    uint64_t in_len, in_pos;
-    size_t in_skip; /* bytes of in[0] already queued */
-    uint32_t data_sn;
-    uint32_t burst_pos; /* bytes of the current Data-In sequence */
+    uint64_t in_len;
+    struct tcursor cur; /* what is sent next */
     bool on_wire;       /* a part of the response is queued on the wire */
     uint32_t sense_len;
     struct iovec sense_iov;
     uint8_t sense[2 + ISCSI_SENSE_MAX]; /* SenseLength, sense data */
+
+    /* recovery */
+    struct tkept *kept;   /* its answer, that is not acknowledged */
+    struct tcursor acked; /* data-in before that was acknowledged */
+    uint32_t seg;         /* MaxRecvDataSegmentLength that it was sent with ... */
+    uint16_t tx_changes;  /* ... unless this is not the connection's any more */
+    uint16_t resends;     /* struct tresend */
+    uint16_t recoveries;  /* sequences of data-out that came incomplete */
+    uint32_t ack_ttt;     /* in Data-In PDUs that ask for a DataACK; ISCSI_TAG_NONE = none did */
+    uint32_t snack_tag;   /* of an R-Data SNACK; 0 = none */
+    uint32_t stat_sn;
+    uint32_t keep_bytes; /* counted in the session's */
+    bool keeping;        /* out of the window, counted among those that are kept */
+    bool over;           /* goes when what is being sent of it again has been sent */
+    bool again;          /* its response was sent before */
+    bool rewind;         /* ... and is to be sent again as soon as it was */
 
     uint8_t cdb[ISCSI_CDB_MAX];
     uint64_t priv_align[];
@@ -181,6 +250,15 @@ struct iscsi_tconn {
     uint32_t stat_sn;    /* next to be assigned */
     uint32_t max_cmd_sn; /* as last sent here */
     uint32_t answered;   /* tasks whose answers are on the wire, not wholly sent */
+
+    /* recovery */
+    uint8_t erl;            /* ErrorRecoveryLevel; 0 in login and discovery */
+    uint16_t tx_changes;    /* how often the initiator's MaxRecvDataSegmentLength changed */
+    uint32_t acked_stat_sn; /* ExpStatSN of the initiator */
+    struct list kept;       /* tkept.node */
+    unsigned kept_count;    /* in it */
+    unsigned resend_count;  /* struct tresend */
+    uint64_t ack_ns;        /* when there was the last progress in it */
 
     /* the PDU whose data segment is under way */
     struct ttask *rx_task;
@@ -226,6 +304,7 @@ struct iscsi_tconn {
     int close_err;
     const char *close_why;
     uint16_t close_status; /* of the login that was refused */
+    bool retained;         /* its tasks stay with the session */
 
     /* time */
     uint64_t now_ns, started_ns, last_rx_ns, nop_sent_ns, idle_since_ns;
@@ -268,7 +347,10 @@ struct iscsi_tsess {
     uint32_t immediate_count;        /* tasks of immediate requests */
     struct list held;                /* ttask.node, by CmdSN: they wait for earlier ones */
     struct list tasks;               /* ttask.node: with the owner, or being answered */
+    struct list kept;                /* ttask.node: answered and kept, the oldest first */
     unsigned task_count;
+    unsigned keep_tasks; /* in `kept`, or from there and being sent again */
+    size_t keep_bytes;
     size_t stash_bytes; /* in the stashes of its tasks */
     size_t late_bytes;  /* data of early requests that are no tasks */
 

@@ -8,6 +8,8 @@
 /* ---- ttask_cmd.c ---- */
 /* SCSI Command or TMF header; true if ev was filled in. */
 bool ttask_command(struct iscsi_tconn *conn, struct iscsi_event *ev);
+/* The same for one whose header is in rx_bhs, and whose immediate data (then its AHS) in rx_buf. */
+bool ttask_command_whole(struct iscsi_tconn *conn, struct iscsi_event *ev);
 bool ttask_tmf(struct iscsi_tconn *conn, struct iscsi_event *ev);
 /* Its turn has come. False: it was answered here. */
 bool ttask_deliver(struct ttask *t, struct iscsi_event *ev);
@@ -23,6 +25,8 @@ void ttask_data_out(struct iscsi_tconn *conn);
 void ttask_place(struct iscsi_tconn *conn);
 /* The data segment is complete. */
 void ttask_data_complete(struct iscsi_tconn *conn, bool digest_ok);
+/* All of the segment is in the caller's memory. */
+void ttask_data_whole(struct iscsi_tconn *conn, const uint8_t *data);
 /* Data of the segment under way came. */
 void ttask_data_moved(struct iscsi_tconn *conn);
 /* For a tick: since when none of the data came that the initiator owes on this connection, the
@@ -33,6 +37,8 @@ uint64_t ttask_data_awaited(struct iscsi_tconn *conn);
 void ttask_data_stop(struct ttask *t);
 
 /* ---- ttask_tx.c ---- */
+/* Where the Data-In PDU with that number begins: not acknowledged, and one that was sent. */
+void ttask_seek(const struct ttask *t, uint32_t data_sn, struct tcursor *ret_at);
 /* Put queued jobs on the wire as far as there is room. */
 void ttask_fill_wire(struct iscsi_tconn *conn);
 

@@ -154,6 +154,16 @@ bool ttask_command(struct iscsi_tconn *conn, struct iscsi_event *ev)
     return deliver_or_hold(conn, t, order, ev);
 }
 
+bool ttask_command_whole(struct iscsi_tconn *conn, struct iscsi_event *ev)
+{
+    conn->rx.bhs = conn->rx_bhs;
+    conn->rx.ahs = conn->rx_buf + conn->rx.data_len;
+    bool event = ttask_command(conn, ev);
+    if (conn->rx_task)
+        ttask_data_whole(conn, conn->rx_buf);
+    return event;
+}
+
 /* ---- task management ---- */
 
 /*

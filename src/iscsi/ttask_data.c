@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The data of write commands: immediate, unsolicited, asked for (RFC 7143 11.3, 11.7, 11.8). */
 #include "iscsi/tctl.h"
+#include "iscsi/tmissing.h"
 #include "iscsi/tsess.h"
 #include "iscsi/ttask.h"
 
@@ -96,43 +97,52 @@ static void data_failed(struct ttask *t, int err)
         txjob_cancel(&t->job);
 }
 
+/* R2Ts that a task may have outstanding. With sequences in order only the last one could be asked
+ * for once more: "then MaxOutstandingR2T MUST be set to 1", 13.19. */
+static unsigned r2t_limit(const struct iscsi_tsess *s)
+{
+    const struct iscsi_params *p = &s->params;
+
+    if (p->error_recovery_level > 0 && p->data_sequence_in_order)
+        return 1;
+    return p->max_outstanding_r2t < TTASK_BURSTS ? p->max_outstanding_r2t : TTASK_BURSTS;
+}
+
 /* Ask for the data that is missing, as far as MaxOutstandingR2T allows. */
 static void ask(struct ttask *t)
 {
     const struct iscsi_params *p = &t->sess->params;
-    unsigned limit = p->max_outstanding_r2t, active = 0;
+    unsigned limit = r2t_limit(t->sess), active = 0;
     bool any = false;
 
     if (t->unsolicited)
         return;
-    if (limit > TTASK_BURSTS)
-        limit = TTASK_BURSTS;
     for (unsigned i = 0; i < TTASK_BURSTS; i++)
         active += t->bursts[i].active;
-    if (!p->data_pdu_in_order && !t->ranges) {
-        t->ranges = alloc_zero(t->sess->a, TTASK_BURSTS * sizeof *t->ranges);
-        if (!t->ranges) {
-            data_failed(t, USAN_ENOMEM);
-            data_over(t); /* nothing was asked for */
-            return;
-        }
+    if (!p->data_pdu_in_order && tmissing_ranges(t)) {
+        data_failed(t, USAN_ENOMEM);
+        data_over(t); /* nothing was asked for */
+        return;
     }
-    for (unsigned i = 0; i < TTASK_BURSTS && active < limit && t->asked < t->want_len; i++) {
+    for (unsigned i = 0; i < TTASK_BURSTS && active < limit; i++) {
         struct tburst *b = &t->bursts[i];
+        uint64_t off, len;
         if (b->active)
             continue;
-        uint64_t len = t->want_len - t->asked;
+        len = tmissing_next(t, &off);
+        if (len == 0)
+            break;
         if (len > p->max_burst)
             len = p->max_burst;
         b->ttt = (uint32_t)t->slot << 20 | i << 16 | t->sess->next_ttt++;
-        b->off = (uint32_t)t->asked;
+        b->off = (uint32_t)off;
         b->len = (uint32_t)len;
         b->got = b->next_data_sn = 0;
-        if (t->ranges)
+        if (t->ranges && !p->error_recovery_level)
             tranges_clear(&t->ranges[i], t->sess->a);
         b->active = true;
-        b->sent = false;
-        t->asked += len;
+        b->sent = b->again = false;
+        t->asked = off + len;
         active++;
         any = true;
     }
@@ -163,14 +173,18 @@ static int data_out_fits(struct iscsi_tconn *conn, struct ttask *t, struct tburs
                          const struct pdu_data_out *d)
 {
     uint32_t len = conn->rx.data_len;
+    bool gap = d->data_sn != b->next_data_sn;
 
-    if (d->data_sn != b->next_data_sn)
+    if (gap && !conn->erl)
         return USAN_EPROTO;
     if (d->offset < b->off || d->offset - b->off > b->len || len > b->len - (d->offset - b->off))
         return USAN_EPROTO;
-    if (conn->params.data_pdu_in_order || b->ttt == ISCSI_TAG_NONE)
+    if (conn->params.data_pdu_in_order || b->ttt == ISCSI_TAG_NONE) {
+        if (gap && d->offset > b->off + b->got)
+            b->got = d->offset - b->off; /* what is in between will be asked for */
         return d->offset == b->off + b->got ? 0 : USAN_EPROTO;
-    if (len == 0)
+    }
+    if (len == 0 || conn->erl) /* there it counts when its digest was found to be right */
         return 0;
     int err = tranges_add(&t->ranges[b - t->bursts], t->sess->a, b->len, d->offset, len);
     return err == USAN_EEXIST ? USAN_EPROTO : err;
@@ -196,11 +210,13 @@ void ttask_data_out(struct iscsi_tconn *conn)
     /* Data of a task that has ended meanwhile, or that failed, is thrown away (7.4.2). */
     if (!t || !b || t->data_done || t->conn != conn)
         return;
+    if (conn->erl && sn_lt(d.data_sn, b->next_data_sn))
+        return; /* it was there before, 7.9 */
     int err = t->pub.data_err ? 0 : data_out_fits(conn, t, b, &d);
     if (err)
         data_failed(t, err);
     expect_segment(conn, t, b, d.offset, bhs_final(bhs));
-    b->next_data_sn++;
+    b->next_data_sn = d.data_sn + 1;
     if (conn->rx.data_len == 0)
         ttask_data_complete(conn, true);
 }
@@ -262,8 +278,48 @@ static void burst_ended(struct ttask *t, struct tburst *b)
         return;
     }
     b->active = false;
-    if (b->got != b->len)
+    if (!t->conn->erl && b->got != b->len)
         data_failed(t, USAN_EPROTO); /* 11.8: an R2T is answered in full */
+    /* else what is missing is asked for again (7.8, 7.9), but not for ever */
+    if (t->conn->erl && tmissing_in(t, b->off, b->len) && ++t->recoveries > TTASK_RECOVERIES_MAX)
+        data_failed(t, USAN_EDIGEST);
+}
+
+/* A data segment that a digest says is damaged. */
+static void segment_bad(struct iscsi_tconn *conn, struct ttask *t)
+{
+    if (bhs_opcode(conn->rx_bhs) == ISCSI_OP_SCSI_COMMAND) {
+        /* The command is to be discarded (7.8), but it has begun. An initiator at level 0 would not
+         * send it again by itself, and its CmdSN would be missing: the session has to be recovered
+         * (7.1.4.1). */
+        tctl_reject_last(conn, ISCSI_REJECT_DATA_DIGEST, conn->rx_bhs, USAN_EDIGEST,
+                         "data digest error in immediate data");
+        data_failed(t, USAN_EDIGEST);
+        return;
+    }
+    tctl_reject(conn, ISCSI_REJECT_DATA_DIGEST, conn->rx_bhs);
+    if (!conn->erl) /* else it is asked for again */
+        data_failed(t, USAN_EDIGEST);
+}
+
+/* A data segment came as it was sent. */
+static void segment_good(struct iscsi_tconn *conn, struct ttask *t, uint64_t off, uint64_t len)
+{
+    if (t->pub.data_err)
+        return;
+    if (conn->erl && len > 0) {
+        int err = tmissing_note(t, off, len);
+        if (err) {
+            data_failed(t, err);
+            return;
+        }
+    }
+    if (!t->wants)
+        return;
+    uint64_t n = wanted(t, off, len);
+    if (conn->rx_stashed)
+        copy_out(t, off, t->stash + off, n);
+    t->got += n;
 }
 
 void ttask_data_complete(struct iscsi_tconn *conn, bool digest_ok)
@@ -273,19 +329,13 @@ void ttask_data_complete(struct iscsi_tconn *conn, bool digest_ok)
     uint64_t off = conn->rx_off, len = conn->rx.data_len;
 
     conn->rx_task = NULL;
-    if (!digest_ok) {
-        tctl_reject(conn, ISCSI_REJECT_DATA_DIGEST, conn->rx_bhs); /* 7.8 */
-        data_failed(t, USAN_EDIGEST);
-    }
+    if (digest_ok)
+        segment_good(conn, t, off, len);
+    else
+        segment_bad(conn, t);
     b->got += (uint32_t)len;
     if (b == &t->unsol)
-        t->unsol_got += len;
-    if (t->wants && !t->pub.data_err) {
-        uint64_t n = wanted(t, off, len);
-        if (conn->rx_stashed)
-            copy_out(t, off, t->stash + off, n);
-        t->got += n;
-    }
+        t->unsol_got = b->got;
     if (t->wants || t->pub.data_err)
         tsess_stash_put(t);
     if (conn->rx_final || (b != &t->unsol && b->got >= b->len))
@@ -310,13 +360,26 @@ void iscsi_task_want_data(struct iscsi_task *task, struct iovec *iov, int iovcnt
     if (t->stash && t->unsol_got > 0) {
         uint64_t n = wanted(t, 0, t->unsol_got);
         copy_out(t, 0, t->stash, n);
-        t->got = n;
+        t->got = t->conn->erl ? tmissing_covered(t, n) : n;
     }
     /* With a segment of it still to come from the stream, that decides what is missing. */
     if (t->conn->rx_task == t)
         return;
     tsess_stash_put(t);
     data_check_complete(t);
+}
+
+void ttask_data_whole(struct iscsi_tconn *conn, const uint8_t *data)
+{
+    struct ttask *t = conn->rx_task;
+    uint8_t *stash = tsess_stash_get(t, t->unsol.len);
+
+    if (stash)
+        memcpy(stash, data, conn->rx.data_len);
+    else
+        data_failed(t, USAN_ENOMEM);
+    conn->rx_stashed = stash != NULL;
+    ttask_data_complete(conn, true);
 }
 
 /* The sequence that was asked for first among those the task still has data to come of; NULL if

@@ -155,6 +155,7 @@ static enum treq text_complete(struct iscsi_tconn *conn, const uint8_t *bhs, str
         tconn_close(conn, USAN_ENOMEM, "no memory for a text answer");
         return TREQ_DONE;
     }
+    uint32_t segment = conn->params.tx_data_segment;
     int err = len == 0 ? 0
                        : iscsi_text_negotiate(text, len, &conn->cfg.params, &conn->params,
                                               conn->text_out, NEGOTIATED_MAX, &out_len);
@@ -163,6 +164,8 @@ static enum treq text_complete(struct iscsi_tconn *conn, const uint8_t *bhs, str
             conn, err == USAN_ELIMIT ? ISCSI_REJECT_OUT_OF_RESOURCES : ISCSI_REJECT_PROTOCOL_ERROR,
             bhs);
     conn->text_out_len = out_len;
+    if (segment != conn->params.tx_data_segment)
+        conn->tx_changes++;
     if (!targets) {
         text_in_drop(conn);
         send_piece(conn, conn->text_itt, 0);

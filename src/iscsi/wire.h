@@ -117,6 +117,8 @@ void wire_tx_push(struct wire_tx *tx, const struct iovec *iov, int cnt, size_t s
  * which take two more iovecs. */
 void wire_tx_push_ahs(struct wire_tx *tx, const void *ahs, uint32_t ahs_len,
                       const struct iovec *iov, int cnt, size_t skip, uint32_t len, void *mark);
+/* The mark of the PDU that was pushed last. */
+void wire_tx_mark(struct wire_tx *tx, void *mark);
 /* How many iovecs that payload takes. */
 unsigned wire_iov_span(const struct iovec *iov, int cnt, size_t skip, size_t len);
 

@@ -164,6 +164,12 @@ void wire_tx_push(struct wire_tx *tx, const struct iovec *iov, int cnt, size_t s
     wire_tx_push_ahs(tx, NULL, 0, iov, cnt, skip, len, mark);
 }
 
+void wire_tx_mark(struct wire_tx *tx, void *mark)
+{
+    assert(tx->tail > tx->head);
+    tx->block->mark[tx->tail - 1] = mark;
+}
+
 int wire_tx_peek(const struct wire_tx *tx, struct iovec *iov, int max)
 {
     unsigned n = tx->tail - tx->head;

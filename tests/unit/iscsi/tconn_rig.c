@@ -18,13 +18,47 @@ static uint32_t draw(struct rig *r, size_t below)
     return (uint32_t)(r->rng % below);
 }
 
+static struct rig *lead_of(struct rig *r)
+{
+    return r->lead ? r->lead : r;
+}
+
 struct rig *rig_new(uint64_t seed)
+{
+    return rig_new_at(seed, iscsi_params_default.error_recovery_level);
+}
+
+static void begin_conn(struct rig *r)
+{
+    r->conn = iscsi_tconn_new(&r->cfg, &r->alloc.a, r->now_ns);
+}
+
+struct rig *rig_join(struct rig *lead, uint16_t cid)
+{
+    struct rig *r = rig_new_at(cid + 1u, 0);
+
+    iscsi_tconn_free(r->conn);
+    r->lead = lead;
+    r->cid = cid;
+    r->cfg = lead->cfg;
+    r->now_ns = lead->now_ns;
+    for (unsigned i = 0; i < RIG_JOINED; i++)
+        if (!lead->joined[i]) {
+            lead->joined[i] = r;
+            break;
+        }
+    begin_conn(r);
+    return r;
+}
+
+struct rig *rig_new_at(uint64_t seed, uint8_t level)
 {
     struct rig *r = calloc(1, sizeof *r);
     assert_non_null(r);
     counted_alloc_init(&r->alloc);
     r->rng = seed * 2654435761u + 88172645463325252ull;
     r->cfg.params = iscsi_params_default;
+    r->cfg.params.error_recovery_level = level;
     r->cfg.portal_group_tag = 1;
     r->cfg.queue_depth = 32;
     r->cfg.task_priv_bytes = sizeof(struct rig_priv);
@@ -35,31 +69,65 @@ struct rig *rig_new(uint64_t seed)
     r->now_ns = NS_PER_SEC;
     r->cmd_sn = 100;
     r->itt = 7;
-    r->conn = iscsi_tconn_new(&r->cfg, &r->alloc.a, r->now_ns);
+    begin_conn(r);
     return r;
 }
 
-static void drop_all(struct rig *r)
+static void drop_all(struct rig *r, const struct iscsi_tconn *conn)
 {
-    struct iscsi_task *t;
-    if (!r->sess)
+    struct iscsi_task *t, *next;
+    struct iscsi_tsess *sess = lead_of(r)->sess;
+    if (!sess)
         return;
-    while ((t = iscsi_tsess_next_task(r->sess, NULL)) != NULL)
-        (void)iscsi_task_drop(t);
+    for (t = iscsi_tsess_next_task(sess, NULL); t; t = next) {
+        next = iscsi_tsess_next_task(sess, t);
+        if (!conn || iscsi_task_conn(t) == conn)
+            (void)iscsi_task_drop(t);
+    }
+}
+
+void rig_cut(struct rig *r)
+{
+    if (!r->closed) {
+        iscsi_tconn_rx_eof(r->conn);
+        rig_run(r);
+    }
+    assert_true(r->closed);
+    rig_run(r);
+}
+
+/* What a target does with a closed connection. */
+static void end_conn(struct rig *r)
+{
+    if (!r->conn)
+        return;
+    if (!r->closed)
+        rig_cut(r);
+    if (!r->retained)
+        drop_all(r, r->conn);
+    iscsi_tconn_free(r->conn);
+    r->conn = NULL;
 }
 
 void rig_free(struct rig *r)
 {
-    struct iscsi_event ev;
+    struct rig *lead = r->lead;
 
-    if (r->conn && !r->closed) {
-        iscsi_tconn_rx_eof(r->conn);
-        while (iscsi_tconn_next(r->conn, &ev))
-            ;
+    end_conn(r);
+    for (unsigned i = 0; i < RIG_JOINED; i++) {
+        if (lead && lead->joined[i] == r)
+            lead->joined[i] = NULL;
+        assert_null(r->joined[i]);
     }
-    drop_all(r);
-    iscsi_tconn_free(r->conn);
-    iscsi_tsess_free(r->sess);
+    if (!lead) {
+        struct iscsi_tsess_event ev;
+        if (r->sess)
+            iscsi_tsess_close(r->sess, false, "the test ends");
+        drop_all(r, NULL);
+        while (r->sess && iscsi_tsess_next(r->sess, &ev))
+            ;
+        iscsi_tsess_free(r->sess);
+    }
     assert_int_equal(r->alloc.live, 0);
     free(r->out);
     free(r);
@@ -75,7 +143,7 @@ void rig_serve(struct rig *r, struct iscsi_task *t)
 
     p->lba = be32_get(t->cdb + 2);
     /* two pieces, to see that both are walked */
-    uint8_t *at = r->disk + (size_t)p->lba * RIG_BLOCK;
+    uint8_t *at = lead_of(r)->disk + (size_t)p->lba * RIG_BLOCK;
     p->iov[0] = (struct iovec){ .iov_base = at, .iov_len = len / 4 + 3 };
     p->iov[1] = (struct iovec){ .iov_base = at + len / 4 + 3, .iov_len = len - len / 4 - 3 };
     if (t->cdb[0] == 0x2a) {
@@ -113,6 +181,9 @@ static void login_event(struct rig *r, const struct iscsi_event *ev)
         iscsi_tconn_login_accept(r->conn, &r->auth, NULL);
     } else if (ev->type == ISCSI_EV_LOGIN_USER) {
         iscsi_tconn_login_secret(r->conn, &r->auth);
+    } else if (ev->tsih) {
+        assert_int_equal(ev->cid, r->cid);
+        iscsi_tconn_bind(r->conn, lead_of(r)->sess);
     } else {
         r->sess = iscsi_tsess_new(r->conn, 0x55, &r->alloc.a);
         if (r->sess)
@@ -161,6 +232,7 @@ static void event(struct rig *r, const struct iscsi_event *ev)
         break;
     case ISCSI_EV_CLOSE:
         r->closed = true;
+        r->retained = ev->retained;
         r->close_err = ev->err;
         r->close_why = ev->why;
         break;
@@ -194,7 +266,7 @@ static void pump_out(struct rig *r)
     }
 }
 
-void rig_run(struct rig *r)
+static void run_conn(struct rig *r)
 {
     struct iscsi_event ev;
 
@@ -209,6 +281,71 @@ void rig_run(struct rig *r)
         pump_out(r);
         if (!any && r->out_len == before)
             break;
+    }
+}
+
+static struct rig *rig_of(struct rig *lead, const struct iscsi_tconn *conn)
+{
+    if (lead->conn == conn)
+        return lead;
+    for (unsigned i = 0; i < RIG_JOINED; i++)
+        if (lead->joined[i] && lead->joined[i]->conn == conn)
+            return lead->joined[i];
+    fail_msg("a connection of nobody");
+    return NULL;
+}
+
+static void session_events(struct rig *lead)
+{
+    struct iscsi_tsess_event ev;
+
+    while (lead->sess && iscsi_tsess_next(lead->sess, &ev)) {
+        switch (ev.type) {
+        case ISCSI_TSESS_EV_SENT:
+            lead->session_sent++;
+            break;
+        case ISCSI_TSESS_EV_DATA:
+            data_came(lead, ev.task);
+            break;
+        case ISCSI_TSESS_EV_TASK_LOST:
+            lead->session_lost++;
+            assert_true(iscsi_task_drop(ev.task));
+            break;
+        case ISCSI_TSESS_EV_DOWN:
+            assert_false(lead->session_down);
+            lead->session_down = true;
+            break;
+        }
+    }
+}
+
+void rig_run(struct rig *r)
+{
+    struct rig *lead = lead_of(r);
+    struct iscsi_tconn *conn;
+
+    run_conn(r);
+    while (lead->sess && (conn = iscsi_tsess_take_kick(lead->sess)) != NULL)
+        run_conn(rig_of(lead, conn));
+    session_events(lead);
+}
+
+void rig_pass(struct rig *r, uint64_t ns)
+{
+    struct rig *lead = lead_of(r);
+    uint64_t until = r->now_ns + ns;
+
+    while (r->now_ns < until) {
+        uint64_t at = r->closed || !r->conn ? TIME_NEVER : iscsi_tconn_deadline(r->conn);
+        if (lead->sess)
+            at = time_min(at, iscsi_tsess_deadline(lead->sess));
+        r->now_ns = at > r->now_ns ? time_min(until, at) : r->now_ns + 1;
+        lead->now_ns = r->now_ns;
+        if (r->conn && !r->closed)
+            iscsi_tconn_tick(r->conn, r->now_ns);
+        if (lead->sess)
+            iscsi_tsess_tick(lead->sess, r->now_ns);
+        rig_run(r);
     }
 }
 
@@ -304,7 +441,7 @@ bool rig_next(struct rig *r, struct rig_pdu *pdu)
     bool ping = pdu->opcode == ISCSI_OP_NOP_IN && bhs_itt(p) == ISCSI_TAG_NONE;
     bool status = pdu->opcode != ISCSI_OP_R2T && !ping &&
                   (pdu->opcode != ISCSI_OP_DATA_IN || (p[1] & PDU_DATA_IN_STATUS));
-    if (status) { /* StatSN goes up by one with each PDU that carries one */
+    if (status && !r->loose) { /* StatSN goes up by one with each PDU that carries one */
         assert_int_equal(be32_get(p + 24), r->exp_stat_sn);
         r->exp_stat_sn++;
     }
@@ -320,7 +457,7 @@ struct rig_pdu rig_expect(struct rig *r, uint8_t opcode)
     return pdu;
 }
 
-void rig_login(struct rig *r, const char *keys, size_t len)
+bool rig_try_login(struct rig *r, const char *keys, size_t len)
 {
     static const char names[] = "InitiatorName=iqn.2026-01.test:rig\0"
                                 "TargetName=iqn.2026-01.test:a\0SessionType=Normal";
@@ -330,24 +467,34 @@ void rig_login(struct rig *r, const char *keys, size_t len)
     memcpy(text, names, sizeof names);
     memcpy(text + sizeof names, keys, len);
     bhs[8] = 0x80;
+    be16_put(bhs + 14, r->lead ? r->lead->tsih : 0);
     be32_put(bhs + 16, 1);
-    be32_put(bhs + 24, r->cmd_sn);
+    be16_put(bhs + 20, r->cid);
+    be32_put(bhs + 24, lead_of(r)->cmd_sn);
     rig_send(r, bhs, NULL, 0, text, (uint32_t)(sizeof names + len));
-    struct rig_pdu p = rig_expect(r, ISCSI_OP_LOGIN_RESPONSE);
-    assert_int_equal(be16_get(p.bhs + 36), 0);
-    r->login_rounds = 1;
-    if (!(p.bhs[1] & 0x80)) {
-        r->login_rounds++; /* the target has offers of its own: take them */
-        rig_send(r, bhs, NULL, 0, NULL, 0);
-        p = rig_expect(r, ISCSI_OP_LOGIN_RESPONSE);
-        assert_int_equal(be16_get(p.bhs + 36), 0);
+    for (r->login_rounds = 1;; r->login_rounds++) {
+        struct rig_pdu p = rig_expect(r, ISCSI_OP_LOGIN_RESPONSE);
+        r->login_status = be16_get(p.bhs + 36);
+        if (r->login_status)
+            return false;
+        if (p.bhs[1] & 0x80) {
+            assert_int_equal(p.bhs[1] & 0x83, 0x83);
+            r->tsih = be16_get(p.bhs + 14);
+            break;
+        }
+        assert_int_equal(r->login_rounds, 1);
+        rig_send(r, bhs, NULL, 0, NULL, 0); /* the target has offers of its own: take them */
     }
-    assert_int_equal(p.bhs[1] & 0x83, 0x83);
-    r->tsih = be16_get(p.bhs + 14);
     assert_int_equal(r->tsih, 0x55);
     const struct iscsi_params *np = iscsi_tconn_params(r->conn);
     r->header_digest = np->header_digest;
     r->data_digest = np->data_digest;
+    return true;
+}
+
+void rig_login(struct rig *r, const char *keys, size_t len)
+{
+    assert_true(rig_try_login(r, keys, len));
 }
 
 void rig_rw(struct rig *r, uint8_t *bhs, bool write, bool final, uint32_t lba, uint16_t blocks)
@@ -355,9 +502,9 @@ void rig_rw(struct rig *r, uint8_t *bhs, bool write, bool final, uint32_t lba, u
     memset(bhs, 0, ISCSI_BHS_LEN);
     bhs[0] = ISCSI_OP_SCSI_COMMAND;
     bhs[1] = (uint8_t)((final ? 0x80 : 0) | (write ? 0x20 : 0x40) | 1);
-    be32_put(bhs + 16, ++r->itt);
+    be32_put(bhs + 16, ++lead_of(r)->itt);
     be32_put(bhs + 20, blocks * (uint32_t)RIG_BLOCK);
-    be32_put(bhs + 24, r->cmd_sn++);
+    be32_put(bhs + 24, lead_of(r)->cmd_sn++);
     be32_put(bhs + 28, r->exp_stat_sn);
     bhs[32] = write ? 0x2a : 0x28;
     be32_put(bhs + 34, lba);
@@ -369,9 +516,9 @@ void rig_request(struct rig *r, uint8_t *bhs, uint8_t opcode, bool immediate)
     memset(bhs, 0, ISCSI_BHS_LEN);
     bhs[0] = (uint8_t)(opcode | (immediate ? 0x40 : 0));
     bhs[1] = 0x80;
-    be32_put(bhs + 16, ++r->itt);
+    be32_put(bhs + 16, ++lead_of(r)->itt);
     be32_put(bhs + 20, ISCSI_TAG_NONE);
-    be32_put(bhs + 24, immediate ? r->cmd_sn : r->cmd_sn++);
+    be32_put(bhs + 24, immediate ? lead_of(r)->cmd_sn : lead_of(r)->cmd_sn++);
     be32_put(bhs + 28, r->exp_stat_sn);
 }
 

@@ -19,7 +19,7 @@
 /* cmocka wants those four before it */
 #include <cmocka.h>
 
-enum { RIG_BLOCK = 512, RIG_BLOCKS = 4096, RIG_TASKS = 256, RIG_OUT = 8 << 20 };
+enum { RIG_BLOCK = 512, RIG_BLOCKS = 4096, RIG_TASKS = 256, RIG_OUT = 8 << 20, RIG_JOINED = 8 };
 
 /* One PDU the target sent. */
 struct rig_pdu {
@@ -34,6 +34,11 @@ struct rig {
     struct iscsi_tconn_config cfg;
     struct iscsi_tconn *conn;
     struct iscsi_tsess *sess;
+    /* a further connection of that one's session (rig_join), which has the disk and the counts */
+    struct rig *lead;
+    struct rig *joined[RIG_JOINED];
+    uint16_t cid;
+    uint16_t login_status; /* of a login that was refused */
     uint64_t rng, now_ns;
     size_t max_in, max_out; /* largest piece at a time; 0 = all */
     bool header_digest, data_digest;
@@ -45,16 +50,20 @@ struct rig {
     struct iscsi_task *held[RIG_TASKS];
     unsigned held_count;
     bool deaf;         /* the initiator does not take what is sent */
+    bool loose;        /* answers come again: rig_next does not look at StatSN */
     uint32_t tmf_info; /* additional response information of every TMF */
 
     /* seen */
     unsigned commands, tmfs, data_events, sent_events;
     unsigned commands_at_tmf; /* commands when the last TMF came */
     int data_err;
-    bool closed;
+    bool closed, retained;
     int close_err;
     const char *close_why;
     struct iscsi_auth auth;
+    /* events of the session */
+    unsigned session_sent, session_lost;
+    bool session_down;
 
     /* the initiator's side */
     uint32_t cmd_sn, itt, exp_stat_sn, max_cmd_sn;
@@ -63,6 +72,16 @@ struct rig {
 };
 
 struct rig *rig_new(uint64_t seed);
+/* The same where the target offers this ErrorRecoveryLevel. */
+struct rig *rig_new_at(uint64_t seed, uint8_t level);
+/* One more connection to the session of r, before its login; r outlives it. */
+struct rig *rig_join(struct rig *r, uint16_t cid);
+/* Log in likewise; false if that is refused, with login_status. */
+bool rig_try_login(struct rig *r, const char *keys, size_t len);
+/* The TCP connection ends. */
+void rig_cut(struct rig *r);
+/* Let time go by, for the connection and its session. */
+void rig_pass(struct rig *r, uint64_t ns);
 /* Frees all and asserts that no memory is left behind. */
 void rig_free(struct rig *r);
 /* Log in with the operational keys of `keys` ("A=1\0B=2\0" with its length); asserts success. */
