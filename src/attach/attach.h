@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A store attached to front ends: what `usan attach` runs. So far the front end is NBD, on Unix
- * sockets and on TCP.
+ * A store attached to front ends: what `usan attach` runs. NBD on Unix sockets and on TCP; a file
+ * or a loop device through FUSE.
  */
 #ifndef USAN_ATTACH_ATTACH_H
 #define USAN_ATTACH_ATTACH_H
@@ -26,14 +26,15 @@ enum {
 
 struct attach_config {         /* all borrowed until attach_free() */
     const char *store;         /* specification */
-    const char *const *fronts; /* "nbd:unix:PATH", "nbd:tcp:HOST:PORT" */
+    const char *const *fronts; /* "nbd:unix:PATH", "nbd:tcp:HOST:PORT", "fuse:DIR" */
     size_t front_count;
     struct front_config front;
     bool read_only;
     uint32_t cores;        /* reactors; 0 = one for each processor */
     uint32_t connections;  /* at one time */
     uint64_t memory_bytes; /* for the data of requests, at least ATTACH_MEMORY_MIN */
-    mode_t unix_mode;      /* permissions of Unix sockets */
+    mode_t mode;           /* permissions of Unix sockets and of files */
+    bool loop;             /* a loop device over each file */
     enum loop_engine_kind engine;
     enum loop_poll_mode poll;
 };
@@ -47,15 +48,21 @@ struct attach;
  * long. USAN_EINVAL with a text. */
 USAN_MUST_CHECK
 int attach_check(const struct attach_config *cfg, struct err_text *e);
-/* Open the store and listen; nothing is served yet. On failure nothing is left behind and e says
- * why. SIGTERM, SIGINT, SIGHUP and SIGUSR1 are blocked in the calling thread. */
+/* Open the store, listen and mount; nothing is served yet. On failure nothing is left behind and e
+ * says why. SIGTERM, SIGINT, SIGHUP and SIGUSR1 are blocked in the calling thread. */
 USAN_MUST_CHECK
 int attach_new(const struct attach_config *cfg, struct attach **ret_a, struct err_text *e);
-/* What clients reach the i-th front end by; NULL past the last. */
+/* Serve from here on. On failure free the object. */
+USAN_MUST_CHECK
+int attach_start(struct attach *a, struct err_text *e);
+/* What clients reach the store by, the i-th; NULL past the last. After attach_start(). */
 const char *attach_uri(const struct attach *a, size_t i);
+/* The name by which it is listed; "" = it is not. After attach_start(). */
+const char *attach_name(const struct attach *a);
 /*
- * Serve until SIGTERM or SIGINT. 0; or USAN_ETIMEOUT: requests hang in the store, then the object
- * must not be freed; or the error of a flush at the end.
+ * Wait for SIGTERM, SIGINT or somebody who asks for the end, and stop. 0; or USAN_ETIMEOUT:
+ * requests hang in the store, then the object must not be freed; or the error of a flush at the
+ * end.
  */
 USAN_MUST_CHECK
 int attach_run(struct attach *a, struct err_text *e);

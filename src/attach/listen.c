@@ -215,7 +215,7 @@ static int remove_stale(const struct sockaddr_un *sa, struct err_text *e)
 static int bind_unix(struct attach_listener *l, const struct sockaddr_un *sa, struct err_text *e)
 {
     /* Made with its final permissions: nobody slips in between. */
-    mode_t old = umask(0777 & ~l->cfg->unix_mode);
+    mode_t old = umask(0777 & ~l->cfg->mode);
     int rc = bind(l->lfd.fd, (const struct sockaddr *)sa, sizeof(*sa));
     int err = errno;
     (void)umask(old);
@@ -304,7 +304,7 @@ int attach_listener_check(const char *front, struct err_text *e)
     if (!at)
         return err_set(e, USAN_EINVAL,
                        "'%s' is no front end: write nbd:unix:PATH or "
-                       "nbd:tcp:HOST:PORT",
+                       "nbd:tcp:HOST:PORT, or fuse:DIR",
                        front);
     return is_unix ? check_path(at, e) : sock_addr_split(at, sizeof(host), host, &port, e);
 }

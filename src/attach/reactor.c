@@ -14,7 +14,12 @@ static void drain_step(struct loop_timer *t)
 {
     struct attach_reactor *r = list_entry(t, struct attach_reactor, drain_timer);
     uint64_t now = clock_now_ns();
-    if (nbd_server_drain_step(&r->nbd, now - r->drain_ns)) {
+    bool all = true;
+    list_for_each (&r->front.parts, pos) {
+        struct front_part *p = list_entry(pos, struct front_part, node);
+        all &= p->drained(p, now - r->drain_ns);
+    }
+    if (all) {
         r->drained(r);
         return;
     }
@@ -26,7 +31,10 @@ static void drain(struct loop_msg *m)
 {
     struct attach_reactor *r = list_entry(m, struct attach_reactor, drain_msg);
     r->drain_ns = clock_now_ns();
-    nbd_server_drain(&r->nbd);
+    list_for_each (&r->front.parts, pos) {
+        struct front_part *p = list_entry(pos, struct front_part, node);
+        p->drain(p);
+    }
     drain_step(&r->drain_timer);
 }
 
@@ -49,12 +57,12 @@ int attach_reactor_new(const struct front_config *cfg, struct store *store,
     if (!r)
         return err_set(e, USAN_ENOMEM, "out of memory");
     loop_timer_init(&r->drain_timer, drain_step);
-    nbd_server_init(&r->nbd, &r->front);
     int err = front_open(&r->front, cfg, store, lc, limit, index, count, e);
     if (err) {
         free(r);
         return err;
     }
+    nbd_server_init(&r->nbd, &r->front);
     *ret_r = r;
     return 0;
 }

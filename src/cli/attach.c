@@ -14,7 +14,7 @@
 struct attach_args {
     struct cli_texts as;
     const char *name, *mode;
-    bool read_only;
+    bool read_only, loop;
     uint64_t cores, queue_depth, connections, memory;
     const char *engine, *poll, *pid_file;
     uint64_t handshake_timeout, stall_timeout;
@@ -25,12 +25,14 @@ struct attach_args {
 
 const struct cli_opt cli_attach_opts[] = {
     { "as", 'a', CLI_TEXTS, "FRONT", NULL,
-      "nbd:unix:PATH or nbd:tcp:HOST:PORT; may be given several times", AT(as), 0, 0 },
+      "nbd:unix:PATH, nbd:tcp:HOST:PORT or fuse:DIR; may be given several times", AT(as), 0, 0 },
     { "name", 'n', CLI_TEXT, "EXPORT", NULL, "name of the export; clients may always leave it out",
       AT(name), 0, 0 },
     { "read-only", 'r', CLI_FLAG, NULL, NULL, "let nobody write", AT(read_only), 0, 0 },
-    { "mode", 0, CLI_TEXT, "MODE", "0600", "permissions of Unix sockets, in octal", AT(mode), 0,
-      0 },
+    { "loop", 'l', CLI_FLAG, NULL, NULL, "make a block device of each file of fuse:DIR (root)",
+      AT(loop), 0, 0 },
+    { "mode", 0, CLI_TEXT, "MODE", "0600", "permissions of Unix sockets and files, in octal",
+      AT(mode), 0, 0 },
     { "cores", 'c', CLI_UINT, "NUMBER", "1", "event loops; 0 makes one for each processor",
       AT(cores), 0, ATTACH_REACTORS_MAX },
     { "engine", 0, CLI_CHOICE, "auto|io_uring|epoll", "auto", "how the event loops wait",
@@ -84,6 +86,7 @@ static int make_config(struct attach_config *cfg, const struct attach_args *a, c
         .front_count = a->as.count,
         .front.name = a->name ? a->name : "",
         .read_only = a->read_only,
+        .loop = a->loop,
         .cores = (uint32_t)a->cores,
         .front.queue_depth = (uint32_t)a->queue_depth,
         .connections = (uint32_t)a->connections,
@@ -94,7 +97,7 @@ static int make_config(struct attach_config *cfg, const struct attach_args *a, c
     };
     if (!a->handshake_timeout || !a->stall_timeout)
         return err_set(e, USAN_EINVAL, "a time-out of 0 would end every connection");
-    int err = parse_mode(a->mode, &cfg->unix_mode, e);
+    int err = parse_mode(a->mode, &cfg->mode, e);
     if (err)
         return err;
     /* The words were checked by the option table. */
@@ -104,6 +107,18 @@ static int make_config(struct attach_config *cfg, const struct attach_args *a, c
     return err ? err : attach_check(cfg, e);
 }
 
+static int run(struct attach *at, struct err_text *e)
+{
+    int err = attach_start(at, e);
+    if (err)
+        return err;
+    const char *uri;
+    for (size_t i = 0; (uri = attach_uri(at, i)); i++)
+        puts(uri);
+    fflush(stdout);
+    return attach_run(at, e);
+}
+
 static int serve(const struct cli_command *cmd, struct attach *at, const char *pid_file)
 {
     struct err_text e = { "" };
@@ -111,11 +126,7 @@ static int serve(const struct cli_command *cmd, struct attach *at, const char *p
         attach_free(at);
         return cli_fail(cmd, CLI_FAILED, e.text);
     }
-    const char *uri;
-    for (size_t i = 0; (uri = attach_uri(at, i)); i++)
-        puts(uri);
-    fflush(stdout);
-    int err = attach_run(at, &e);
+    int err = run(at, &e);
     if (pid_file)
         (void)unlink(pid_file);
     if (err == USAN_ETIMEOUT) {

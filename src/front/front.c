@@ -95,6 +95,7 @@ int front_open(struct front *f, const struct front_config *cfg, struct store *st
 {
     *f = (struct front){ .cfg = cfg, .store = store, .index = index };
     list_init(&f->waiting);
+    list_init(&f->parts);
     loop_work_init(&f->retry, run_retry);
     loop_timer_init(&f->retry_later, fire_retry);
     /* What the reactors keep for themselves is at most a quarter of the whole. */

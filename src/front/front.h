@@ -36,6 +36,16 @@ struct front_config {
     void (*report)(enum front_level level, const char *event, const char *details);
 };
 
+/* What a front end has on a reactor: embedded by it, in the list of its struct front. All of it is
+ * called on the reactor's thread, when the program stops. */
+struct front_part {
+    struct list node;
+    /* Once, first: nothing new is begun. */
+    void (*drain)(struct front_part *p);
+    /* age_ns after that, again and again: true if nothing of it is under way any more. */
+    bool (*drained)(struct front_part *p, uint64_t age_ns);
+};
+
 struct front {
     const struct front_config *cfg;
     struct store *store; /* shared */
@@ -50,6 +60,8 @@ struct front {
     struct list waiting;           /* front_waiter.node, oldest first */
     struct loop_work retry;        /* memory was put back */
     struct loop_timer retry_later; /* ... or by another reactor, perhaps */
+
+    struct list parts; /* front_part.node */
 };
 
 /* One who waits for memory. In place, and as it is, while it waits. */

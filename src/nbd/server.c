@@ -8,19 +8,9 @@
 #define DRAIN_DEAF_NS (300 * NS_PER_MS)
 #define DRAIN_CUT_NS  (2000 * NS_PER_MS)
 
-void nbd_server_init(struct nbd_server *s, struct front *f)
+static void drain(struct front_part *p)
 {
-    *s = (struct nbd_server){ .front = f };
-    list_init(&s->conns);
-}
-
-void nbd_server_serve(struct nbd_server *s, int fd)
-{
-    nbd_conn_open(s, fd);
-}
-
-void nbd_server_drain(struct nbd_server *s)
-{
+    struct nbd_server *s = list_entry(p, struct nbd_server, part);
     s->draining = true;
     list_for_each (&s->conns, pos)
         nbd_conn_shutdown(list_entry(pos, struct nbd_conn, node));
@@ -36,9 +26,22 @@ static void drain_conn(struct nbd_conn *conn, uint64_t age_ns)
         nbd_conn_deaf(conn);
 }
 
-bool nbd_server_drain_step(struct nbd_server *s, uint64_t age_ns)
+static bool drained(struct front_part *p, uint64_t age_ns)
 {
+    struct nbd_server *s = list_entry(p, struct nbd_server, part);
     list_for_each_safe (&s->conns, pos)
         drain_conn(list_entry(pos, struct nbd_conn, node), age_ns);
     return list_empty(&s->conns) && atomic_load(&s->conn_count) == 0;
+}
+
+void nbd_server_init(struct nbd_server *s, struct front *f)
+{
+    *s = (struct nbd_server){ .front = f, .part = { .drain = drain, .drained = drained } };
+    list_init(&s->conns);
+    list_push_back(&f->parts, &s->part.node);
+}
+
+void nbd_server_serve(struct nbd_server *s, int fd)
+{
+    nbd_conn_open(s, fd);
 }

@@ -5,15 +5,10 @@
 
 #include "nbd/server_state.h"
 
-/* f is borrowed. There is nothing to undo: it is gone when it has no connection. */
+/* f is borrowed, and open. There is nothing to undo: it is gone when it has no connection. */
 void nbd_server_init(struct nbd_server *s, struct front *f);
 /* A socket that was accepted, on the reactor's thread. conn_count has been raised. The descriptor
  * is taken over. */
 void nbd_server_serve(struct nbd_server *s, int fd);
-/* No new requests; called once, before the first step. */
-void nbd_server_drain(struct nbd_server *s);
-/* age_ns after that: end the connections as what they asked for is done, all of them in the end.
- * True when none is left. */
-bool nbd_server_drain_step(struct nbd_server *s, uint64_t age_ns);
 
 #endif

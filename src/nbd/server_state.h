@@ -15,6 +15,7 @@
 /* The server of one reactor. */
 struct nbd_server {
     struct front *front;
+    struct front_part part;
     struct list conns;      /* nbd_conn.node */
     atomic_uint conn_count; /* [any thread] connections given to this reactor */
     bool draining;

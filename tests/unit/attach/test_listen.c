@@ -52,7 +52,7 @@ static int other(int type, int backlog)
 
 static void tries(int want, const char *text)
 {
-    const struct attach_config cfg = { .front.name = "", .unix_mode = 0600 };
+    const struct attach_config cfg = { .front.name = "", .mode = 0600 };
     struct attach_listener l;
     struct err_text e = { "" };
     char front[160];

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "attach/stop.h"
+
+#include "io/clock.h"
+
+/* timeout(1) and terminals signal a process and its group: so close together, it is one wish. */
+#define STOP_REPEAT_NS (500 * NS_PER_MS)
+
+static void end(struct attach *a)
+{
+    loop_timer_cancel(a->control, &a->give_up);
+    loop_stop(a->control);
+}
+
+static void give_up_now(struct attach *a, const char *why)
+{
+    front_report(&a->cfg->front, FRONT_ERROR, "stop-incomplete", "why=\"%s\"", why);
+    a->incomplete = why;
+    end(a);
+}
+
+static void stopped(struct loop_msg *m)
+{
+    end(list_entry(m, struct attach, stopped_msg));
+}
+
+static void flushed(struct bio *bio)
+{
+    struct attach *a = list_entry(bio, struct attach, flush_bio);
+    a->flush_err = bio->err;
+    if (bio->err)
+        front_report(&a->cfg->front, FRONT_ERROR, "flush-failed", "store=\"%s\" why=\"%s\"",
+                     store_spec_text(a->cfg->store).s, usan_strerror(bio->err));
+    a->stopped_msg.deliver = stopped;
+    loop_post(a->control, &a->stopped_msg);
+}
+
+static void flush(struct loop_msg *m)
+{
+    struct attach *a = list_entry(m, struct attach, flush_msg);
+    a->flush_bio = (struct bio){ .op = BIO_FLUSH, .done = flushed };
+    store_submit(a->reactors[0]->front.ch, &a->flush_bio);
+}
+
+static void drained(struct attach_reactor *r)
+{
+    struct attach *a = r->drained_arg;
+    if (atomic_fetch_sub(&a->undrained, 1) > 1)
+        return;
+    a->flush_msg.deliver = flush;
+    loop_post(a->reactors[0]->front.loop, &a->flush_msg);
+}
+
+static void close_listeners(struct loop_msg *m)
+{
+    struct attach *a = list_entry(m, struct attach, close_msg);
+    for (size_t i = 0; i < a->listener_count; i++)
+        attach_listener_close(&a->listeners[i]);
+    for (unsigned i = 0; i < a->reactor_count; i++)
+        attach_reactor_drain(a->reactors[i], drained, a);
+}
+
+void attach_stop_gave_up(struct loop_timer *t)
+{
+    give_up_now(list_entry(t, struct attach, give_up),
+                "requests did not finish in the store in time");
+}
+
+static void drain(struct attach *a)
+{
+    if (loop_timer_set(a->control, &a->give_up, clock_now_ns() + ATTACH_GIVE_UP_NS)) {
+        give_up_now(a, "out of memory");
+        return;
+    }
+    atomic_store(&a->undrained, a->reactor_count);
+    a->close_msg.deliver = close_listeners;
+    loop_post(a->reactors[0]->front.loop, &a->close_msg);
+}
+
+/* ---- mounts ---- */
+
+static void parted(struct loop_msg *m)
+{
+    struct attach *a = list_entry(m, struct attach, parted_msg);
+    thread_join(&a->unmounter);
+    if (a->write_err)
+        front_report(&a->cfg->front, FRONT_ERROR, "cache-not-written", "why=\"%s\"",
+                     usan_strerror(a->write_err));
+    drain(a);
+}
+
+/* A thread of its own: what the kernel still has in its cache is written first, and that takes as
+ * long as it takes. The reactors serve it, and the control thread hears signals. */
+static void part(void *arg)
+{
+    struct attach *a = arg;
+    for (size_t i = 0; i < a->mount_count; i++) {
+        int err = attach_mount_stop(a->mounts[i]);
+        if (err)
+            a->write_err = err;
+    }
+    a->parted_msg.deliver = parted;
+    loop_post(a->control, &a->parted_msg);
+}
+
+void attach_stop_begin(struct attach *a)
+{
+    uint64_t now = clock_now_ns();
+    struct err_text e = { "" };
+    if (a->stopping) {
+        if (now - a->stopping_ns >= STOP_REPEAT_NS)
+            give_up_now(a, "told to stop a second time");
+        return;
+    }
+    a->stopping = true;
+    a->stopping_ns = now;
+    front_report(&a->cfg->front, FRONT_INFO, "stopping", "store=\"%s\"",
+                 store_spec_text(a->cfg->store).s);
+    if (a->mount_count == 0)
+        drain(a);
+    else if (thread_start(&a->unmounter, "unmounter", part, a, &e))
+        give_up_now(a, "no thread to unmount with");
+}

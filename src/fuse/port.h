@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A reactor's part of a mounted store. */
+#ifndef USAN_FUSE_PORT_H
+#define USAN_FUSE_PORT_H
+
+#include "fuse/state.h"
+
+/* A descriptor of its own; nothing is read yet. d is mounted; both are borrowed. */
+USAN_MUST_CHECK
+int fuse_port_open(struct fuse_port *p, struct fuse_disk *d, struct front *f, struct err_text *e);
+/* Read requests; the reactor does not run yet. */
+USAN_MUST_CHECK
+int fuse_port_start(struct fuse_port *p);
+/* It is drained, and the loop does not run. No effect on one that was never opened. */
+void fuse_port_close(struct fuse_port *p);
+
+#endif
