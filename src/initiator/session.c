@@ -170,7 +170,11 @@ static int make_core(struct ini_session *s, struct err_text *e)
     c.params.max_connections = 1;
     use_digest(u->header_digest, &c.params.header_digest, &c.params.header_digest_required);
     use_digest(u->data_digest, &c.params.data_digest, &c.params.data_digest_required);
-    int err = ini_make_isid(c.isid);
+    int err = 0;
+    if (u->has_isid)
+        memcpy(c.isid, u->isid, sizeof(c.isid));
+    else
+        err = ini_make_isid(c.isid);
     if (!err && getrandom(c.seed, sizeof(c.seed), 0) != (ssize_t)sizeof(c.seed))
         err = USAN_EIO;
     if (!err)

@@ -174,35 +174,26 @@ void ini_sync_run(struct ini_sync *sync, struct ini_cmd *cmd)
         loop_run(sync->loop);
 }
 
-int ini_sync_ask(struct ini_sync *sync, uint16_t lun, const uint8_t *cdb, uint16_t cdb_len,
-                 void *in, uint32_t in_len, uint32_t *ret_got, const char *what, struct err_text *e)
+/* Until it was carried out, or can not be. cmd->scsi has its "in" fields but for the sense data. */
+static int carry_out(struct ini_sync *sync, uint16_t lun, struct ini_cmd *cmd, const char *what,
+                     struct err_text *e)
 {
     uint8_t sense[SENSE_BYTES];
-    struct iovec iov = { .iov_base = in, .iov_len = in_len };
     uint64_t end = clock_now_ns() + BUSY_NS;
     char words[128];
     int err = USAN_EIO;
+    const struct ini_cmd fresh = *cmd;
     for (unsigned tries = 0;; tries++) {
-        struct ini_cmd cmd = { .scsi = { .lun = ini_lun_field(lun),
-                                         .cdb = cdb,
-                                         .cdb_len = cdb_len,
-                                         .attr = 1,
-                                         .in = in_len ? &iov : NULL,
-                                         .in_cnt = in_len ? 1 : 0,
-                                         .in_len = in_len,
-                                         .sense = sense,
-                                         .sense_cap = sizeof(sense) },
-                               .again = INI_AGAIN };
-        ini_sync_run(sync, &cmd);
-        enum ini_verdict v = ini_scsi_judge(&cmd.scsi, true, &err);
-        if (v == INI_GOOD) {
-            if (ret_got)
-                *ret_got = cmd.scsi.in_got;
+        *cmd = fresh;
+        cmd->scsi.sense = sense;
+        cmd->scsi.sense_cap = sizeof(sense);
+        ini_sync_run(sync, cmd);
+        enum ini_verdict v = ini_scsi_judge(&cmd->scsi, cmd->again == INI_AGAIN, &err);
+        if (v == INI_GOOD)
             return 0;
-        }
         bool late = clock_now_ns() >= end;
         if (v == INI_BAD || late || tries == RETRIES_MAX) {
-            ini_scsi_words(&cmd.scsi, words, sizeof(words));
+            ini_scsi_words(&cmd->scsi, words, sizeof(words));
             return err_set(e, v == INI_BAD ? err : USAN_ETIMEOUT, "LUN %u: %s: %s", lun, what,
                            words);
         }
@@ -211,6 +202,39 @@ int ini_sync_ask(struct ini_sync *sync, uint16_t lun, const uint8_t *cdb, uint16
             (void)nanosleep(&step, NULL);
         }
     }
+}
+
+int ini_sync_ask(struct ini_sync *sync, uint16_t lun, const uint8_t *cdb, uint16_t cdb_len,
+                 void *in, uint32_t in_len, uint32_t *ret_got, const char *what, struct err_text *e)
+{
+    struct iovec iov = { .iov_base = in, .iov_len = in_len };
+    struct ini_cmd cmd = { .scsi = { .lun = ini_lun_field(lun),
+                                     .cdb = cdb,
+                                     .cdb_len = cdb_len,
+                                     .attr = 1,
+                                     .in = in_len ? &iov : NULL,
+                                     .in_cnt = in_len ? 1 : 0,
+                                     .in_len = in_len },
+                           .again = INI_AGAIN };
+    int err = carry_out(sync, lun, &cmd, what, e);
+    if (!err && ret_got)
+        *ret_got = cmd.scsi.in_got;
+    return err;
+}
+
+int ini_sync_tell(struct ini_sync *sync, uint16_t lun, const uint8_t *cdb, uint16_t cdb_len,
+                  void *out, uint32_t out_len, const char *what, struct err_text *e)
+{
+    struct iovec iov = { .iov_base = out, .iov_len = out_len };
+    struct ini_cmd cmd = { .scsi = { .lun = ini_lun_field(lun),
+                                     .cdb = cdb,
+                                     .cdb_len = cdb_len,
+                                     .attr = 1,
+                                     .out = out_len ? &iov : NULL,
+                                     .out_cnt = out_len ? 1 : 0,
+                                     .out_len = out_len },
+                           .again = INI_AGAIN_NEVER };
+    return carry_out(sync, lun, &cmd, what, e);
 }
 
 /* ---- discovery ---- */

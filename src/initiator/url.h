@@ -48,6 +48,8 @@ struct ini_url {
     char target_user[INI_USER_MAX + 1], target_secret[INI_USER_MAX + 1];
     unsigned chap_hashes; /* bit n: the one with CHAP_A value n; 0 = all there are */
     char initiator[ISCSI_NAME_MAX + 1];
+    bool has_isid; /* no part of a URL: who sets it sees to it that there is one session with it */
+    uint8_t isid[6];
     enum ini_digest header_digest, data_digest;
     uint64_t login_timeout_ns;     /* connect and login together */
     uint64_t reconnect_timeout_ns; /* how long commands wait for a lost session to come back */
