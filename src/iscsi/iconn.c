@@ -4,7 +4,10 @@
 #include "iscsi/ictl.h"
 #include "iscsi/ilogin.h"
 #include "iscsi/ilogin_pdu.h"
+#include "iscsi/ilost.h"
+#include "iscsi/iretry.h"
 #include "iscsi/isess.h"
+#include "iscsi/isnack.h"
 #include "iscsi/itask.h"
 #include "iscsi/itask_tx.h"
 #include "iscsi/itext.h"
@@ -22,7 +25,7 @@ static int admit(const struct iscsi_isess *sess, uint16_t cid)
         return USAN_EBUSY;
     list_for_each (&sess->conns, pos) {
         const struct iscsi_iconn *other = list_entry(pos, struct iscsi_iconn, node);
-        if (other->failing)
+        if (other->failing && sess->params.error_recovery_level < 2)
             return USAN_EBUSY; /* a session that is going down */
         if (other->cid == cid)
             return USAN_EEXIST;
@@ -38,6 +41,8 @@ int iscsi_iconn_new(struct iscsi_isess *sess, uint16_t cid, uint64_t now_ns,
                     struct iscsi_iconn **ret_conn)
 {
     int err = admit(sess, cid);
+    if (!err)
+        err = ilost_admit(sess, cid, now_ns);
     if (err)
         return err;
     struct iscsi_iconn *conn = alloc_zero(sess->a, sizeof *conn);
@@ -46,10 +51,12 @@ int iscsi_iconn_new(struct iscsi_isess *sess, uint16_t cid, uint64_t now_ns,
     conn->sess = sess;
     conn->a = sess->a;
     conn->cid = cid;
-    conn->leading = sess->state != ISCSI_SESS_LOGGED_IN;
+    conn->leading = sess->state != ISCSI_SESS_LOGGED_IN && list_empty(&sess->lost);
     list_init(&conn->jobs);
     list_init(&conn->data);
     list_init(&conn->tasks);
+    list_init(&conn->mending);
+    conn->mend_ns = TIME_NEVER;
     wire_rx_init(&conn->rx);
     wire_tx_init(&conn->tx, sess->a);
     conn->now_ns = conn->started_ns = conn->last_rx_ns = now_ns;
@@ -91,19 +98,27 @@ static void close_now(struct iscsi_iconn *conn)
     struct iscsi_isess *sess = conn->sess;
     int err = conn->err ? conn->err : USAN_ECANCELED;
 
+    bool requeue = !sess->closing;
     conn->closed = conn->report_close = true;
+    if (conn->rx_task && iconn_erl(conn)) {
+        const struct pdu_data_in d = pdu_data_in_decode(conn->rx_bhs);
+        isnack_unread(conn->rx_task, d.data_sn, d.offset);
+    }
     conn->rx_task = NULL;
     conn->rx.place = NULL;
     iconn_rx_drop(conn);
     flush(conn);
     itext_fail(conn, err, conn->why);
-    itask_end_all(conn, err, conn->why, !sess->closing);
+    bool kept = ilost_take(conn);
+    itask_end_list(sess, &conn->tasks, err, conn->why, requeue);
     assert(list_empty(&conn->jobs) && list_empty(&conn->data) && conn->load == 0);
     iconn_step(conn, conn->err == USAN_ETIMEOUT && conn->login ? ISCSI_CONN_EV_LOGIN_TIMEOUT
                                                                : ISCSI_CONN_EV_XPT_LOST);
     ilogin_free(conn->login);
     conn->login = NULL;
-    isess_leave(conn, conn->err, conn->why);
+    isess_leave(conn, kept);
+    ilost_left(conn, requeue);
+    conn->kept = kept;
     isess_start(sess); /* what came back may go elsewhere */
 }
 
@@ -115,7 +130,7 @@ void iscsi_iconn_free(struct iscsi_iconn *conn)
         iconn_fail(conn, USAN_ECANCELED, "given up");
         close_now(conn);
     }
-    if (conn->state == ISCSI_CONN_CLEANUP_WAIT) /* M1: at recovery level 0 nothing waits for it */
+    if (conn->state == ISCSI_CONN_CLEANUP_WAIT && !conn->kept) /* M1: nothing waits for it */
         iconn_step(conn, ISCSI_CONN_EV_CLEANUP_TIMEOUT);
     itext_free(conn);
     wire_tx_fini(&conn->tx);
@@ -129,6 +144,7 @@ void iscsi_iconn_connected(struct iscsi_iconn *conn, uint64_t now_ns)
     assert(conn->state == ISCSI_CONN_XPT_WAIT);
     conn->now_ns = conn->last_rx_ns = now_ns;
     iconn_step(conn, ISCSI_CONN_EV_XPT_CONNECTED);
+    ilost_login_begins(conn);
     ilogin_pdu_begin(conn);
 }
 
@@ -211,6 +227,8 @@ bool iscsi_iconn_next(struct iscsi_iconn *conn, struct iscsi_ievent *ev)
             return true;
         case ICONN_MORE:
             isess_start(conn->sess);
+            if (!list_empty(&conn->sess->lost))
+                ilost_go_on(conn->sess, conn->now_ns);
             ictl_logout_if_due(conn);
             if (!conn->failing && list_empty(&conn->sess->done))
                 return false;
@@ -287,6 +305,9 @@ uint64_t iscsi_iconn_deadline(const struct iscsi_iconn *conn)
         at = time_min(at, conn->text.deadline_ns);
     if (conn->aborts)
         at = time_min(at, conn->abort_deadline_ns);
+    at = time_min(at, conn->mend_ns);
+    if (iconn_erl(conn))
+        at = time_min(at, iretry_deadline(conn));
     if (conn->logout_sent)
         return time_min(at, conn->logout_deadline_ns);
     return time_min(at, conn->logout_by_ns);
@@ -305,6 +326,11 @@ static void tick_full_feature(struct iscsi_iconn *conn, uint64_t now)
     if (conn->text.active && !conn->text.final && !conn->text.over && now >= conn->text.deadline_ns)
         iconn_fail(conn, USAN_ETIMEOUT, "no answer to a text request");
     ictl_logout_if_due(conn);
+    if (iconn_erl(conn)) {
+        isnack_tick(conn, now);
+        iconn_rx_spoiled(conn);
+        iretry_tick(conn, now);
+    }
     if (now < nop_deadline(conn) || conn->failing)
         return;
     if (conn->nop_sent_ns)

@@ -4,7 +4,10 @@
 
 #include "iscsi/ictl.h"
 #include "iscsi/ilogin_pdu.h"
+#include "iscsi/ilost.h"
+#include "iscsi/iretry.h"
 #include "iscsi/isess.h"
+#include "iscsi/isnack.h"
 #include "iscsi/itask_rx.h"
 #include "iscsi/itext.h"
 #include "iscsi/itmf.h"
@@ -25,6 +28,8 @@ static bool dispatch(struct iscsi_iconn *conn, const uint8_t *data, uint32_t len
     switch ((enum iscsi_opcode)bhs_opcode(bhs)) {
     case ISCSI_OP_LOGIN_RESPONSE:
         ilogin_pdu_response(conn, bhs, data, len);
+        if (conn->was_up && !list_empty(&conn->sess->lost))
+            ilost_logged_in(conn);
         return false;
     case ISCSI_OP_SCSI_RESPONSE:
         itask_rx_response(conn, bhs, data, len);
@@ -33,16 +38,19 @@ static bool dispatch(struct iscsi_iconn *conn, const uint8_t *data, uint32_t len
         itask_rx_r2t(conn, bhs);
         return false;
     case ISCSI_OP_TMF_RESPONSE:
-        itmf_response(conn, bhs);
+        if (!ilost_tmf_response(conn, bhs))
+            itmf_response(conn, bhs);
         return false;
     case ISCSI_OP_NOP_IN:
         ictl_nop_in(conn, bhs);
+        iretry_answered(conn, bhs);
         return false;
     case ISCSI_OP_TEXT_RESPONSE:
         itext_response(conn, bhs, data, len);
         return false;
     case ISCSI_OP_LOGOUT_RESPONSE:
-        ictl_logout_response(conn, bhs);
+        if (!ilost_logout_response(conn, bhs))
+            ictl_logout_response(conn, bhs);
         return false;
     case ISCSI_OP_ASYNC:
         return ictl_async(conn, bhs, data, len, ev);
@@ -66,18 +74,34 @@ static bool dispatch(struct iscsi_iconn *conn, const uint8_t *data, uint32_t len
 
 /* StatSN (4.2.2.2): each PDU that carries a status has the next one. The other responses have
  * it as well, or nothing, and do not use it up. */
-static bool check_stat_sn(struct iscsi_iconn *conn, const uint8_t *bhs)
+static enum isn stat_sn(struct iscsi_iconn *conn, const uint8_t *bhs)
 {
     uint8_t op = bhs_opcode(bhs);
-    if (op == ISCSI_OP_R2T || (op == ISCSI_OP_NOP_IN && bhs_itt(bhs) == ISCSI_TAG_NONE) ||
-        (op == ISCSI_OP_DATA_IN && !pdu_data_in_decode(bhs).status))
-        return true;
-    uint32_t sn = bhs_stat_sn(bhs);
-    if (conn->stat_sn_known && sn != conn->exp_stat_sn)
-        return false;
+    uint32_t sn = bhs_stat_sn(bhs), exp = conn->exp_stat_sn;
+    bool ping = op == ISCSI_OP_NOP_IN && bhs_itt(bhs) == ISCSI_TAG_NONE;
+    if (op == ISCSI_OP_R2T || (op == ISCSI_OP_DATA_IN && !pdu_data_in_decode(bhs).status))
+        return ISN_NONE;
+    if (ping) { /* it has the next one without taking it, 11.19.4 */
+        if (iconn_erl(conn) && sn_lt(exp, sn) && sn - exp <= ISTAT_GAP_MAX)
+            isnack_status(conn, sn);
+        return ISN_NONE;
+    }
+    if (!conn->stat_sn_known || sn == exp)
+        return ISN_NEXT;
+    if (!iconn_erl(conn) || (sn_lt(exp, sn) && sn - exp > ISTAT_GAP_MAX))
+        return ISN_BAD;
+    return sn_lt(sn, exp) ? ISN_OLD : ISN_GAP;
+}
+
+/* The PDU with the next StatSN is here and whole. */
+static void take_stat_sn(struct iscsi_iconn *conn)
+{
+    if (conn->rx_sn != ISN_NEXT)
+        return;
     conn->stat_sn_known = true; /* the first Login Response says where it starts, 11.13.4 */
-    conn->exp_stat_sn = sn + 1;
-    return true;
+    conn->exp_stat_sn = bhs_stat_sn(conn->rx_bhs) + 1;
+    if (conn->stat_gap)
+        isnack_status_came(conn);
 }
 
 /* What any header must fulfil. NULL: it does. */
@@ -85,6 +109,7 @@ static const char *check_header(struct iscsi_iconn *conn, const uint8_t *bhs, ui
 {
     bool login = bhs_opcode(bhs) == ISCSI_OP_LOGIN_RESPONSE;
 
+    conn->rx_sn = ISN_NONE;
     if (conn->login) {
         if (!login)
             return "a PDU other than a Login Response in the login phase";
@@ -97,10 +122,11 @@ static const char *check_header(struct iscsi_iconn *conn, const uint8_t *bhs, ui
             return "a Login Response in full feature phase";
         if (len > conn->params.rx_data_segment)
             return "a data segment longer than MaxRecvDataSegmentLength";
-        if (!isess_window(conn->sess, bhs))
+        if (!isess_window(conn->sess, bhs, conn->now_ns))
             return "the target acknowledges commands that were not sent";
     }
-    return check_stat_sn(conn, bhs) ? NULL : "a StatSN out of sequence";
+    conn->rx_sn = stat_sn(conn, bhs);
+    return conn->rx_sn == ISN_BAD ? "a StatSN out of sequence" : NULL;
 }
 
 /* Memory for the data segment of a PDU that is handled here. */
@@ -120,6 +146,13 @@ static void own_buffer(struct iscsi_iconn *conn, uint32_t len)
     wire_rx_place(&conn->rx, &conn->rx_iov, 1, 0);
 }
 
+/* A PDU that came before, or comes too early and will come again. A second response of a command
+ * whose data was asked for anew is neither. */
+static bool not_wanted(const struct iscsi_iconn *conn, uint8_t op)
+{
+    return conn->rx_sn == ISN_GAP || (conn->rx_sn == ISN_OLD && op != ISCSI_OP_SCSI_RESPONSE);
+}
+
 static bool on_header(struct iscsi_iconn *conn, struct iscsi_ievent *ev)
 {
     const uint8_t *bhs = conn->rx.bhs;
@@ -134,6 +167,15 @@ static bool on_header(struct iscsi_iconn *conn, struct iscsi_ievent *ev)
         return false;
     }
     memcpy(conn->rx_bhs, bhs, ISCSI_BHS_LEN);
+    if (conn->rx_sn == ISN_GAP)
+        isnack_status(conn, bhs_stat_sn(bhs) + 1);
+    conn->rx_drop = op != ISCSI_OP_DATA_IN && not_wanted(conn, op);
+    if (conn->rx_drop)
+        return false;
+    /* With data, whether it is whole is seen when all is there. What Data-In says beside its data
+     * stands in its header. */
+    if (!len || op == ISCSI_OP_DATA_IN)
+        take_stat_sn(conn);
     if (op == ISCSI_OP_DATA_IN) {
         itask_rx_data_in(conn);
         return false;
@@ -154,8 +196,18 @@ static bool on_data(struct iscsi_iconn *conn, struct iscsi_ievent *ev)
             itask_rx_data(conn, ok);
         return false;
     }
-    if (ok)
+    if (conn->rx_drop)
+        return false;
+    if (ok) {
+        take_stat_sn(conn);
         return dispatch(conn, conn->rx_buf, conn->rx_buf ? conn->rx.data_len : 0, ev);
+    }
+    if (iconn_erl(conn)) { /* discarded as if it had not come; a ping is not sent again */
+        if (conn->rx_sn == ISN_NEXT)
+            isnack_status_damaged(conn);
+        return false;
+    }
+    take_stat_sn(conn);
     /* 7.8: a response that can not be asked for again ends the connection, by a logout */
     static const char why[] = "data digest error in a response";
     if (iconn_full_feature(conn))
@@ -163,6 +215,14 @@ static bool on_data(struct iscsi_iconn *conn, struct iscsi_ievent *ev)
     else
         iconn_fail(conn, USAN_EDIGEST, why);
     return false;
+}
+
+void iconn_rx_spoiled(struct iscsi_iconn *conn)
+{
+    struct itask *t = conn->spoiled;
+    conn->spoiled = NULL;
+    if (t && !t->aborter && itmf_abort(t))
+        iconn_fail(conn, t->fail_err, t->fail_why);
 }
 
 enum iconn_step iconn_rx_step(struct iscsi_iconn *conn, struct iscsi_ievent *ev)
@@ -182,11 +242,6 @@ enum iconn_step iconn_rx_step(struct iscsi_iconn *conn, struct iscsi_ievent *ev)
     default:
         return ICONN_MORE;
     }
-    if (conn->spoiled) {
-        struct itask *t = conn->spoiled;
-        conn->spoiled = NULL;
-        if (!t->aborter && itmf_abort(t))
-            iconn_fail(conn, t->fail_err, t->fail_why);
-    }
+    iconn_rx_spoiled(conn);
     return event ? ICONN_EVENT : ICONN_AGAIN;
 }

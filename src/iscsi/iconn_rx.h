@@ -7,6 +7,8 @@
 
 enum iconn_step { ICONN_EVENT, ICONN_AGAIN, ICONN_MORE };
 
+/* Have a command that can not end well any more aborted. */
+void iconn_rx_spoiled(struct iscsi_iconn *conn);
 /* One step along the received bytes: ev was filled in, something else may be due, or bytes are
  * needed. */
 enum iconn_step iconn_rx_step(struct iscsi_iconn *conn, struct iscsi_ievent *ev);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "iscsi/ictl.h"
 
+#include "iscsi/isnack.h"
 #include "iscsi/itask.h"
+#include "iscsi/itask_tx.h"
 #include "iscsi/itext.h"
 #include "iscsi/itmf.h"
 
@@ -147,7 +149,9 @@ void ictl_logout_if_due(struct iscsi_iconn *conn)
 {
     if (conn->logout_by_ns == TIME_NEVER || conn->logout_sent || conn->failing)
         return;
-    if (conn->task_count == 0 || conn->now_ns >= conn->logout_by_ns)
+    if (conn->task_count > 0 && conn->now_ns >= conn->logout_by_ns && iconn_erl(conn) > 1)
+        iconn_fail(conn, USAN_ECLOSED, "the target asked for a logout"); /* they go on elsewhere */
+    else if (conn->task_count == 0 || conn->now_ns >= conn->logout_by_ns)
         ictl_logout(conn, conn->sess->conn_count == 1, USAN_ECLOSED,
                     "the target asked for a logout");
 }
@@ -163,12 +167,15 @@ static void logout_asked(struct iscsi_iconn *conn, uint16_t seconds)
     iconn_step(conn, ISCSI_CONN_EV_LOGOUT_ASKED);
 }
 
-static void drop_announced(struct iscsi_iconn *conn, bool all, uint16_t cid)
+static void drop_announced(struct iscsi_iconn *conn, bool all, const struct iscsi_iasync *a)
 {
     list_for_each (&conn->sess->conns, pos) {
         struct iscsi_iconn *c = list_entry(pos, struct iscsi_iconn, node);
-        if (!all && c->cid != cid)
+        if (!all && c->cid != a->param1)
             continue;
+        c->dropped = true;
+        c->drop_wait = a->param2;
+        c->drop_retain = a->param3;
         if (iconn_full_feature(c) || c->logout_sent)
             iconn_step(c, ISCSI_CONN_EV_DROPPED);
         iconn_fail(c, USAN_ECLOSED,
@@ -184,10 +191,10 @@ static void act_on(struct iscsi_iconn *conn, const struct iscsi_iasync *a)
         logout_asked(conn, a->param3);
         break;
     case ISCSI_ASYNC_DROP_CONNECTION:
-        drop_announced(conn, false, a->param1);
+        drop_announced(conn, false, a);
         break;
     case ISCSI_ASYNC_DROP_SESSION:
-        drop_announced(conn, true, 0);
+        drop_announced(conn, true, a);
         break;
     case ISCSI_ASYNC_NEGOTIATE: {
         int err = itext_declare(conn, conn->params.rx_data_segment);
@@ -233,13 +240,31 @@ bool ictl_async(struct iscsi_iconn *conn, const uint8_t *bhs, const uint8_t *dat
 
 /* ---- Reject ---- */
 
+void ictl_retry(struct itask *t)
+{
+    if (t->retries >= ISCSI_IRECOVERY_TRIES)
+        iconn_fail(t->conn, USAN_ETIMEOUT, "a command does not arrive");
+    else
+        itask_tx_again(t);
+}
+
 /* 11.17: a rejected command was not begun. Where its data was damaged it was, and its answer
  * follows; likewise with Data-Out. */
 static void command_rejected(struct iscsi_iconn *conn, const uint8_t *bhs, uint8_t reason)
 {
-    struct itask *t = itask_find(conn->sess, bhs_itt(bhs));
-    if (!t || t->conn != conn || reason == ISCSI_REJECT_DATA_DIGEST)
+    struct iscsi_isess *sess = conn->sess;
+    struct itask *t = itask_find(sess, bhs_itt(bhs));
+    if (!t || t->conn != conn)
         return;
+    if (reason == ISCSI_REJECT_DATA_DIGEST) {
+        /* From level 1 on the command was discarded as a whole, if its number was not taken
+         * (7.8); so it is sent again (7.2.1). */
+        if (iconn_erl(conn) && t->cmd && !t->immediate && !sn_lt(t->cmd_sn, sess->exp_cmd_sn))
+            ictl_retry(t);
+        return;
+    }
+    if (reason == ISCSI_REJECT_TASK_IN_PROGRESS && t->retries)
+        return; /* it had come the first time */
     itask_end(t, USAN_EPROTO, iscsi_reject_text(reason));
 }
 
@@ -266,9 +291,15 @@ void ictl_reject(struct iscsi_iconn *conn, const uint8_t *bhs, const uint8_t *da
         if (conn->text.active && bhs_itt(data) == conn->text.itt)
             itext_fail(conn, USAN_EPROTO, why);
         return;
+    case ISCSI_OP_SNACK:
+        if (iconn_erl(conn)) {
+            isnack_refused(conn, data, why);
+            return;
+        }
+        iconn_fail(conn, USAN_EPROTO, why);
+        return;
     case ISCSI_OP_LOGOUT_REQUEST:
     case ISCSI_OP_LOGIN_REQUEST:
-    case ISCSI_OP_SNACK:
     case ISCSI_OP_NOP_IN:
     case ISCSI_OP_SCSI_RESPONSE:
     case ISCSI_OP_TMF_RESPONSE:

@@ -15,6 +15,8 @@ void ictl_logout_response(struct iscsi_iconn *conn, const uint8_t *bhs);
 bool ictl_async(struct iscsi_iconn *conn, const uint8_t *bhs, const uint8_t *data, uint32_t len,
                 struct iscsi_ievent *ev);
 void ictl_reject(struct iscsi_iconn *conn, const uint8_t *bhs, const uint8_t *data, uint32_t len);
+/* A command did not arrive: again, or too often already. */
+void ictl_retry(struct itask *t);
 /* The logout the target asked for, once nothing is outstanding or time runs out. */
 void ictl_logout_if_due(struct iscsi_iconn *conn);
 

@@ -55,8 +55,12 @@ static void finished(struct iscsi_iconn *conn)
     ilogin_free(conn->login);
     conn->login = NULL;
     iconn_step(conn, ISCSI_CONN_EV_LOGIN_OK);
-    if (sess->state == ISCSI_SESS_FAILED) /* the old session is gone for good, 6.3.5 */
+    if (sess->state == ISCSI_SESS_FAILED && !conn->leading) { /* 6.3.6 */
+        isess_step(sess, ISCSI_SESS_EV_CONTINUED);
+        sess->stats.continued++;
+    } else if (sess->state == ISCSI_SESS_FAILED) { /* the old session is gone for good, 6.3.5 */
         isess_step(sess, ISCSI_SESS_EV_REINSTATED);
+    }
     isess_step(sess, ISCSI_SESS_EV_CONN_LOGGED_IN);
     /* Digests are in force from the first PDU after the final Login Response, 6.3. */
     conn->rx.header_digest = conn->tx.header_digest = mine.header_digest;
@@ -132,7 +136,7 @@ void ilogin_pdu_response(struct iscsi_iconn *conn, const uint8_t *bhs, const uin
     }
     /* Only a success says what the numbers are (11.13.4), and a login takes no more than one
      * command number's place. */
-    if (!r.status && !isess_window(conn->sess, bhs)) {
+    if (!r.status && !isess_window(conn->sess, bhs, conn->now_ns)) {
         iconn_fail(conn, USAN_EPROTO, "the target acknowledges commands that were not sent");
         return;
     }

@@ -349,8 +349,8 @@ bool iscsi_iconn_tx_pending(const struct iscsi_iconn *conn);
 uint64_t iscsi_iconn_deadline(const struct iscsi_iconn *conn);
 void iscsi_iconn_tick(struct iscsi_iconn *conn, uint64_t now_ns);
 
-/* Start no more commands on this connection, which goes on with those that it has: iscsi_iconn_load()
- * is 0 when it has none. Before a logout that aborts nothing. */
+/* Start no more commands on this connection, which goes on with those that it has:
+ * iscsi_iconn_load() is 0 when it has none. Before a logout that aborts nothing. */
 void iscsi_iconn_hold(struct iscsi_iconn *conn);
 /* Close this connection in order (11.14.1 reason 1); the last one closes the session. Commands
  * on it are aborted by the target. USAN_ECLOSED: not logged in, or a logout has begun. */

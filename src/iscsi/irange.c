@@ -38,3 +38,38 @@ int irange_add(struct irange *r, uint32_t off, uint32_t len)
     }
     return 0;
 }
+
+bool irange_overlaps(const struct irange *r, uint32_t off, uint32_t len)
+{
+    for (unsigned i = 0; i < r->count; i++) {
+        if (r->range[i].off < off + len && off < r->range[i].end)
+            return true;
+    }
+    return false;
+}
+
+int irange_merge(struct irange *r, uint32_t off, uint32_t len, uint32_t *ret_new)
+{
+    uint32_t at = off, end = off + len;
+    *ret_new = 0;
+    while (at < end) { /* each gap by itself */
+        uint32_t to = end;
+        bool there = false;
+        for (unsigned i = 0; i < r->count && !there; i++) {
+            if (r->range[i].off <= at && at < r->range[i].end) {
+                at = r->range[i].end;
+                there = true;
+            } else if (r->range[i].off > at && r->range[i].off < to) {
+                to = r->range[i].off;
+            }
+        }
+        if (there)
+            continue;
+        int err = irange_add(r, at, to - at);
+        if (err)
+            return err;
+        *ret_new += to - at;
+        at = to;
+    }
+    return 0;
+}

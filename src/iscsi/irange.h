@@ -22,5 +22,10 @@ struct irange {
  * not 0, off + len is below 2^32. */
 USAN_MUST_CHECK
 int irange_add(struct irange *r, uint32_t off, uint32_t len);
+/* The same where bytes may be there already; *ret_new of them were not. */
+USAN_MUST_CHECK
+int irange_merge(struct irange *r, uint32_t off, uint32_t len, uint32_t *ret_new);
+/* Is a byte of [off, off + len) there? */
+bool irange_overlaps(const struct irange *r, uint32_t off, uint32_t len);
 
 #endif

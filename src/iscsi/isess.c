@@ -85,7 +85,7 @@ static int check_config(const struct iscsi_isess_config *cfg)
         return USAN_EINVAL;
     if (auth->secret && !ilogin_auth_possible(auth))
         return USAN_ENOTSUP;
-    return cfg->params.error_recovery_level ? USAN_ENOTSUP : 0;
+    return cfg->params.error_recovery_level > 2 ? USAN_EINVAL : 0;
 }
 
 void isess_renumber(struct iscsi_isess *sess)
@@ -94,6 +94,7 @@ void isess_renumber(struct iscsi_isess *sess)
     sess->exp_cmd_sn = sess->cmd_sn;
     sess->max_cmd_sn = sess->cmd_sn - 1; /* closed until the target says otherwise */
     sess->promised = 0;
+    sess->giving_up = false;
 }
 
 int iscsi_isess_new(const struct iscsi_isess_config *cfg, const struct alloc *a,
@@ -110,8 +111,12 @@ int iscsi_isess_new(const struct iscsi_isess_config *cfg, const struct alloc *a,
     if (sess->cfg.params.max_outstanding_r2t > ISCSI_IR2T_MAX)
         sess->cfg.params.max_outstanding_r2t = ISCSI_IR2T_MAX;
     sess->state = ISCSI_SESS_FREE;
-    sess->recover_ns = TIME_NEVER;
+    /* 13.19: as recovery may go back to the last sequence only, there is only one */
+    if (sess->cfg.params.error_recovery_level && sess->cfg.params.data_sequence_in_order)
+        sess->cfg.params.max_outstanding_r2t = 1;
     list_init(&sess->conns);
+    list_init(&sess->lost);
+    list_init(&sess->reports);
     list_init(&sess->urgent);
     list_init(&sess->queue);
     list_init(&sess->done);
@@ -127,11 +132,24 @@ int iscsi_isess_new(const struct iscsi_isess_config *cfg, const struct alloc *a,
     return 0;
 }
 
+static void free_lost(struct iscsi_isess *sess)
+{
+    struct list *node;
+    while ((node = list_pop_front(&sess->lost)) != NULL) {
+        struct ilost *lost = list_entry(node, struct ilost, node);
+        list_del(&lost->report_node);
+        alloc_put(sess->a, lost);
+    }
+    while ((node = list_pop_front(&sess->reports)) != NULL)
+        alloc_put(sess->a, list_entry(node, struct ilost, report_node));
+}
+
 void iscsi_isess_free(struct iscsi_isess *sess)
 {
     if (!sess)
         return;
     assert(list_empty(&sess->conns));
+    free_lost(sess);
     itask_pool_free(sess);
     if (sess->strings)
         OPENSSL_cleanse(sess->strings, sess->strings_len);
@@ -141,7 +159,7 @@ void iscsi_isess_free(struct iscsi_isess *sess)
 
 /* ---- the window ---- */
 
-bool isess_window(struct iscsi_isess *sess, const uint8_t *bhs)
+bool isess_window(struct iscsi_isess *sess, const uint8_t *bhs, uint64_t now_ns)
 {
     uint32_t exp = bhs_exp_cmd_sn(bhs), max = bhs_max_cmd_sn(bhs);
 
@@ -150,8 +168,10 @@ bool isess_window(struct iscsi_isess *sess, const uint8_t *bhs)
     if (sn_lt(sess->cmd_sn, exp))
         return false;
     /* Older values come on other connections: neither goes back. */
-    if (sn_lt(sess->exp_cmd_sn, exp))
+    if (sn_lt(sess->exp_cmd_sn, exp)) {
         sess->exp_cmd_sn = exp;
+        sess->unacked_ns = now_ns;
+    }
     if (sn_lt(sess->max_cmd_sn, max))
         sess->max_cmd_sn = max;
     return true;
@@ -164,7 +184,7 @@ static bool window_open(const struct iscsi_isess *sess)
 
 /* ---- starting commands ---- */
 
-static struct iscsi_iconn *least_loaded(const struct iscsi_isess *sess)
+struct iscsi_iconn *isess_least_loaded(const struct iscsi_isess *sess)
 {
     struct iscsi_iconn *best = NULL;
     list_for_each (&sess->conns, pos) {
@@ -206,7 +226,7 @@ static bool start(struct iscsi_isess *sess, struct iscsi_icmd *cmd, struct iscsi
 void isess_start(struct iscsi_isess *sess)
 {
     while (!list_empty(&sess->urgent) || !list_empty(&sess->queue)) {
-        struct iscsi_iconn *conn = least_loaded(sess);
+        struct iscsi_iconn *conn = isess_least_loaded(sess);
         struct list *from = !list_empty(&sess->urgent) ? &sess->urgent : &sess->queue;
         if (!conn || (from == &sess->queue && !window_open(sess)) ||
             !start(sess, list_entry(from->next, struct iscsi_icmd, node), conn))
@@ -269,7 +289,15 @@ void iscsi_isess_fail_queued(struct iscsi_isess *sess, int err, const char *why)
 
 /* ---- connections ---- */
 
-void isess_leave(struct iscsi_iconn *conn, int err, const char *why)
+void isess_down(struct iscsi_isess *sess, int err, const char *why)
+{
+    sess->report_down = true;
+    sess->down_err = err;
+    sess->down_why = why;
+    sess->promised = 0;
+}
+
+void isess_leave(struct iscsi_iconn *conn, bool kept)
 {
     struct iscsi_isess *sess = conn->sess;
 
@@ -278,9 +306,10 @@ void isess_leave(struct iscsi_iconn *conn, int err, const char *why)
     sess->conn_count--;
     if (sess->state != ISCSI_SESS_LOGGED_IN)
         return;
-    if (conn->was_up && !conn->orderly) {
-        /* Recovery level 0: the session ends with the first of its connections that fails
+    if (conn->was_up && !conn->orderly && !kept) {
+        /* Below recovery level 2 the session ends with the first of its connections that fails
          * (7.1.4.1). */
+        sess->giving_up = true;
         list_for_each (&sess->conns, pos)
             iconn_fail(list_entry(pos, struct iscsi_iconn, node), USAN_ECLOSED,
                        "another connection of the session failed");
@@ -288,10 +317,9 @@ void isess_leave(struct iscsi_iconn *conn, int err, const char *why)
     if (sess->conn_count > 0)
         return;
     isess_step(sess, conn->orderly ? ISCSI_SESS_EV_CLOSED : ISCSI_SESS_EV_CONNS_FAILED);
-    sess->report_down = true;
-    sess->down_err = err;
-    sess->down_why = why;
-    sess->promised = 0;
+    if (kept)
+        return;
+    isess_down(sess, conn->err, conn->why);
     if (sess->closing)
         iscsi_isess_fail_queued(sess, USAN_ECANCELED, "the session was logged out");
     sess->closing = false;
@@ -304,6 +332,27 @@ struct iscsi_iconn *iscsi_isess_next_conn(struct iscsi_isess *sess, struct iscsi
 }
 
 /* ---- events and what the owner may look at ---- */
+
+static void report_lost(struct iscsi_isess *sess, struct iscsi_ievent *ev)
+{
+    struct ilost *lost = list_entry(list_pop_front(&sess->reports), struct ilost, report_node);
+    ev->cid = lost->cid;
+    if (lost->reported) {
+        ev->type = ISCSI_IEV_RECOVERED;
+        ev->reassigned = lost->reassigned;
+        alloc_put(sess->a, lost);
+        return;
+    }
+    lost->reported = true;
+    ev->type = ISCSI_IEV_RECOVER;
+    ev->last = lost->last;
+    ev->time2wait = lost->time2wait;
+    ev->time2retain = lost->time2retain;
+    ev->err = lost->err;
+    ev->why = lost->why;
+    if (lost->over) /* settled already */
+        list_push_back(&sess->reports, &lost->report_node);
+}
 
 bool iscsi_isess_next(struct iscsi_isess *sess, struct iscsi_ievent *ev)
 {
@@ -319,6 +368,10 @@ bool iscsi_isess_next(struct iscsi_isess *sess, struct iscsi_ievent *ev)
         ev->tmf = list_entry(node, struct iscsi_itmf, node);
         return true;
     }
+    if (!list_empty(&sess->reports)) {
+        report_lost(sess, ev);
+        return true;
+    }
     if (!sess->report_down)
         return false;
     sess->report_down = false;
@@ -328,11 +381,6 @@ bool iscsi_isess_next(struct iscsi_isess *sess, struct iscsi_ievent *ev)
     ev->time2wait = sess->params.time2wait;
     ev->time2retain = sess->params.time2retain;
     return true;
-}
-
-uint64_t iscsi_isess_deadline(const struct iscsi_isess *sess)
-{
-    return sess->recover_ns;
 }
 
 const struct iscsi_isess_stats *iscsi_isess_stats(const struct iscsi_isess *sess)

@@ -3,17 +3,41 @@
 
 #include <assert.h>
 
+/* "T5", "N3", "M1" */
+static uint32_t step_bit(const char *name)
+{
+    unsigned n = 0;
+    if (!name)
+        return 0;
+    for (const char *p = name + 1; *p; p++)
+        n = 10 * n + (unsigned)(*p - '0');
+    return 1u << (name[0] == 'M' ? 20 + n : n);
+}
+
 void iconn_step(struct iscsi_iconn *conn, enum iscsi_conn_event ev)
 {
-    if (iscsi_conn_fsm_step(&conn->state, ISCSI_ROLE_INITIATOR, ev, NULL))
+    const char *name = NULL;
+    if (iscsi_conn_fsm_step(&conn->state, ISCSI_ROLE_INITIATOR, ev, &name))
         assert(conn->state == ISCSI_CONN_FREE || conn->state == ISCSI_CONN_CLEANUP_WAIT);
+    conn->sess->conn_steps |= step_bit(name);
+}
+
+void ilost_step(struct iscsi_isess *sess, struct ilost *lost, enum iscsi_conn_event ev)
+{
+    const char *name = NULL;
+    int err = iscsi_conn_fsm_step(&lost->state, ISCSI_ROLE_INITIATOR, ev, &name);
+    assert(!err);
+    (void)err;
+    sess->conn_steps |= step_bit(name);
 }
 
 void isess_step(struct iscsi_isess *sess, enum iscsi_sess_event ev)
 {
+    const char *name = NULL;
     /* Only the first connection to be logged in, and the last to go, move the session. */
-    if (iscsi_sess_fsm_step(&sess->state, ISCSI_ROLE_INITIATOR, ev, NULL))
+    if (iscsi_sess_fsm_step(&sess->state, ISCSI_ROLE_INITIATOR, ev, &name))
         assert(ev == ISCSI_SESS_EV_CONN_LOGGED_IN && sess->state == ISCSI_SESS_LOGGED_IN);
+    sess->sess_steps |= step_bit(name);
 }
 
 void iconn_fail_key(struct iscsi_iconn *conn, int err, const char *why, const char *key)

@@ -5,12 +5,15 @@
  *
  *   iconn.c       life of a connection, events, bytes out, time
  *   iconn_rx.c    what a received PDU leads to
+ *   ilost.c       level 2: lost connections, their logout, reassignment of their tasks
+ *   iretry.c      level 1: commands that did not arrive
  *   ilogin_pdu.c  the login phase around ilogin.c
  *   ictl.c        NOP, Async Message, logout, Reject
  *   itext.c       text requests: SendTargets, negotiation in full feature phase
  *   itmf.c        task management
  *   isess.c       session: command window, queue, connections to choose from
  *   itask_rx.c    Data-In, R2T, SCSI Response
+ *   isnack.c      level 1: what did not come, or came damaged, is asked for again
  *   itask_tx.c    commands and Data-Out on their way to the wire
  *   itask.c       the task pool; how a task ends
  *   istate.c      this
@@ -33,11 +36,14 @@ enum {
     ITMF_TASKS = 16,  /* task management requests at a time */
     ITASK_CHUNK = 16, /* tasks the pool grows by */
     ITASK_CHUNKS_MAX = (ISCSI_QUEUE_DEPTH_MAX + ITMF_TASKS) / ITASK_CHUNK,
-    ITASK_SPAN_MAX = 256, /* payload iovecs of one PDU */
-    ITASK_SLOT_BITS = 12, /* of an ITT: which task; above them a generation */
-    ITASK_LOAD = 4096,    /* what a command weighs beside its data */
-    IADDRESS_MAX = 256,   /* of a TargetAddress, NUL included */
-    ICONN_SMALL = 512,    /* a data segment that needs no memory of its own */
+    ITASK_SPAN_MAX = 256,    /* payload iovecs of one PDU */
+    ITASK_SLOT_BITS = 12,    /* of an ITT: which task; above them a generation */
+    ITASK_LOAD = 4096,       /* what a command weighs beside its data */
+    IADDRESS_MAX = 256,      /* of a TargetAddress, NUL included */
+    ICONN_SMALL = 512,       /* a data segment that needs no memory of its own */
+    IHOLES_MAX = 16,         /* runs of Data-In PDUs of one task that are missing */
+    ISTAT_GAP_MAX = 1 << 12, /* how far a StatSN, ... */
+    IDATA_GAP_MAX = 1 << 20, /* ... a DataSN may be ahead of what came */
 };
 
 /* ITTs of PDUs that are no tasks: slots beyond any task's, and never all ones. */
@@ -54,6 +60,8 @@ struct ijob {
 /* A request that is no task. */
 struct ictl {
     struct ijob job;
+    bool plug; /* carries cmd_sn instead of the session's next CmdSN */
+    uint32_t cmd_sn;
     uint8_t bhs[ISCSI_BHS_LEN];
     uint32_t len;
     struct iovec iov;
@@ -73,7 +81,30 @@ enum itask_state {
     ITASK_FREE,
     ITASK_STARTED, /* has a connection, is not on the wire */
     ITASK_ACTIVE,  /* its PDU is on the wire or gone */
+    ITASK_ORPHAN,  /* its connection is lost; waits to be reassigned (level 2) */
     ITASK_ENDED,   /* over, but the wire still refers to its memory */
+};
+
+/* What of a task did not come as it should (levels 1, 2). Made when it happens for the first time,
+ * and kept for the next one. */
+struct irec {
+    struct list node; /* of its connection's `mending` while something is missing */
+    struct itask *task;
+    unsigned holes; /* runs of DataSN/R2TSN that are missing, all below the task's exp_data_sn */
+    struct {
+        uint32_t from, to; /* without to */
+    } hole[IHOLES_MAX];
+    unsigned tries;
+    bool restart; /* nothing counts but the PDU with exp_data_sn: the target begins there anew */
+    bool again;   /* bytes may come that came before */
+    bool ack;     /* a DataACK that has to wait for the holes below it */
+    uint32_t ack_sn, ack_ttt;
+    uint64_t ack_lun;
+    bool status_came; /* waits for the holes */
+    struct pdu_scsi_status status;
+    bool held; /* a status came, and is not acknowledged, for that would acknowledge the data too */
+    uint32_t stat_sn; /* of it */
+    uint32_t tag;     /* of the R-Data SNACK that was sent, 0 = none */
 };
 
 struct itask {
@@ -98,8 +129,9 @@ struct itask {
     uint8_t function;
     uint64_t lun;
     uint32_t ref_itt, ref_cmd_sn;
-    struct itask *victim;  /* the task an abort of our own is for */
+    struct itask *victim;  /* the task an abort of our own is for, or a TASK REASSIGN */
     struct itask *aborter; /* the other way round */
+    uint32_t ref_data_sn;  /* ExpDataSN of TASK REASSIGN */
 
     /* data-out */
     uint32_t immediate_len;        /* in the command PDU */
@@ -119,8 +151,51 @@ struct itask {
     struct icursor in_at;
     struct irange *ranges; /* what came, when they need not; once it was needed */
 
+    /* recovery, levels 1 and 2 */
+    bool mending;      /* rec counts; data is placed by `ranges` */
+    bool resend;       /* the command is queued to go out again, with its CmdSN */
+    unsigned retries;  /* so often it has been, or was tried to be reassigned */
+    uint32_t acked_sn; /* data below is acknowledged (DataACK) */
+    uint32_t epoch;    /* of its connection, when the target began to send */
+    struct irec *rec;
+    struct ilost *lost; /* ORPHAN */
+
     int fail_err; /* it can not end well any more: data-in is thrown away */
     const char *fail_why;
+    int err;
+    const char *why;
+};
+
+/* What StatSN says about a PDU, 4.2.2.2. */
+enum isn {
+    ISN_NONE, /* it does not take one */
+    ISN_NEXT,
+    ISN_OLD, /* it came before */
+    ISN_GAP, /* others before it did not come */
+    ISN_BAD,
+};
+
+/* Level 2: a connection that is lost, until its tasks are settled. */
+struct ilost {
+    struct list node;        /* of the session's `lost` */
+    struct list report_node; /* of its `reports`: an event is due */
+    bool reported, over;     /* RECOVER was; it is done with */
+    uint16_t cid;
+    bool last;
+    enum iscsi_conn_state state; /* S8, R2, S1 */
+    uint32_t exp_stat_sn;        /* of the old connection */
+    struct list tasks;           /* ORPHAN */
+    unsigned reassigned, tries;
+    uint16_t time2wait, time2retain;
+    bool timed; /* wait_ns, until_ns are known */
+    uint64_t wait_ns, until_ns;
+    struct iscsi_iconn *by; /* who logs it out: explicitly, or by its login with the same cid */
+    uint32_t logout_itt;
+    uint64_t logout_ns; /* deadline */
+    bool implicit;      /* ... the latter */
+    bool free;          /* logged out: the tasks may be reassigned, */
+    bool later;         /* but not before reassign_ns */
+    uint64_t reassign_ns;
     int err;
     const char *why;
 };
@@ -157,6 +232,20 @@ struct iscsi_iconn {
     struct wire_tx tx;
     uint32_t exp_stat_sn; /* next StatSN to come */
     bool stat_sn_known;
+    enum isn rx_sn; /* of the PDU at hand */
+    bool rx_drop;   /* its data segment is of no interest */
+
+    /* levels 1, 2 */
+    uint32_t stat_end; /* stat_gap: StatSNs below this were sent */
+    bool stat_gap;     /* and some of them did not come */
+    unsigned stat_tries;
+    bool holding; /* a status waits for data: ExpStatSN stays at held_sn */
+    uint32_t held_sn;
+    struct list mending; /* irec.node: tasks with holes */
+    uint64_t mend_ns;    /* when to ask again; TIME_NEVER */
+    uint32_t epoch;      /* changes with our MaxRecvDataSegmentLength */
+    bool probing;        /* the NOP-Out under way is to tell whether a command got lost ... */
+    uint32_t probe_sn;   /* ... the one with this CmdSN */
 
     struct list jobs; /* ijob.node: requests and commands */
     struct list data; /* ijob.node: Data-Out sequences, answered in the order they were asked for */
@@ -178,8 +267,12 @@ struct iscsi_iconn {
     char address[IADDRESS_MAX];
     uint16_t close_status;
 
+    bool dropped; /* the target said so, with its own waiting times (11.9.1): seconds */
+    uint16_t drop_wait, drop_retain;
+
     bool failing; /* to be closed by iconn.c */
     bool closed, report_close;
+    bool kept;    /* the session goes on with what it had (level 2) */
     bool was_up;  /* reached full feature phase */
     bool held;    /* gets no more commands */
     bool orderly; /* it ends by a logout */
@@ -231,14 +324,22 @@ struct iscsi_isess {
     struct itask *chunks[ITASK_CHUNKS_MAX];
     struct itask *free_list;
 
-    uint64_t recover_ns; /* TIME_NEVER: nothing is lost */
+    /* levels 1, 2 */
+    uint64_t unacked_ns;       /* since when ExpCmdSN stands still behind CmdSN */
+    struct list lost, reports; /* ilost.node, ilost.report_node */
+    unsigned reassigning;      /* TASK REASSIGN requests under way */
+    bool giving_up;            /* the session fails as a whole, as at level 0 */
     struct iscsi_isess_stats stats;
+    uint32_t conn_steps,
+        sess_steps; /* transitions that were taken: bit n of Tn or Nn; 20+n of Mn */
 };
 
 /* Take a step of the state machines. Once a connection is down, what else happens to it changes
  * nothing any more. */
 void iconn_step(struct iscsi_iconn *conn, enum iscsi_conn_event ev);
 void isess_step(struct iscsi_isess *sess, enum iscsi_sess_event ev);
+/* The same for a connection that is lost; the event has its place. */
+void ilost_step(struct iscsi_isess *sess, struct ilost *lost, enum iscsi_conn_event ev);
 
 /* The connection must end; the first reason counts. why is a static string, key may be NULL. */
 void iconn_fail(struct iscsi_iconn *conn, int err, const char *why);
@@ -261,6 +362,23 @@ static inline bool iconn_full_feature(const struct iscsi_iconn *conn)
 {
     return (conn->state == ISCSI_CONN_LOGGED_IN || conn->state == ISCSI_CONN_LOGOUT_REQUESTED) &&
            !conn->failing && !conn->logout_sent;
+}
+
+/* Error recovery level in force on it; 0 in its login. */
+static inline unsigned iconn_erl(const struct iscsi_iconn *conn)
+{
+    return conn->params.error_recovery_level;
+}
+
+/* ExpStatSN for the target. */
+static inline uint32_t iconn_ack_sn(const struct iscsi_iconn *conn)
+{
+    return conn->holding ? conn->held_sn : conn->exp_stat_sn;
+}
+
+static inline uint64_t isess_recovery_timeout(const struct iscsi_isess *sess)
+{
+    return sess->cfg.recovery_timeout_ns ? sess->cfg.recovery_timeout_ns : NS_PER_SEC;
 }
 
 static inline bool ijob_waits(const struct ijob *job)

@@ -64,6 +64,10 @@ struct itask *itask_get(struct iscsi_iconn *conn, bool tmf)
     t->fail_err = 0;
     t->wire_refs = 0;
     t->ahs_len = 0;
+    t->mending = t->resend = false;
+    t->retries = 0;
+    t->acked_sn = 0;
+    t->epoch = conn->epoch;
     return t;
 }
 
@@ -72,7 +76,8 @@ static void put(struct itask *t)
     struct iscsi_isess *sess = t->sess;
     bool tmf = t->function != 0;
     list_del(&t->node);
-    t->conn->task_count--;
+    if (t->conn)
+        t->conn->task_count--;
     sess->tmfs -= tmf;
     sess->active -= !tmf;
     t->state = ITASK_FREE;
@@ -96,6 +101,7 @@ void itask_pool_free(struct iscsi_isess *sess)
         for (unsigned i = 0; i < ITASK_CHUNK; i++) {
             alloc_put(sess->a, sess->chunks[c][i].ahs);
             alloc_put(sess->a, sess->chunks[c][i].ranges);
+            alloc_put(sess->a, sess->chunks[c][i].rec);
         }
         alloc_put(sess->a, sess->chunks[c]);
     }
@@ -126,13 +132,31 @@ static void deliver(struct itask *t)
     put(t);
 }
 
-/* Nothing of it is to be sent or received any more. */
-static void withdraw(struct itask *t)
+void itask_rehold(struct iscsi_iconn *conn)
+{
+    conn->holding = false;
+    list_for_each (&conn->mending, pos) {
+        const struct irec *rec = list_entry(pos, struct irec, node);
+        if (rec->held && (!conn->holding || sn_lt(rec->stat_sn, conn->held_sn))) {
+            conn->holding = true;
+            conn->held_sn = rec->stat_sn;
+        }
+    }
+}
+
+void itask_spoil(struct itask *t, int err, const char *why)
+{
+    if (t->fail_err)
+        return;
+    t->fail_err = err;
+    t->fail_why = why;
+    t->conn->spoiled = t;
+}
+
+/* Nothing of it is to be sent or received any more on its connection. */
+static void detach(struct itask *t)
 {
     struct iscsi_iconn *conn = t->conn;
-    assert(conn);
-    if (t->state == ITASK_STARTED && !t->immediate)
-        t->sess->promised--;
     list_del(&t->job.node);
     list_del(&t->unsol.node);
     for (unsigned i = 0; t->r2t_count > 0 && i < ISCSI_IR2T_MAX; i++) {
@@ -148,20 +172,65 @@ static void withdraw(struct itask *t)
     }
     if (conn->spoiled == t)
         conn->spoiled = NULL;
+    if (t->mending) {
+        list_del(&t->rec->node);
+        if (conn->holding)
+            itask_rehold(conn);
+    }
+    if (t->function && !t->tmf)
+        conn->aborts--;
+    conn->load -= t->load;
+}
+
+static void withdraw(struct itask *t)
+{
+    if (t->state == ITASK_STARTED && !t->immediate)
+        t->sess->promised--;
+    if (t->conn)
+        detach(t);
     if (t->aborter)
         t->aborter->victim = NULL;
     if (t->victim)
         t->victim->aborter = NULL;
-    if (t->function && !t->tmf)
-        conn->aborts--;
+    if (t->function == ISCSI_TMF_TASK_REASSIGN)
+        t->sess->reassigning--;
     t->aborter = t->victim = NULL;
-    conn->load -= t->load;
     t->load = 0;
+}
+
+void itask_orphan(struct itask *t, struct ilost *lost)
+{
+    assert(t->state == ITASK_ACTIVE && t->cmd && !t->wire_refs);
+    detach(t);
+    if (t->aborter)
+        t->aborter->victim = NULL;
+    t->aborter = NULL;
+    t->conn->task_count--;
+    t->conn = NULL;
+    t->lost = lost;
+    t->resend = false;
+    t->unsol_pos = t->unsol_end;
+    t->state = ITASK_ORPHAN;
+    list_del(&t->node);
+    list_push_back(&lost->tasks, &t->node);
+}
+
+void itask_adopt(struct itask *t, struct iscsi_iconn *conn)
+{
+    assert(t->state == ITASK_ORPHAN);
+    list_del(&t->node);
+    list_push_back(&conn->tasks, &t->node);
+    t->conn = conn;
+    t->lost = NULL;
+    conn->task_count++;
+    conn->load += t->load;
+    t->epoch = conn->epoch;
+    t->state = ITASK_ACTIVE;
 }
 
 void itask_end(struct itask *t, int err, const char *why)
 {
-    assert(t->state == ITASK_STARTED || t->state == ITASK_ACTIVE);
+    assert(t->state != ITASK_FREE && t->state != ITASK_ENDED);
     withdraw(t);
     t->err = err;
     t->why = why;
@@ -179,13 +248,13 @@ void itask_pdu_gone(struct itask *t, bool sent)
         deliver(t);
 }
 
-void itask_end_all(struct iscsi_iconn *conn, int err, const char *why, bool requeue)
+void itask_end_list(struct iscsi_isess *sess, struct list *tasks, int err, const char *why,
+                    bool requeue)
 {
-    struct iscsi_isess *sess = conn->sess;
     struct list back;
     list_init(&back);
-    while (!list_empty(&conn->tasks)) {
-        struct itask *t = list_entry(conn->tasks.next, struct itask, node);
+    while (!list_empty(tasks)) {
+        struct itask *t = list_entry(tasks->next, struct itask, node);
         struct iscsi_icmd *cmd = t->cmd;
         assert(t->state != ITASK_ENDED); /* those end with the wire */
         if (!requeue || !cmd || cmd->sent || cmd->canceled) {

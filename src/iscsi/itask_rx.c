@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "iscsi/itask_rx.h"
 
+#include "iscsi/isnack.h"
 #include "iscsi/itask.h"
 
-/* The task a PDU is for; on its own connection (4.2.2). NULL: the connection fails. */
+/* The task a PDU is for; on its own connection (4.2.2). NULL: the connection fails, but where it
+ * may have been asked for twice. */
 static struct itask *find(struct iscsi_iconn *conn, const uint8_t *bhs, const char *unknown)
 {
     struct itask *t = itask_find(conn->sess, bhs_itt(bhs));
     if (t && t->conn == conn && t->cmd)
         return t;
+    if (iconn_erl(conn) && bhs_opcode(bhs) != ISCSI_OP_SCSI_RESPONSE)
+        return NULL;
     iconn_fail(conn, USAN_EPROTO,
                t && t->cmd ? "a PDU for a command of another connection" : unknown);
     return NULL;
@@ -50,6 +54,7 @@ static const char *check_residuals(struct iscsi_icmd *cmd, const struct pdu_scsi
     return NULL;
 }
 
+/* stat_sn: of the PDU it came with. */
 static void status_came(struct itask *t, const struct pdu_scsi_status *s)
 {
     struct iscsi_icmd *cmd = t->cmd;
@@ -76,6 +81,8 @@ void itask_rx_response(struct iscsi_iconn *conn, const uint8_t *bhs, const uint8
         return;
     const struct pdu_scsi_status s = pdu_scsi_response_decode(bhs);
     struct iscsi_icmd *cmd = t->cmd;
+    if (conn->rx_sn == ISN_OLD && !(t->mending && t->rec->tag && t->rec->tag == s.snack_tag))
+        return; /* one with a new SNACK tag has the number of that before, 11.4.4 */
     /* 11.4.7: SenseLength, sense data, response data */
     if (len >= 2) {
         uint32_t n = be16_get(data);
@@ -89,42 +96,48 @@ void itask_rx_response(struct iscsi_iconn *conn, const uint8_t *bhs, const uint8
             memcpy(cmd->sense, data + 2, n);
         cmd->sense_len = (uint16_t)n;
     }
-    status_came(t, &s);
+    if (!iconn_erl(conn) || !isnack_hold(t, &s, bhs_stat_sn(bhs)))
+        status_came(t, &s);
 }
 
 /* ---- Data-In ---- */
 
-/* It can not end well any more, but has to be ended with the target: iconn.c has it aborted. */
-static void spoil(struct itask *t, int err, const char *why)
+static bool by_ranges(const struct itask *t)
 {
-    if (t->fail_err)
-        return;
-    t->fail_err = err;
-    t->fail_why = why;
-    t->conn->spoiled = t;
+    const struct iscsi_params *p = &t->sess->params;
+    return t->mending || !p->data_pdu_in_order || !p->data_sequence_in_order;
 }
 
 /* Where the data lies within what came before: 13.18, 13.19. */
 static const char *check_place(struct itask *t, uint32_t off, uint32_t len)
 {
-    const struct iscsi_params *p = &t->sess->params;
-    if (p->data_pdu_in_order && p->data_sequence_in_order)
+    if (!by_ranges(t))
         return off == t->in_next ? NULL : "Data-In out of order";
     if (!len)
         return NULL;
     if (!t->ranges) {
         t->ranges = alloc_zero(t->sess->a, sizeof *t->ranges);
         if (!t->ranges) { /* of the command: the connection knows how to go on */
-            spoil(t, USAN_ENOMEM, "out of memory for a command");
+            itask_spoil(t, USAN_ENOMEM, "out of memory for a command");
             return NULL;
         }
     }
-    int err = irange_add(t->ranges, off, len);
-    if (err == USAN_EEXIST)
-        return "Data-In for bytes that came before";
-    if (err)
-        spoil(t, err, "Data-In in too many pieces");
-    return NULL;
+    if (t->mending && t->rec->again)
+        return NULL;
+    return irange_overlaps(t->ranges, off, len) ? "Data-In for bytes that came before" : NULL;
+}
+
+/* Its place in the order: false: it is not to be taken. */
+static bool take_number(struct itask *t, uint32_t sn, const char **ret_why)
+{
+    if (sn == t->exp_data_sn && !t->mending) {
+        t->exp_data_sn++;
+        return true;
+    }
+    enum isnack_take take = iconn_erl(t->conn) ? isnack_number(t, sn) : ISNACK_WRONG;
+    if (take == ISNACK_WRONG)
+        *ret_why = "Data-In with a wrong DataSN";
+    return take == ISNACK_TAKE;
 }
 
 static const char *check_data_in(struct itask *t, const struct pdu_data_in *d, uint32_t len)
@@ -132,13 +145,22 @@ static const char *check_data_in(struct itask *t, const struct pdu_data_in *d, u
     const struct iscsi_icmd *cmd = t->cmd;
     if (!cmd->in_len && len)
         return "Data-In for a command that reads nothing";
-    if (d->data_sn != t->exp_data_sn)
-        return "Data-In with a wrong DataSN";
     if (d->offset > cmd->in_len || len > cmd->in_len - d->offset)
         return "Data-In beyond what the command reads";
     if (d->status && !d->final) /* 11.7.3 */
         return "Data-In with status that is not the last";
-    return check_place(t, d->offset, len);
+    return NULL;
+}
+
+/* The status in it, when the data has been seen to. */
+static void data_in_status(struct itask *t, const uint8_t *bhs)
+{
+    const struct pdu_scsi_status s = pdu_data_in_status(bhs);
+    struct iscsi_iconn *conn = t->conn;
+    if (conn->rx_sn != ISN_NEXT) /* of a PDU that is sent again: it was taken, or will be */
+        return;
+    if (!iconn_erl(conn) || !isnack_hold(t, &s, bhs_stat_sn(bhs)))
+        status_came(t, &s);
 }
 
 void itask_rx_data_in(struct iscsi_iconn *conn)
@@ -150,11 +172,18 @@ void itask_rx_data_in(struct iscsi_iconn *conn)
     if (!t)
         return;
     const char *why = check_data_in(t, &d, len);
+    bool take = !why && take_number(t, d.data_sn, &why);
+    if (take)
+        why = check_place(t, d.offset, len);
     if (why) {
         iconn_fail(conn, USAN_EPROTO, why);
         return;
     }
-    t->exp_data_sn++;
+    if (!take) {
+        if (d.status)
+            data_in_status(t, bhs);
+        return;
+    }
     t->in_next = d.offset + len;
     conn->rx_task = t;
     if (!len) {
@@ -168,20 +197,38 @@ void itask_rx_data_in(struct iscsi_iconn *conn)
                   d.offset - t->in_at.base);
 }
 
+static void count_data(struct itask *t, uint32_t off, uint32_t len)
+{
+    if (t->fail_err || !len)
+        return;
+    uint32_t fresh = len;
+    int err = by_ranges(t) ? irange_merge(t->ranges, off, len, &fresh) : 0;
+    if (err)
+        itask_spoil(t, err, "Data-In in too many pieces");
+    else
+        t->cmd->in_got += fresh;
+}
+
 void itask_rx_data(struct iscsi_iconn *conn, bool digest_ok)
 {
     struct itask *t = conn->rx_task;
     const uint8_t *bhs = conn->rx_bhs;
 
+    const struct pdu_data_in d = pdu_data_in_decode(bhs);
+
     conn->rx_task = NULL;
-    if (!digest_ok) /* 7.8: the PDU is discarded, the command ends with an error */
-        spoil(t, USAN_EDIGEST, "data digest error");
-    else if (!t->fail_err)
-        t->cmd->in_got += conn->rx.data_len;
-    if (pdu_data_in_decode(bhs).status) {
-        const struct pdu_scsi_status s = pdu_data_in_status(bhs);
-        status_came(t, &s);
-    }
+    if (digest_ok)
+        count_data(t, d.offset, conn->rx.data_len);
+    else if (!iconn_erl(conn)) /* 7.8: the PDU is discarded, the command ends with an error */
+        itask_spoil(t, USAN_EDIGEST, "data digest error");
+    else
+        isnack_damaged(t, d.data_sn);
+    if (digest_ok && d.ack && iconn_erl(conn))
+        isnack_ack(t, d.data_sn, bhs_ttt(bhs), bhs_lun(bhs));
+    if (d.status && conn->rx_sn == ISN_NEXT)
+        data_in_status(t, bhs);
+    else if (t->mending && digest_ok && isnack_complete(t))
+        status_came(t, &t->rec->status);
 }
 
 /* ---- R2T ---- */
@@ -190,19 +237,18 @@ static const char *check_r2t(const struct itask *t, const struct pdu_r2t *r)
 {
     const struct iscsi_params *p = &t->sess->params;
     uint32_t total = t->cmd->out_len;
+    bool recovery = iconn_erl(t->conn) > 0; /* R2Ts that ask for data again */
     if (!total)
         return "an R2T for a command that writes nothing";
-    if (r->r2t_sn != t->exp_data_sn)
-        return "an R2T with a wrong R2TSN";
     if (r->ttt == ISCSI_TAG_NONE)
         return "an R2T with the reserved tag";
     if (!r->len || r->offset > total || r->len > total - r->offset)
         return "an R2T beyond what the command writes";
     if (r->len > p->max_burst) /* 13.13 */
         return "an R2T longer than MaxBurstLength";
-    if (p->data_sequence_in_order && r->offset < t->asked_end) /* 13.19 */
+    if (p->data_sequence_in_order && r->offset < t->asked_end && !recovery) /* 13.19 */
         return "an R2T out of order";
-    if (t->r2t_count >= p->max_outstanding_r2t) /* 13.17 */
+    if (t->r2t_count >= (recovery ? (unsigned)ISCSI_IR2T_MAX : p->max_outstanding_r2t)) /* 13.17 */
         return "more R2Ts than MaxOutstandingR2T";
     return NULL;
 }
@@ -213,12 +259,21 @@ void itask_rx_r2t(struct iscsi_iconn *conn, const uint8_t *bhs)
     struct itask *t = find(conn, bhs, "an R2T for a command that is not there");
     if (!t)
         return;
+    bool take = q.r2t_sn == t->exp_data_sn && !t->mending;
+    if (take) {
+        t->exp_data_sn++;
+    } else {
+        enum isnack_take n = iconn_erl(conn) ? isnack_number(t, q.r2t_sn) : ISNACK_WRONG;
+        if (n == ISNACK_WRONG)
+            iconn_fail(conn, USAN_EPROTO, "an R2T with a wrong R2TSN");
+        if (n != ISNACK_TAKE)
+            return;
+    }
     const char *why = check_r2t(t, &q);
     if (why) {
         iconn_fail(conn, USAN_EPROTO, why);
         return;
     }
-    t->exp_data_sn++;
     if (q.offset + q.len > t->asked_end)
         t->asked_end = q.offset + q.len;
     struct ir2t *r = t->r2t;
@@ -232,4 +287,6 @@ void itask_rx_r2t(struct iscsi_iconn *conn, const uint8_t *bhs)
     r->done = r->data_sn = 0;
     t->r2t_count++;
     list_push_back(&conn->data, &r->job.node);
+    if (t->mending && isnack_complete(t))
+        status_came(t, &t->rec->status);
 }

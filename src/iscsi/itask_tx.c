@@ -105,13 +105,27 @@ int itask_tx_start(struct itask *t, struct iscsi_icmd *cmd)
     return 0;
 }
 
+void itask_tx_again(struct itask *t)
+{
+    if (ijob_waits(&t->job))
+        return;
+    assert(t->state == ITASK_ACTIVE && t->cmd);
+    list_del(&t->unsol.node);
+    plan_unsolicited(t);
+    t->unsol_sn = 0;
+    t->resend = true;
+    t->retries++;
+    t->sess->stats.retries++;
+    list_push_front(&t->conn->jobs, &t->job.node);
+}
+
 /* ---- PDUs ---- */
 
 /* CmdSN of a request, and what it acknowledges. */
 static void put_sn(struct iscsi_iconn *conn, uint8_t *bhs)
 {
     be32_put(bhs + 24, conn->sess->cmd_sn);
-    be32_put(bhs + 28, conn->exp_stat_sn);
+    be32_put(bhs + 28, iconn_ack_sn(conn));
 }
 
 static void put_command(struct itask *t, uint8_t *bhs)
@@ -131,6 +145,19 @@ static void put_command(struct itask *t, uint8_t *bhs)
     bhs[4] = (uint8_t)(t->ahs_len / 4);
 }
 
+static void take_cmd_sn(struct iscsi_iconn *conn, struct itask *t)
+{
+    struct iscsi_isess *sess = conn->sess;
+    t->cmd_sn = sess->cmd_sn;
+    t->order = sess->order++;
+    if (t->immediate)
+        return;
+    if (sess->cmd_sn == sess->exp_cmd_sn)
+        sess->unacked_ns = conn->now_ns;
+    sess->cmd_sn++;
+    sess->promised--;
+}
+
 static int fill_command(struct iscsi_iconn *conn, struct itask *t)
 {
     const struct iscsi_icmd *cmd = t->cmd;
@@ -143,12 +170,11 @@ static int fill_command(struct iscsi_iconn *conn, struct itask *t)
     uint8_t *bhs = wire_tx_header(&conn->tx);
     put_command(t, bhs);
     put_sn(conn, bhs);
-    t->cmd_sn = conn->sess->cmd_sn;
-    t->order = conn->sess->order++;
-    if (!t->immediate) {
-        conn->sess->cmd_sn++;
-        conn->sess->promised--;
-    }
+    if (t->resend)
+        be32_put(bhs + 24, t->cmd_sn);
+    else
+        take_cmd_sn(conn, t);
+    t->resend = false;
     wire_tx_push_ahs(&conn->tx, t->ahs, t->ahs_len, cmd->out, cmd->out_cnt, 0, t->immediate_len,
                      &t->job);
     t->wire_refs++;
@@ -168,7 +194,8 @@ static int fill_tmf(struct iscsi_iconn *conn, struct itask *t)
     uint8_t *bhs = wire_tx_header(&conn->tx);
     const struct pdu_tmf_request q = { .function = t->function,
                                        .ref_itt = t->ref_itt,
-                                       .ref_cmd_sn = t->ref_cmd_sn };
+                                       .ref_cmd_sn = t->ref_cmd_sn,
+                                       .exp_data_sn = t->ref_data_sn };
     pdu_tmf_request_encode(bhs, t->itt, t->lun, &q);
     put_sn(conn, bhs);
     t->cmd_sn = conn->sess->cmd_sn;
@@ -188,6 +215,10 @@ static int fill_ctl(struct iscsi_iconn *conn, struct ictl *ctl)
     uint8_t *bhs = wire_tx_header(&conn->tx);
     memcpy(bhs, ctl->bhs, ISCSI_BHS_LEN);
     put_sn(conn, bhs);
+    if (bhs_opcode(bhs) == ISCSI_OP_SNACK) /* it has no CmdSN, 11.16 */
+        be32_put(bhs + 24, 0);
+    else if (ctl->plug)
+        be32_put(bhs + 24, ctl->cmd_sn);
     ctl->iov.iov_base = ctl->data;
     ctl->iov.iov_len = ctl->len;
     wire_tx_push(&conn->tx, &ctl->iov, 1, 0, ctl->len, &ctl->job);
@@ -207,12 +238,14 @@ static int fill_data_out(struct iscsi_iconn *conn, struct itask *t, uint64_t lun
         return err;
     uint8_t *bhs = wire_tx_header(&conn->tx);
     pdu_data_out_encode(bhs, t->itt, ttt, lun, *pos + len == end, len, (*data_sn)++, *pos);
-    be32_put(bhs + 28, conn->exp_stat_sn);
+    be32_put(bhs + 28, iconn_ack_sn(conn));
     wire_tx_push(&conn->tx, cmd->out + t->out_at.i, cmd->out_cnt - t->out_at.i,
                  *pos - t->out_at.base, len, &t->job);
     t->wire_refs++;
     *pos += len;
     cmd->out_sent += len;
+    if (cmd->out_sent > cmd->out_len) /* some of it again, as the target did not get it */
+        cmd->out_sent = cmd->out_len;
     return 0;
 }
 

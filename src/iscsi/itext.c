@@ -36,6 +36,7 @@ static int begin(struct iscsi_iconn *conn, const struct wr *text, bool targets, 
     x->ttt = ISCSI_TAG_NONE;
     if (declared > conn->params.rx_data_segment)
         conn->params.rx_data_segment = declared; /* more may come from now on, less only later */
+    conn->epoch += declared != 0;
     return send_request(conn, 0, text) ? 0 : USAN_ENOMEM;
 }
 

@@ -20,6 +20,7 @@ static struct itask *request(struct iscsi_iconn *conn, enum iscsi_tmf_function f
     t->lun = lun;
     t->ref_itt = ISCSI_TAG_NONE;
     t->ref_cmd_sn = 0;
+    t->ref_data_sn = 0;
     list_push_back(&conn->jobs, &t->job.node);
     return t;
 }
@@ -40,6 +41,21 @@ int itmf_abort(struct itask *victim)
     refer_to(t, victim);
     t->victim = victim;
     victim->aborter = t;
+    if (conn->aborts++ == 0)
+        conn->abort_deadline_ns = conn->now_ns + conn->sess->cfg.request_timeout_ns;
+    return 0;
+}
+
+int itmf_reassign(struct iscsi_iconn *conn, struct itask *orphan)
+{
+    struct itask *t = request(conn, ISCSI_TMF_TASK_REASSIGN, 0);
+    if (!t)
+        return USAN_EAGAIN;
+    t->ref_itt = orphan->itt;
+    t->ref_data_sn = orphan->exp_data_sn;
+    t->victim = orphan;
+    orphan->aborter = t;
+    conn->sess->reassigning++;
     if (conn->aborts++ == 0)
         conn->abort_deadline_ns = conn->now_ns + conn->sess->cfg.request_timeout_ns;
     return 0;
@@ -69,6 +85,10 @@ int iscsi_isess_cancel(struct iscsi_isess *sess, struct iscsi_icmd *cmd, uint64_
     if (unsent(cmd)) {
         take_back(sess, cmd, "canceled before it was sent");
         isess_start(sess);
+        return 0;
+    }
+    if (t && t->state == ITASK_ORPHAN) {
+        cmd->canceled = true; /* once it has a connection again */
         return 0;
     }
     if (!t || t->state != ITASK_ACTIVE || t->aborter)
@@ -131,6 +151,8 @@ int iscsi_isess_tmf(struct iscsi_isess *sess, struct iscsi_itmf *tmf, uint64_t n
             return 0;
         }
         other = tmf->cmd->task;
+        if (other->state == ITASK_ORPHAN)
+            return USAN_ECLOSED;
         if (other->state != ITASK_ACTIVE) {
             answer(sess, tmf, 1);
             return 0;

@@ -62,6 +62,11 @@ static inline bool bhs_immediate(const uint8_t *b)
     return b[0] & 0x40;
 }
 
+static inline void bhs_set_immediate(uint8_t *b, bool immediate)
+{
+    b[0] = (uint8_t)((b[0] & ~0x40) | (immediate ? 0x40 : 0));
+}
+
 static inline bool bhs_final(const uint8_t *b)
 {
     return b[1] & 0x80;
@@ -571,6 +576,12 @@ static inline struct pdu_async pdu_async_decode(const uint8_t *b)
 static inline uint32_t pdu_tmf_response_info(const uint8_t *b)
 {
     return be24_get(b + 8);
+}
+
+/* Time2Wait of a Logout Response, seconds; 11.15.3. */
+static inline uint16_t pdu_logout_time2wait(const uint8_t *b)
+{
+    return be16_get(b + 40);
 }
 
 /* Response code of Task Management, Logout; reason of Reject. */

@@ -637,8 +637,10 @@ static void configuration(void **st)
     c.queue_depth = ISCSI_QUEUE_DEPTH_MAX + 1;
     assert_int_equal(try_config(&c), USAN_EINVAL);
     c = r->cfg;
-    c.params.error_recovery_level = 1;
-    assert_int_equal(try_config(&c), USAN_ENOTSUP);
+    c.params.error_recovery_level = 2;
+    assert_int_equal(try_config(&c), 0);
+    c.params.error_recovery_level = 3;
+    assert_int_equal(try_config(&c), USAN_EINVAL);
     c = r->cfg;
     c.auth = (struct iscsi_iauth){ .secret = "s" }; /* of nobody */
     assert_int_equal(try_config(&c), USAN_EINVAL);
