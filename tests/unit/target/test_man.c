@@ -97,6 +97,7 @@ static void tools(void **state)
     (void)state;
     compare_options("usan-cp.1", cli_cp_opts);
     compare_options("usan-bench.1", cli_bench_opts);
+    compare_options("usan-pr.1", cli_pr_opts);
 }
 
 static void commands(void **state)

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* usan pr: persistent reservations (SPC-6 5.14). */
+#include "cli/pr.h"
+#include "base/bytes.h"
+#include "base/crc32c.h"
+#include "cli/remote.h"
+#include "initiator/portal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { IN_BYTES = 32768, OUT_BYTES = 24 };
+
+struct pr_args {
+    struct remote_args remote; /* first */
+    const char *key, *new_key, *victim, *type;
+    bool aptpl, all_ports;
+    bool keys, reservation, capabilities, full_status;
+};
+
+#define AT(field) offsetof(struct pr_args, field)
+
+const struct cli_opt cli_pr_opts[] = {
+    { "key", 'k', CLI_TEXT, "KEY", NULL, "the key this initiator has registered, or registers",
+      AT(key), 0, 0 },
+    { "new-key", 'n', CLI_TEXT, "KEY", NULL, "register: the key that comes in its place; 0 = none",
+      AT(new_key), 0, 0 },
+    { "victim", 0, CLI_TEXT, "KEY", NULL, "preempt: the key whose registrants are removed",
+      AT(victim), 0, 0 },
+    { "type", 0, CLI_TEXT, "TYPE", NULL,
+      "reserve, release, preempt: by name, such as "
+      "write-exclusive, or number",
+      AT(type), 0, 0 },
+    { "aptpl", 0, CLI_FLAG, NULL, NULL, "register: to outlive a loss of power", AT(aptpl), 0, 0 },
+    { "all-ports", 0, CLI_FLAG, NULL, NULL, "register: on all ports of the target", AT(all_ports),
+      0, 0 },
+    { "read-keys", 0, CLI_FLAG, NULL, NULL, "show: only the keys", AT(keys), 0, 0 },
+    { "read-reservation", 0, CLI_FLAG, NULL, NULL, "show: only the reservation", AT(reservation), 0,
+      0 },
+    { "report-capabilities", 0, CLI_FLAG, NULL, NULL, "show: only what the unit can do",
+      AT(capabilities), 0, 0 },
+    { "read-full-status", 0, CLI_FLAG, NULL, NULL, "show: only the registrants", AT(full_status), 0,
+      0 },
+    REMOTE_OPTS,
+    { 0 },
+};
+
+/* What an action needs of the options, and what it may have. */
+enum { KEY = 1, NEW_KEY = 2, VICTIM = 4, TYPE = 8, APTPL = 16, ALL_PORTS = 32, SHOW = 64 };
+
+struct action {
+    const char *name;
+    uint8_t code; /* service action of PERSISTENT RESERVE OUT, SPC-6 table 240 */
+    unsigned needs, may;
+};
+
+static const struct action actions[] = {
+    { "show", 0, 0, SHOW },
+    { "register", 0, KEY, NEW_KEY | APTPL | ALL_PORTS },
+    { "register-ignore", 6, KEY, APTPL | ALL_PORTS },
+    { "unregister", 0, KEY, 0 },
+    { "reserve", 1, KEY | TYPE, 0 },
+    { "release", 2, KEY | TYPE, 0 },
+    { "clear", 3, KEY, 0 },
+    { "preempt", 4, KEY | VICTIM | TYPE, 0 },
+    { "preempt-abort", 5, KEY | VICTIM | TYPE, 0 },
+};
+#define ACTIONS (sizeof(actions) / sizeof(actions[0]))
+
+struct request {
+    const struct action *action;
+    uint64_t key, new_key, victim;
+    uint8_t type;
+};
+
+/* ---- what is asked for ---- */
+
+static int parse_key(const char *option, const char *text, uint64_t *ret, struct err_text *e)
+{
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(text, &end, 0);
+    if (errno || end == text || *end || *text == '-' || *text == '+' || *text == ' ')
+        return err_set(e, USAN_EINVAL, "--%s %s: is not a number of 64 bits like 0xabc", option,
+                       text);
+    *ret = v;
+    return 0;
+}
+
+static unsigned given(const struct pr_args *a)
+{
+    bool show = a->keys || a->reservation || a->capabilities || a->full_status;
+    return (a->key ? KEY : 0u) | (a->new_key ? NEW_KEY : 0u) | (a->victim ? VICTIM : 0u) |
+           (a->type ? TYPE : 0u) | (a->aptpl ? APTPL : 0u) | (a->all_ports ? ALL_PORTS : 0u) |
+           (show ? SHOW : 0u);
+}
+
+static const char *option_name(unsigned bit)
+{
+    switch (bit) {
+    case KEY:
+        return "--key";
+    case NEW_KEY:
+        return "--new-key";
+    case VICTIM:
+        return "--victim";
+    case TYPE:
+        return "--type";
+    case APTPL:
+        return "--aptpl";
+    case ALL_PORTS:
+        return "--all-ports";
+    default:
+        return "what is to be shown";
+    }
+}
+
+static int check_options(const struct action *action, unsigned has, struct err_text *e)
+{
+    for (unsigned bit = KEY; bit <= SHOW; bit <<= 1) {
+        if (action->needs & bit && !(has & bit))
+            return err_set(e, USAN_EINVAL, "%s: needs %s", action->name, option_name(bit));
+        if (has & bit && !((action->needs | action->may) & bit))
+            return err_set(e, USAN_EINVAL, "%s: %s has no meaning", action->name, option_name(bit));
+    }
+    return 0;
+}
+
+static const struct action *find_action(const char *name)
+{
+    for (size_t i = 0; i < ACTIONS; i++) {
+        if (strcmp(actions[i].name, name) == 0)
+            return &actions[i];
+    }
+    return NULL;
+}
+
+static int parse(struct request *q, const struct pr_args *a, const char *name, struct err_text *e)
+{
+    char list[256];
+    int err = 0;
+    q->action = find_action(name);
+    if (!q->action)
+        return err_set(
+            e, USAN_EINVAL,
+            "there is no action '%.40s'; use show, register, register-ignore, unregister, "
+            "reserve, release, clear, preempt or preempt-abort",
+            name);
+    err = check_options(q->action, given(a), e);
+    if (!err && a->key)
+        err = parse_key("key", a->key, &q->key, e);
+    if (!err && a->new_key)
+        err = parse_key("new-key", a->new_key, &q->new_key, e);
+    if (!err && a->victim)
+        err = parse_key("victim", a->victim, &q->victim, e);
+    if (!err && a->type && !pr_type_code(a->type, &q->type)) {
+        pr_type_list(list, sizeof(list));
+        err = err_set(e, USAN_EINVAL, "--type: use one of %s", list);
+    }
+    return err;
+}
+
+/* ---- the commands ---- */
+
+static int show_one(struct ini_sync *sync, uint16_t lun, enum pr_in what, struct report *r,
+                    struct err_text *e)
+{
+    static const char *const names[] = { "READ KEYS", "READ RESERVATION", "REPORT CAPABILITIES",
+                                         "READ FULL STATUS" };
+    uint8_t *p = calloc(1, IN_BYTES);
+    uint8_t cdb[10] = { 0x5e, (uint8_t)what };
+    uint32_t got;
+    if (!p)
+        return err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
+    be16_put(cdb + 7, IN_BYTES);
+    int err = ini_sync_ask(sync, lun, cdb, sizeof(cdb), p, IN_BYTES, &got, names[what], e);
+    if (!err)
+        pr_print(r, what, p, got);
+    free(p);
+    return err;
+}
+
+static int show(struct ini_sync *sync, const struct ini_url *url, const struct pr_args *a,
+                struct err_text *e)
+{
+    const bool wanted[] = { a->keys, a->reservation, a->capabilities, a->full_status };
+    bool all = !(given(a) & SHOW);
+    char text[INI_URL_TEXT_MAX];
+    struct report r;
+    int err = 0;
+    ini_url_text(url, text, sizeof(text));
+    report_init(&r, stdout, a->remote.json);
+    report_begin(&r, NULL, NULL);
+    if (a->remote.json)
+        report_text(&r, "url", NULL, text);
+    for (int what = PR_READ_KEYS; !err && what <= PR_READ_FULL_STATUS; what++) {
+        if (!all && !wanted[what])
+            continue;
+        err = show_one(sync, url->lun, (enum pr_in)what, &r, e);
+        /* Not every unit has the later ones; who asked for all gets what there is. */
+        if (err == USAN_ENOTSUP && all && what >= PR_REPORT_CAPABILITIES)
+            err = 0;
+    }
+    report_end(&r);
+    return err;
+}
+
+/* The basic parameter list, SPC-6 table 241. */
+static int change(struct ini_sync *sync, uint16_t lun, const struct request *q,
+                  const struct pr_args *a, struct err_text *e)
+{
+    const struct action *act = q->action;
+    char what[64];
+    uint8_t cdb[10] = { 0x5f, act->code, q->type, [8] = OUT_BYTES };
+    uint8_t list[OUT_BYTES] = { 0 };
+    uint64_t key = q->key, service = q->victim;
+    bool registers = strcmp(act->name, "register") == 0;
+    /* Who has no key yet registers one with 0 for the old one. */
+    if ((registers && !a->new_key) || strcmp(act->name, "register-ignore") == 0) {
+        service = q->key;
+        key = 0;
+    } else if (registers) {
+        service = q->new_key;
+    }
+    be64_put(list, key);
+    be64_put(list + 8, service);
+    list[20] = (uint8_t)((a->all_ports ? 0x04 : 0) | (a->aptpl ? 0x01 : 0));
+    (void)snprintf(what, sizeof(what), "PERSISTENT RESERVE OUT, %s", act->name);
+    return ini_sync_tell(sync, lun, cdb, sizeof(cdb), list, sizeof(list), what, e);
+}
+
+/*
+ * A registration belongs to an I_T nexus, and that to the ISID. So that the next `usan pr` has it
+ * again, the ISID is made from the name of the initiator; type 10b, random (RFC 7143 11.12.5).
+ */
+static void use_isid(struct ini_url *url)
+{
+    if (!*url->initiator)
+        ini_machine_name(url->initiator);
+    uint32_t hash = crc32c(url->initiator, strlen(url->initiator));
+    url->has_isid = true;
+    url->isid[0] = 0x80;
+    be24_put(url->isid + 1, hash & 0xffffff);
+    be16_put(url->isid + 4, (uint16_t)(0x7072 ^ hash >> 24));
+}
+
+int cli_pr(const struct cli_command *cmd, int argc, char **argv)
+{
+    struct pr_args a = { .key = NULL };
+    struct request q = { .action = NULL };
+    struct ini_url url = { .port = 0 };
+    struct ini_sync *sync = NULL;
+    struct err_text e = { "" };
+    int words, code;
+    if (!cli_begin(cmd, &a, argc, argv, &words, &code))
+        return code;
+    if (words != 2)
+        return cli_fail(cmd, CLI_USAGE,
+                        "needs an action and a URL, such as: show iscsi://HOST/TARGET/LUN");
+    if (parse(&q, &a, argv[0], &e))
+        return cli_fail(cmd, CLI_USAGE, e.text);
+    code = cli_remote_url(cmd, &a.remote, argv[1], &url);
+    if (!code && (!*url.target || !url.has_lun))
+        code = cli_fail(cmd, CLI_USAGE, "the URL has to name a unit: iscsi://HOST/TARGET/LUN");
+    if (!code) {
+        use_isid(&url);
+        int err = ini_sync_open(&url, &sync, &e);
+        if (!err && q.action == &actions[0])
+            err = show(sync, &url, &a, &e);
+        else if (!err)
+            err = change(sync, url.lun, &q, &a, &e);
+        if (err)
+            code = cli_fail(cmd, CLI_FAILED, e.text);
+    }
+    ini_sync_close(sync);
+    ini_url_wipe(&url);
+    return code;
+}
