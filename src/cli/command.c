@@ -11,6 +11,10 @@ const struct cli_command cli_commands[] = {
       cli_serve },
     { "target run", "", "serve what a configuration file says", cli_target_run_opts,
       cli_target_run },
+    /* The longer names first: another word is a store. */
+    { "attach list", "", "show what is attached", cli_attach_list_opts, cli_attach_list },
+    { "attach show", "NAME", "show an attached store", cli_attach_show_opts, cli_attach_show },
+    { "attach detach", "NAME", "end an attached store", cli_attach_detach_opts, cli_attach_detach },
     { "attach", "--as FRONT STORE", "let NBD clients, or files and block devices, use a store",
       cli_attach_opts, cli_attach },
     { "discover", "URL", "show the targets behind a portal", cli_discover_opts, cli_discover },
@@ -40,10 +44,14 @@ static const struct cli_command *find(int argc, char **argv, int *ret_words)
     return NULL;
 }
 
-/* Is it the first word of commands of two? */
+/* Is it the first word of commands of two, and nothing by itself? */
 static bool is_group(const char *word)
 {
     size_t len = strlen(word);
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
+        if (strcmp(c->name, word) == 0)
+            return false;
+    }
     for (const struct cli_command *c = cli_commands; c->name; c++) {
         if (strncmp(c->name, word, len) == 0 && c->name[len] == ' ')
             return true;
@@ -59,7 +67,7 @@ static void print_commands(const char *group, FILE *out)
             group ? " COMMAND" : "COMMAND");
     for (const struct cli_command *c = cli_commands; c->name; c++) {
         if (!group || (strncmp(c->name, group, len) == 0 && c->name[len] == ' '))
-            fprintf(out, "  %-12s %s\n", c->name, c->summary);
+            fprintf(out, "  %-13s %s\n", c->name, c->summary);
     }
     fputs("\n`usan COMMAND --help` shows a command's options, `man usan` all there is.\n", out);
 }

@@ -51,19 +51,35 @@ static void item_of(const struct cli_opt *o, char *buf, size_t cap)
         snprintf(buf + n, cap - n, " Ar %s", o->arg);
 }
 
-static void compare_options(const char *page, const struct cli_opt *opts)
+static void compare_table(FILE *f, const struct cli_opt *opts)
 {
     char line[512], want[512];
-    FILE *f = open_page(page);
     for (const struct cli_opt *o = opts; o->name; o++) {
         item_of(o, want, sizeof(want));
         next_item(f, ".It Fl", line, sizeof(line));
         assert_string_equal(line, want);
     }
+}
+
+/* more: of commands of two words that the page describes too; ends with NULL. */
+static void compare_all(const char *page, const struct cli_opt *opts,
+                        const struct cli_opt *const *more)
+{
+    char line[512];
+    FILE *f = open_page(page);
+    compare_table(f, opts);
     assert_true(next_item(f, ".It Fl", line, sizeof(line)));
     assert_string_equal(line, ".It Fl h , Fl -help");
+    for (; *more; more++)
+        compare_table(f, *more);
     assert_false(next_item(f, ".It Fl", line, sizeof(line)));
     fclose(f);
+}
+
+static void compare_options(const char *page, const struct cli_opt *opts)
+{
+    static const struct cli_opt *const none[] = { NULL };
+    compare_all(page, opts, none);
 }
 
 static void serve(void **state)
@@ -81,7 +97,9 @@ static void target_run(void **state)
 static void attach(void **state)
 {
     (void)state;
-    compare_options("usan-attach.1", cli_attach_opts);
+    static const struct cli_opt *const more[] = { cli_attach_list_opts, cli_attach_detach_opts,
+                                                  NULL };
+    compare_all("usan-attach.1", cli_attach_opts, more);
 }
 
 static void remote(void **state)
