@@ -67,7 +67,7 @@ static void print_commands(const char *group, FILE *out)
             group ? " COMMAND" : "COMMAND");
     for (const struct cli_command *c = cli_commands; c->name; c++) {
         if (!group || (strncmp(c->name, group, len) == 0 && c->name[len] == ' '))
-            fprintf(out, "  %-13s %s\n", c->name, c->summary);
+            fprintf(out, "  %-14s %s\n", c->name, c->summary);
     }
     fputs("\n`usan COMMAND --help` shows a command's options, `man usan` all there is.\n", out);
 }
