@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "initiator/session_priv.h"
+#include "initiator/session_cmd.h"
+#include "initiator/session_conn.h"
+#include "initiator/session_late.h"
+#include "initiator/session_login.h"
+#include "initiator/session_more.h"
 
 #include "base/alloc_heap.h"
 
@@ -7,134 +11,150 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* ---- commands ---- */
+/* ---- events of the core ---- */
 
-static void run_done(struct loop_work *w)
+static void open_session(struct ini_session *s)
 {
-    struct ini_session *s = list_entry(w, struct ini_session, complete);
-    struct list batch;
-    list_init(&batch);
-    list_splice_back(&batch, &s->over);
-    while (!list_empty(&batch)) {
-        struct ini_cmd *cmd = list_entry(list_pop_front(&batch), struct ini_cmd, node);
-        cmd->done(cmd);
+    ini_login_up(s);
+    ini_more_adjust(s);
+}
+
+static void on_logged_in(struct ini_conn *c)
+{
+    struct ini_session *s = c->s;
+    c->phase = INI_CONN_UP;
+    if (!c->leading) {
+        ini_more_up(s);
+        return;
     }
-}
-
-void ini_session_finish(struct ini_session *s, struct ini_cmd *cmd, int err, const char *why)
-{
-    cmd->scsi.err = err;
-    cmd->scsi.why = why;
-    list_push_back(&s->over, &cmd->node);
-    loop_work_queue(s->loop, &s->complete);
-}
-
-static void submit(struct ini_session *s, struct ini_cmd *cmd)
-{
-    int err = iscsi_isess_submit(s->core, &cmd->scsi);
-    if (err)
-        ini_session_finish(s, cmd, err, usan_strerror(err));
-    else if (s->conn)
-        loop_work_queue(s->loop, &s->flush);
-}
-
-void ini_session_submit(struct ini_session *s, struct ini_cmd *cmd)
-{
-    cmd->resent = 0;
-    cmd->seen = false;
-    cmd->scsi.sent = false;
-    if (s->given_up || s->phase == INI_PHASE_ENDED)
-        ini_session_finish(s, cmd, s->error_code ? s->error_code : USAN_ECLOSED,
-                           "there is no session with the target");
+    sock_peer_addr(c->lfd.fd, s->peer, sizeof(s->peer));
+    if (ini_login_done(s))
+        s->ops->check(s, s->user);
     else
-        submit(s, cmd);
+        open_session(s);
 }
 
-void ini_session_sort_lost(struct ini_session *s)
+static void on_close(struct ini_conn *c, const struct iscsi_ievent *ev)
 {
-    while (!list_empty(&s->lost)) {
-        struct ini_cmd *cmd = list_entry(list_pop_front(&s->lost), struct ini_cmd, node);
-        bool again = !cmd->scsi.sent || cmd->again != INI_AGAIN_NEVER;
-        if (cmd->scsi.canceled) {
-            ini_session_finish(s, cmd, USAN_ECANCELED, "canceled, and then the session was lost");
-            continue;
-        }
-        if (!again || s->given_up || s->phase == INI_PHASE_ENDED || cmd->resent == INI_RESENDS_MAX)
-            ini_session_finish(s, cmd, cmd->scsi.err, cmd->scsi.why);
+    struct ini_session *s = c->s;
+    c->got_close = true;
+    if (c->leading)
+        s->attempt.reached = c->phase != INI_CONN_CONNECTING;
+    if (ev->status >> 8 == 1 || c->dropped) /* redirected, or by us: all is said */
+        return;
+    if (ev->status)
+        ini_session_set_error(s, ev->err ? ev->err : USAN_EIO, "%s",
+                              iscsi_login_status_text(ev->status));
+    else if (ev->err == USAN_ETIMEOUT && c->phase == INI_CONN_CONNECTING)
+        ini_session_set_error(s, USAN_ETIMEOUT, "cannot connect: no answer within %.3g s",
+                              (double)s->url.login_timeout_ns / (double)NS_PER_SEC);
+    else if (ev->err && c->phase != INI_CONN_CONNECTING)
+        ini_session_set_error(s, ev->err, "%s%s%s", ev->why, ev->key ? ": " : "",
+                              ev->key ? ev->key : "");
+}
+
+static void tmf_done(struct iscsi_itmf *scsi)
+{
+    struct ini_tmf *tmf = list_entry(scsi, struct ini_tmf, scsi);
+    tmf->done(tmf);
+}
+
+static void on_event(struct ini_conn *c, const struct iscsi_ievent *ev)
+{
+    struct ini_session *s = c->s;
+    switch (ev->type) {
+    case ISCSI_IEV_LOGGED_IN:
+        on_logged_in(c);
+        break;
+    case ISCSI_IEV_REDIRECT:
+        if (c->leading)
+            ini_login_redirected(s, ev->address, ev->permanent);
+        break;
+    case ISCSI_IEV_DONE:
+        (void)ini_cmd_done(s, ev->cmd);
+        break;
+    case ISCSI_IEV_TARGET:
+        if (s->ops && s->ops->target)
+            s->ops->target(s, ev->target_name, ev->address, s->user);
+        break;
+    case ISCSI_IEV_TEXT_DONE:
+        if (ev->err)
+            ini_session_set_error(s, ev->err, "SendTargets: %s", ev->why);
+        if (s->ops && s->ops->targets_done)
+            s->ops->targets_done(s, ev->err, s->user);
+        break;
+    case ISCSI_IEV_CLOSE:
+        on_close(c, ev);
+        break;
+    case ISCSI_IEV_SESSION_DOWN: /* CLOSE says the rest */
+        s->time2wait = ev->time2wait;
+        break;
+    case ISCSI_IEV_TMF_DONE:
+        tmf_done(ev->tmf);
+        break;
+    case ISCSI_IEV_ASYNC: /* the core has done what is to be done */
+    case ISCSI_IEV_RECOVER:
+    case ISCSI_IEV_RECOVERED:
+        break;
+    }
+}
+
+static void on_pulled(struct ini_conn *c)
+{
+    ini_cmds_alive(c->s);
+    if (c->s->conn_count > 1)
+        ini_more_look(c->s);
+}
+
+static void on_gone(struct ini_conn *c)
+{
+    struct ini_session *s = c->s;
+    bool up = s->phase == INI_PHASE_UP;
+    if (s->conn_count == 0) {
+        ini_late_stop(s);
+        ini_more_stop(s);
+        if (up)
+            ini_login_lost(s);
         else
-            list_push_back(&s->again, &cmd->node);
+            ini_login_failed(s);
+        ini_cmds_take_back(s);
+        return;
     }
+    ini_cmds_lost(s); /* the others end, too, if it was logged in: recovery level 0 */
+    if (up && c->leaving)
+        ini_more_adjust(s);
+    else if (up && c->phase != INI_CONN_UP)
+        ini_more_failed(s);
 }
 
-/* Why cmd, which may have reached the target, is not done twice; NULL if it may be. */
-static const char *not_again(const struct ini_session *s, const struct ini_cmd *cmd)
-{
-    if (!cmd->seen || cmd->again != INI_AGAIN_WRITE)
-        return NULL;
-    if (!ini_portal_same_addr(&s->addr, &s->last_addr))
-        return "the session came back at another address: the write may be under way at the first "
-               "one";
-    if (s->ops && s->ops->write_again && !s->ops->write_again(s, s->user))
-        return "the session was lost, and others write to the unit too: the write may or may not "
-               "have been written";
-    return NULL;
-}
+static const struct ini_conn_ops conn_ops = { .event = on_event,
+                                              .pulled = on_pulled,
+                                              .gone = on_gone };
 
-void ini_session_send_again(struct ini_session *s)
+/* ---- the owner's look at the unit ---- */
+
+void ini_session_checked(struct ini_session *s, enum ini_checked result, const char *why)
 {
-    const char *unsure = NULL;
-    struct list batch;
-    list_init(&batch);
-    list_splice_back(&batch, &s->again);
-    while (!list_empty(&batch)) {
-        struct ini_cmd *cmd = list_entry(list_pop_front(&batch), struct ini_cmd, node);
-        cmd->seen |= cmd->scsi.sent; /* it may not be sent before the next loss */
-        const char *why = not_again(s, cmd);
-        if (why) {
-            unsure = why;
-            s->stats.unsure++;
-            ini_session_finish(s, cmd, USAN_EIO, why);
-            continue;
-        }
-        cmd->resent++;
-        cmd->scsi.sent = false;
-        s->stats.resent++;
-        submit(s, cmd);
+    if (s->phase != INI_PHASE_CHECK) /* lost in the meantime */
+        return;
+    if (result == INI_CHECK_GOOD) {
+        open_session(s);
+        return;
     }
-    if (unsure)
-        ini_session_set_error(s, USAN_EIO, "%s", unsure);
-}
-
-void ini_session_fail_waiting(struct ini_session *s)
-{
-    static const char why[] = "the session was lost and did not come back in time";
-    int err = s->phase == INI_PHASE_ENDED && s->error_code ? s->error_code : USAN_ETIMEOUT;
-    while (!list_empty(&s->again))
-        ini_session_finish(s, list_entry(list_pop_front(&s->again), struct ini_cmd, node), err,
-                           why);
-    /* They come back as events: nothing but these is pending while there is no connection. */
-    iscsi_isess_fail_queued(s->core, err, why);
-    struct iscsi_ievent ev;
-    while (iscsi_isess_next(s->core, &ev)) {
-        if (ev.type == ISCSI_IEV_DONE)
-            ini_session_finish(s, list_entry(ev.cmd, struct ini_cmd, scsi), ev.cmd->err,
-                               ev.cmd->why);
-    }
-}
-
-void ini_session_changed(struct ini_session *s, enum ini_change change)
-{
-    if (s->ops && s->ops->changed)
-        s->ops->changed(s, change, s->user);
+    s->refused = result == INI_CHECK_OTHER;
+    ini_session_set_error(s, s->refused ? USAN_EIO : USAN_EAGAIN, "%s", why);
+    list_for_each (&s->conns, pos)
+        ini_conn_drop(list_entry(pos, struct ini_conn, node), USAN_ECANCELED);
 }
 
 int ini_session_send_targets(struct ini_session *s)
 {
+    struct ini_conn *c = ini_conns_first(s);
     if (s->phase != INI_PHASE_UP)
         return USAN_ECLOSED;
-    int err = iscsi_iconn_send_targets(s->conn, "All", loop_now(s->loop));
+    int err = iscsi_iconn_send_targets(c->core, "All", loop_now(s->loop));
     if (!err)
-        loop_work_queue(s->loop, &s->flush);
+        ini_conns_kick(s);
     return err;
 }
 
@@ -167,14 +187,13 @@ static int make_core(struct ini_session *s, struct err_text *e)
     };
     /* A target that wants no credentials is as good, unless it has to prove who it is. */
     c.auth.optional = !c.auth.target_secret;
-    c.params.max_connections = 1;
+    /* What is negotiated can not grow later; it is no promise to have as many. */
+    c.params.max_connections = s->discovery ? 1 : INI_CONNECTIONS_MAX;
     use_digest(u->header_digest, &c.params.header_digest, &c.params.header_digest_required);
     use_digest(u->data_digest, &c.params.data_digest, &c.params.data_digest_required);
-    int err = 0;
-    if (u->has_isid)
-        memcpy(c.isid, u->isid, sizeof(c.isid));
-    else
-        err = ini_make_isid(c.isid);
+    int err = ini_isid_take(u, &s->isid);
+    if (!err)
+        memcpy(c.isid, ini_isid_bytes(s->isid), sizeof(c.isid));
     if (!err && getrandom(c.seed, sizeof(c.seed), 0) != (ssize_t)sizeof(c.seed))
         err = USAN_EIO;
     if (!err)
@@ -200,15 +219,12 @@ int ini_session_new(struct loop *loop, const struct ini_session_config *cfg,
     s->retry_first = cfg->retry_first;
     if (!*s->url.initiator)
         ini_machine_name(s->url.initiator);
-    list_init(&s->lost);
-    list_init(&s->again);
-    list_init(&s->over);
-    loop_work_init(&s->complete, run_done);
-    loop_timer_init(&s->retry, ini_login_timer_fired);
-    ini_conn_init(s);
+    ini_cmds_init(s);
+    ini_conns_init(s, &conn_ops);
+    ini_late_init(s);
+    ini_more_init(s);
     int err = make_core(s, e);
-    /* The first attempt begins from the loop, so that its failure is told from there. */
-    if (!err && loop_timer_set(loop, &s->retry, 0))
+    if (!err && ini_login_init(s))
         err = err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
     if (err) {
         ini_session_free(s);
@@ -222,11 +238,13 @@ void ini_session_free(struct ini_session *s)
 {
     if (!s)
         return;
-    loop_timer_cancel(s->loop, &s->retry);
-    loop_work_cancel(&s->complete);
-    if (s->conn)
-        ini_conn_shut(s);
+    ini_login_fini(s);
+    ini_more_fini(s);
+    ini_late_fini(s);
+    ini_cmds_fini(s);
+    ini_conns_fini(s);
     iscsi_isess_free(s->core);
+    ini_isid_give(s->isid);
     ini_url_wipe(&s->url);
     free(s->rx_buf);
     free(s);

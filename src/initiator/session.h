@@ -42,9 +42,20 @@
  * Commands the target can not have seen are sent after the login in any case. A command is sent
  * again INI_RESENDS_MAX times at most.
  *
- * Not checked after a login is whether the unit is the one there was before (INQUIRY page 83h,
- * block size): if another disk has been put at the LUN of the same target name in the meantime,
- * what waits is sent to that one.
+ * The unit behind the session may have become another one while it was lost. An owner with a
+ * check() looks at it after every login with commands of its own (probe) before any other goes out,
+ * and ends that with ini_session_checked().
+ *
+ * A command that is not answered within the URL's command_timeout is aborted (ABORT TASK). If the
+ * target does not do that in as much time, or 15 s, the unit is reset (LOGICAL UNIT RESET), and if
+ * that fails as well the session is dropped and a new one logged in, which ends all that the old
+ * one had. Whatever was ended in this way without an answer is sent again by the rules above; the
+ * command itself only once, then it fails with USAN_ETIMEOUT. The time of the oldest command begins
+ * when the one before it was answered, so that a long queue at a slow disk is none that hangs.
+ *
+ * A session has as many connections as the URL asks for (connections) and the target allows
+ * (MaxConnections); the core spreads commands over them. At recovery level 0 the session fails with
+ * the first one that fails (7.1.4.1).
  *
  * Everything here is called on the loop's thread. Callbacks come from the loop, never from inside
  * a call, and may submit but not free the session.
@@ -69,18 +80,36 @@ enum ini_again { INI_AGAIN_NEVER, INI_AGAIN, INI_AGAIN_WRITE };
 struct ini_cmd {
     struct iscsi_icmd scsi; /* in: its "in" fields; out: its "out" fields */
     enum ini_again again;
+    /* It does not wait for a session, nor is it sent again: done at once with scsi.err, and
+     * scsi.sent if the target may have carried it out. */
+    bool once;
+    bool probe; /* of check(): goes out before all others; once as well */
     void (*done)(struct ini_cmd *cmd);
+    /* out, with scsi.err: the target has ended it, so it can not take effect any more */
+    bool dead;
     /* kept by the session */
     struct list node;
-    uint32_t resent;
-    bool seen; /* the target may have seen it, in this session or an earlier one */
+    uint64_t at_ns;  /* when the core got it */
+    uint32_t resent; /* times */
+    uint8_t late;    /* times that it was not answered */
+    bool canceled;   /* by ini_session_cancel(): not to be sent again */
+    bool seen;       /* the target may have seen it, in this session or an earlier one */
 };
 
 enum ini_change {
     INI_LOGGED_IN, /* for the first time, or again */
     INI_LOST,      /* was logged in; it tries to come back */
     INI_TIMED_OUT, /* did not come back in time: commands fail now; it goes on trying */
-    INI_FAILED,    /* the first login failed, without retry_first: it will not try again */
+    /* The first login failed, without retry_first, or the unit is another one: it will not try
+     * again. */
+    INI_FAILED,
+};
+
+/* What a check of the unit has shown. */
+enum ini_checked {
+    INI_CHECK_GOOD,  /* go on */
+    INI_CHECK_LATER, /* it is not there, or does not answer: as if the login had failed */
+    INI_CHECK_OTHER, /* it is another one: commands fail with USAN_EIO, for good */
 };
 
 struct ini_session;
@@ -96,6 +125,10 @@ struct ini_session_ops {
      * session may have carried out: has nobody else been able to write to the unit since it was
      * submitted? */
     bool (*write_again)(const struct ini_session *s, void *user);
+    /* optional: after each login, before commands that wait go out: look at the unit, with commands
+     * that have probe set. ini_session_checked() ends it; if the session is lost before that, the
+     * commands come back with an error, and check() is called again after the next login. */
+    void (*check)(struct ini_session *s, void *user);
 };
 
 struct ini_session_config {
@@ -122,6 +155,14 @@ void ini_session_submit(struct ini_session *s, struct ini_cmd *cmd);
 USAN_MUST_CHECK
 int ini_session_send_targets(struct ini_session *s);
 
+/* The end of check(). why is used with the other two results, in the session's error. */
+void ini_session_checked(struct ini_session *s, enum ini_checked result, const char *why);
+/* Have so many connections from now on, 1 .. INI_CONNECTIONS_MAX, if the target allows: more are
+ * opened; those that are too many get no more commands and are closed when they have none. */
+void ini_session_set_connections(struct ini_session *s, unsigned count);
+/* Those that are logged in. */
+unsigned ini_session_connections(const struct ini_session *s);
+
 bool ini_session_up(const struct ini_session *s);
 /* What went wrong last: which portal and target, why; "" if nothing did. */
 const char *ini_session_error(const struct ini_session *s);
@@ -134,6 +175,8 @@ const struct iscsi_params *ini_session_params(const struct ini_session *s);
 struct ini_session_stats {
     uint64_t logins, losses, resent, redirects;
     uint64_t unsure; /* writes that failed instead of being sent again */
+    /* commands that were not answered in time; what was done about it */
+    uint64_t late, resets, drops;
 };
 const struct ini_session_stats *ini_session_stats(const struct ini_session *s);
 

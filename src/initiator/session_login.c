@@ -1,24 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "initiator/session_priv.h"
+#include "initiator/session_login.h"
 
-#include <stdio.h>
+#include "initiator/session_cmd.h"
+#include "initiator/session_conn.h"
+
 #include <string.h>
 
 #define BACKOFF_FIRST_NS (100 * NS_PER_MS)
 #define BACKOFF_MAX_NS   (2 * NS_PER_SEC)
 
-void ini_session_set_error(struct ini_session *s, int code, const char *fmt, ...)
+static void fail_waiting(struct ini_session *s)
 {
-    char why[200];
-    va_list ap;
-    va_start(ap, fmt);
-    (void)vsnprintf(why, sizeof(why), fmt, ap);
-    va_end(ap);
-    s->error_code = code;
-    const char *target = s->discovery ? "" : s->url.target;
-    (void)err_set(&s->error, code, "%s%s%s: %s", s->attempt.at.text, *target ? ", " : "", target,
-                  why);
-    ini_printable(s->error.text); /* a TargetAddress may hold anything */
+    ini_cmds_fail_waiting(
+        s, s->phase == INI_PHASE_ENDED && s->error_code ? s->error_code : USAN_ETIMEOUT,
+        s->refused ? "the unit is another one now"
+                   : "the session was lost and did not come back in time");
 }
 
 /* The timer wakes for whichever is first: the next attempt or the end of the wait. */
@@ -28,10 +24,10 @@ static void arm(struct ini_session *s)
     if (!s->given_up)
         at = time_min(at, s->give_up_ns);
     if (loop_timer_set(s->loop, &s->retry, at)) {
-        s->phase = s->conn ? s->phase : INI_PHASE_ENDED;
+        s->phase = list_empty(&s->conns) ? INI_PHASE_ENDED : s->phase;
         s->given_up = true;
         ini_session_set_error(s, USAN_ENOMEM, "out of memory for a timer");
-        ini_session_fail_waiting(s);
+        fail_waiting(s);
     }
 }
 
@@ -48,10 +44,10 @@ static void give_up_attempt(struct ini_session *s)
 {
     s->phase = INI_PHASE_IDLE;
     s->failures++;
-    if (!s->was_up && !s->retry_first) {
+    if (s->refused || (!s->was_up && !s->retry_first)) {
         s->phase = INI_PHASE_ENDED;
         s->given_up = true;
-        ini_session_fail_waiting(s);
+        fail_waiting(s);
         ini_session_changed(s, INI_FAILED);
         return;
     }
@@ -64,9 +60,12 @@ static void connect_next(struct ini_session *s)
 {
     struct ini_attempt *a = &s->attempt;
     while (a->addr < a->at.count) {
+        a->reached = false;
         int rc = ini_conn_open(s, &a->at.addrs[a->addr++]);
-        if (rc == 0)
+        if (rc == 0) {
+            s->phase = INI_PHASE_CONNECT;
             return;
+        }
         ini_session_set_error(s, usan_err_from_errno(rc), "cannot connect: %s", strerror(rc));
     }
     give_up_attempt(s);
@@ -118,9 +117,15 @@ void ini_login_redirected(struct ini_session *s, const char *address, bool perma
 
 /* ---- how it ended ---- */
 
-void ini_login_done(struct ini_session *s)
+bool ini_login_done(struct ini_session *s)
 {
-    bool again = s->was_up;
+    s->phase = INI_PHASE_CHECK;
+    s->addr = ini_conns_first(s)->addr;
+    return s->ops && s->ops->check;
+}
+
+void ini_login_up(struct ini_session *s)
+{
     s->phase = INI_PHASE_UP;
     s->failures = 0;
     s->given_up = false;
@@ -130,8 +135,7 @@ void ini_login_done(struct ini_session *s)
     if (s->attempt.hops && s->attempt.permanent)
         s->home = s->attempt.at;
     arm(s);
-    if (again)
-        ini_session_send_again(s);
+    ini_cmds_send_waiting(s);
     s->last_addr = s->addr;
     ini_session_changed(s, INI_LOGGED_IN);
 }
@@ -141,7 +145,7 @@ void ini_login_failed(struct ini_session *s)
     struct ini_attempt *a = &s->attempt;
     /* A target that answered and refused would do so at its other addresses; one that was not
      * reached may be there. */
-    a->on = a->hop || (s->phase == INI_PHASE_CONNECTING && a->addr < a->at.count);
+    a->on = a->hop || (!a->reached && a->addr < a->at.count);
     a->hop = false;
     if (a->on) { /* from the loop: what is below us still looks at the old socket */
         s->phase = INI_PHASE_IDLE;
@@ -165,19 +169,21 @@ void ini_login_lost(struct ini_session *s)
     ini_session_changed(s, INI_LOST);
 }
 
-void ini_login_timer_fired(struct loop_timer *t)
+static void fired(struct loop_timer *t)
 {
     struct ini_session *s = list_entry(t, struct ini_session, retry);
     uint64_t now = loop_now(s->loop);
     if (s->give_up_ns == 0) { /* the very first time */
         const struct ini_url *u = &s->url;
-        s->give_up_ns =
-            now + (u->reconnect_timeout_ns > u->login_timeout_ns ? u->reconnect_timeout_ns
-                                                                 : u->login_timeout_ns);
+        /* One attempt, with all its addresses, ends by itself. */
+        s->give_up_ns = !s->retry_first ? TIME_NEVER
+                                        : now + (u->reconnect_timeout_ns > u->login_timeout_ns
+                                                     ? u->reconnect_timeout_ns
+                                                     : u->login_timeout_ns);
     }
     if (!s->given_up && now >= s->give_up_ns && s->phase != INI_PHASE_UP) {
         s->given_up = true;
-        ini_session_fail_waiting(s);
+        fail_waiting(s);
         ini_session_changed(s, INI_TIMED_OUT);
     }
     if (s->phase == INI_PHASE_IDLE && now >= s->next_ns) {
@@ -188,4 +194,17 @@ void ini_login_timer_fired(struct loop_timer *t)
     }
     if (s->phase != INI_PHASE_ENDED)
         arm(s);
+}
+
+/* ---- life ---- */
+
+int ini_login_init(struct ini_session *s)
+{
+    loop_timer_init(&s->retry, fired);
+    return loop_timer_set(s->loop, &s->retry, 0) ? USAN_ENOMEM : 0;
+}
+
+void ini_login_fini(struct ini_session *s)
+{
+    loop_timer_cancel(s->loop, &s->retry);
 }

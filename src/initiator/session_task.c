@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "initiator/session_task.h"
 
-#include "initiator/session_priv.h"
+#include "initiator/session_cmd.h"
+#include "initiator/session_conn.h"
 
 static const char canceled[] = "canceled";
 
@@ -21,27 +22,21 @@ int ini_session_cancel(struct ini_session *s, struct ini_cmd *cmd)
         return 0;
     if (waits(&s->again, cmd)) {
         list_del(&cmd->node);
-        ini_session_finish(s, cmd, USAN_ECANCELED, canceled);
+        ini_cmd_finish(s, cmd, USAN_ECANCELED, canceled);
         return 0;
     }
     int err = iscsi_isess_cancel(s->core, &cmd->scsi, loop_now(s->loop));
-    if (s->conn && s->phase != INI_PHASE_CONNECTING) { /* what to send, and what has ended */
-        loop_work_queue(s->loop, &s->flush);
+    if (err)
         return err;
-    }
-    struct iscsi_ievent ev;
-    while (iscsi_isess_next(s->core, &ev)) {
-        if (ev.type == ISCSI_IEV_DONE)
-            ini_session_finish(s, list_entry(ev.cmd, struct ini_cmd, scsi), ev.cmd->err,
-                               ev.cmd->why);
-    }
-    return err;
+    cmd->canceled = true;
+    ini_conns_wake(s); /* what to send, and what has ended */
+    return 0;
 }
 
 int ini_session_tmf(struct ini_session *s, struct ini_tmf *tmf)
 {
     int err = iscsi_isess_tmf(s->core, &tmf->scsi, loop_now(s->loop));
-    if (!err && s->conn)
-        loop_work_queue(s->loop, &s->flush);
+    if (!err)
+        ini_conns_wake(s);
     return err;
 }

@@ -30,11 +30,11 @@ static void changed(struct ini_session *s, enum ini_change change, void *user)
 {
     struct ini_sync *sync = user;
     (void)s;
-    if (change == INI_LOST) /* commands that wait for it come back by themselves */
-        return;
     if (change == INI_FAILED)
         sync->failed = true;
-    loop_stop(sync->loop);
+    /* Of other changes commands that wait for them come back by themselves. */
+    if (change == INI_FAILED || change == INI_LOGGED_IN)
+        loop_stop(sync->loop);
 }
 
 static bool same_target(const struct ini_targets *t, const char *name)
@@ -122,7 +122,8 @@ int ini_sync_open(const struct ini_url *url, struct ini_sync **ret_sync, struct 
     if (!err)
         err = ini_session_new(sync->loop, &cfg, &sync->session, e);
     if (!err) {
-        loop_run(sync->loop);
+        while (!sync->failed && !ini_session_up(sync->session))
+            loop_run(sync->loop);
         if (sync->failed)
             err = err_set(e, ini_session_error_code(sync->session), "%s",
                           ini_session_error(sync->session));

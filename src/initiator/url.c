@@ -29,10 +29,17 @@ const struct store_opt_desc ini_url_opts[] = {
       "the target choose" },
     { "data_digest", "text", "none", "checksum of data, likewise" },
     { "initiator", "text", "", "name of this initiator; made from the machine's if empty" },
+    { "isid", "text", "",
+      "initiator session ID, 12 hexadecimal digits; further sessions with the "
+      "target count up from it; random if empty" },
+    { "connections", "uint", "1", "TCP connections of a session, if the target allows" },
     { "queue_depth", "uint", "128", "commands the target may have at a time" },
     { "login_timeout", "time", "15s", "a login has to be complete by then" },
     { "reconnect_timeout", "time", "60s",
       "how long commands wait for a lost session to come back" },
+    { "command_timeout", "time", "60s",
+      "abort a command that is not answered then, reset the unit or the session if that fails; 0s "
+      "never" },
     { "nop_interval", "time", "10s", "ask a silent target for a sign of life; 0s never" },
     { "nop_timeout", "time", "10s", "give a connection up that does not answer then" },
     { .key = NULL },
@@ -306,13 +313,31 @@ static int set_initiator(const char *value, struct ini_url *url, struct err_text
     return 0;
 }
 
-static int set_depth(const char *value, struct ini_url *url, struct err_text *e)
+static int set_count(const char *key, const char *value, uint16_t max, uint16_t *to,
+                     struct err_text *e)
 {
-    uint32_t depth;
-    if (!parse_number(value, strlen(value), ISCSI_QUEUE_DEPTH_MAX, &depth) || depth == 0)
-        return err_set(e, USAN_EINVAL, "queue_depth: '%.32s' is not a number from 1 to %d", value,
-                       ISCSI_QUEUE_DEPTH_MAX);
-    url->queue_depth = (uint16_t)depth;
+    uint32_t n;
+    if (!parse_number(value, strlen(value), max, &n) || n == 0)
+        return err_set(e, USAN_EINVAL, "%s: '%.32s' is not a number from 1 to %d", key, value, max);
+    *to = (uint16_t)n;
+    return 0;
+}
+
+/* RFC 7143 11.12.5: the two highest bits say how the rest is made; 11b is reserved. */
+static int set_isid(const char *value, struct ini_url *url, struct err_text *e)
+{
+    bool good = strlen(value) == 12;
+    for (unsigned i = 0; good && i < 6; i++) {
+        int hi = hex_digit(value[2 * i]), lo = hex_digit(value[2 * i + 1]);
+        good = hi >= 0 && lo >= 0;
+        url->isid[i] = (uint8_t)(hi * 16 + lo);
+    }
+    if (!good || url->isid[0] >= 0xc0)
+        return err_set(e, USAN_EINVAL,
+                       "isid: '%.32s' is not 12 hexadecimal digits from 000000000000 to "
+                       "bfffffffffff",
+                       value);
+    url->has_isid = true;
     return 0;
 }
 
@@ -324,7 +349,8 @@ static int set_value(struct ini_url *url, const char *key, const char *value, st
     } times[] = { { "login_timeout", &url->login_timeout_ns },
                   { "reconnect_timeout", &url->reconnect_timeout_ns },
                   { "nop_interval", &url->nop_interval_ns },
-                  { "nop_timeout", &url->nop_timeout_ns } };
+                  { "nop_timeout", &url->nop_timeout_ns },
+                  { "command_timeout", &url->command_timeout_ns } };
     for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
         if (strcmp(key, times[i].key) == 0)
             return set_time(key, value, times[i].ns, e);
@@ -341,8 +367,12 @@ static int set_value(struct ini_url *url, const char *key, const char *value, st
         return ini_url_read_secret(value, url->secret, e);
     if (strcmp(key, "target_password_file") == 0)
         return ini_url_read_secret(value, url->target_secret, e);
+    if (strcmp(key, "isid") == 0)
+        return set_isid(value, url, e);
+    if (strcmp(key, "connections") == 0)
+        return set_count(key, value, INI_CONNECTIONS_MAX, &url->connections, e);
     assert(strcmp(key, "queue_depth") == 0);
-    return set_depth(value, url, e);
+    return set_count(key, value, ISCSI_QUEUE_DEPTH_MAX, &url->queue_depth, e);
 }
 
 int ini_url_set_option(struct ini_url *url, const char *key, const char *value, struct err_text *e)

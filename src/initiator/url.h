@@ -24,11 +24,12 @@
 #include <stdint.h>
 
 enum {
-    INI_URL_MAX = 4096,    /* bytes of a URL */
-    INI_USER_MAX = 255,    /* bytes of a CHAP name or secret */
-    INI_LUN_MAX = 16383,   /* flat space addressing, SAM-6 4.7.7.3 */
-    INI_PORT = 3260,       /* RFC 7143 4.2.7.4 */
-    INI_URL_TEXT_MAX = 640 /* room for ini_url_text() */
+    INI_URL_MAX = 4096,       /* bytes of a URL */
+    INI_USER_MAX = 255,       /* bytes of a CHAP name or secret */
+    INI_LUN_MAX = 16383,      /* flat space addressing, SAM-6 4.7.7.3 */
+    INI_PORT = 3260,          /* RFC 7143 4.2.7.4 */
+    INI_CONNECTIONS_MAX = 32, /* of one session */
+    INI_URL_TEXT_MAX = 640    /* room for ini_url_text() */
 };
 
 enum ini_digest {
@@ -48,13 +49,15 @@ struct ini_url {
     char target_user[INI_USER_MAX + 1], target_secret[INI_USER_MAX + 1];
     unsigned chap_hashes; /* bit n: the one with CHAP_A value n; 0 = all there are */
     char initiator[ISCSI_NAME_MAX + 1];
-    bool has_isid; /* no part of a URL: who sets it sees to it that there is one session with it */
-    uint8_t isid[6];
     enum ini_digest header_digest, data_digest;
     uint64_t login_timeout_ns;     /* connect and login together */
     uint64_t reconnect_timeout_ns; /* how long commands wait for a lost session to come back */
     uint64_t nop_interval_ns, nop_timeout_ns;
+    uint64_t command_timeout_ns; /* 0: never */
     uint16_t queue_depth;
+    uint16_t connections; /* of one session, as far as the target allows */
+    bool has_isid;
+    uint8_t isid[6]; /* of the first session with the target at a time: isid.h */
 };
 
 /* The options, with their defaults; ends with key NULL. */

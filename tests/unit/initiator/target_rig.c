@@ -18,13 +18,19 @@
 
 enum { RX_BYTES = 65536, DATA_MAX = 1 << 20 };
 
+/* The core's session, of all its connections. */
+struct rig_sess {
+    struct iscsi_tsess *core;
+    unsigned conns;
+};
+
 struct rig_conn {
     struct list node;
     struct loop_fd lfd;
     struct rig *rig;
     struct rig_portal *portal;
     struct iscsi_tconn *core;
-    struct iscsi_tsess *sess;
+    struct rig_sess *sess;
     bool closing, frozen;
     bool cut, cut_on_data; /* nothing more goes out: now; when the data is there */
     uint8_t rx[RX_BYTES];
@@ -35,8 +41,6 @@ struct rig_task {
     struct iovec iov;
     uint8_t sense[18];
 };
-
-static struct list all_conns;
 
 /* ---- SCSI ---- */
 
@@ -135,6 +139,8 @@ static void carry_out(struct rig *rig, struct iscsi_task *t)
     (void)decode(t->cdb, &lba, &blocks);
     size_t len = (size_t)blocks * 512;
     uint8_t *at = rig->disk + lba * 512, *data = p->iov.iov_base;
+    if (atomic_load(&rig->slow_ms))
+        usleep(1000 * atomic_load(&rig->slow_ms));
     if (t->cdb[0] != 0x42)
         log_access(rig, t->cdb[0], lba, blocks);
     switch (t->cdb[0]) {
@@ -172,13 +178,22 @@ static void carry_out(struct rig *rig, struct iscsi_task *t)
 
 static size_t vpd(const struct rig *rig, uint8_t page, uint8_t *d)
 {
-    (void)rig;
     d[1] = page;
     switch (page) {
     case 0x00:
-        d[3] = 4;
-        memcpy(d + 4, "\x00\x80\xb0\xb2", 4);
-        return 8;
+        memcpy(d + 4, "\x00\x80\xb0\xb2\x83", 5);
+        d[3] = rig->naa ? 5 : 4;
+        return 4u + d[3];
+    case 0x83:
+        if (!rig->naa)
+            return 0;
+        d[3] = 12 + 8 + 8;
+        memcpy(d + 4, "\x01\x03\x00\x08", 4); /* NAA of the unit */
+        be64_put(d + 8, rig->naa);
+        memcpy(d + 16, "\x51\x94\x00\x04\x00\x00\x00\x01", 8); /* relative port */
+        memcpy(d + 24, "\x51\x95\x00\x04\x00\x00\x00\x01", 8); /* port group */
+        d[31] = (uint8_t)rig->group;
+        return 32;
     case 0x80:
         d[3] = 6;
         memcpy(d + 4, "SERIAL", 6);
@@ -210,7 +225,18 @@ static size_t parameters(const struct rig *rig, const uint8_t *cdb, uint8_t *d)
         if (cdb[1] & 1)
             return rig->no_vpd ? 0 : vpd(rig, cdb[2], d);
         memcpy(d, "\x00\x00\x06\x12\x1f\x00\x00\x02RIG     TEST DISK       1.0 ", 36);
+        d[5] = rig->group ? 0x10 : 0; /* TPGS: implicit */
         return 36;
+    case 0xa3: /* REPORT TARGET PORT GROUPS */
+        if (!rig->group)
+            return 0;
+        be32_put(d, 12);
+        d[4] = (uint8_t)rig->alua;
+        d[5] = 0x0f;
+        be16_put(d + 6, (uint16_t)rig->group);
+        d[11] = 1;
+        d[15] = 1;
+        return 16;
     case 0x9e:
         be64_put(d, rig->blocks - 1);
         be32_put(d + 8, rig->block_bytes);
@@ -248,6 +274,11 @@ static bool answered(struct rig *rig, struct iscsi_task *t, bool medium)
     if (atomic_load(&rig->attention) > 0 && op != 0x12 && op != 0xa0) {
         atomic_fetch_sub(&rig->attention, 1);
         check_condition(t, 0x060000 | atomic_load(&rig->attention_code));
+        return true;
+    }
+    if (medium && rig->group && atomic_load(&rig->alua) > 1) { /* standby, unavailable, ... */
+        int state = atomic_load(&rig->alua);
+        check_condition(t, state == 2 ? 0x02040b : state == 3 ? 0x02040c : 0x02040a);
         return true;
     }
     if (medium && atomic_load(&rig->bad_sense)) {
@@ -293,6 +324,10 @@ static void command(struct rig_conn *c, struct iscsi_task *t)
     }
     if (answered(rig, t, medium))
         return;
+    if (medium && atomic_load(&rig->mute) > 0 && atomic_fetch_sub(&rig->mute, 1) == 1) {
+        atomic_fetch_add(&rig->muted, 1);
+        return; /* for ever */
+    }
     if (medium && lba + blocks > rig->blocks) {
         check_condition(t, 0x052100);
         return;
@@ -354,14 +389,64 @@ static void send_targets(struct rig_conn *c)
     iscsi_tconn_targets_end(c->core);
 }
 
-static void bind_session(struct rig_conn *c)
+static struct rig_sess *find_session(const struct rig *rig, uint16_t tsih)
+{
+    list_for_each (&rig->conns, pos) {
+        const struct rig_conn *c = list_entry(pos, struct rig_conn, node);
+        if (c->sess && iscsi_tsess_tsih(c->sess->core) == tsih)
+            return c->sess;
+    }
+    return NULL;
+}
+
+static void bind_session(struct rig_conn *c, const struct iscsi_event *ev)
 {
     struct rig *rig = c->rig;
-    if (!c->sess)
-        c->sess = iscsi_tsess_new(c->core, ++rig->tsih, &alloc_heap);
-    assert(c->sess);
-    iscsi_tconn_bind(c->core, c->sess);
+    c->sess = ev->tsih ? find_session(rig, ev->tsih) : NULL;
+    if (ev->tsih && !c->sess) {
+        iscsi_tconn_login_reject(c->core, 0x020a); /* session does not exist */
+        return;
+    }
+    if (!c->sess) {
+        c->sess = calloc(1, sizeof(*c->sess));
+        assert(c->sess);
+        c->sess->core = iscsi_tsess_new(c->core, ++rig->tsih, &alloc_heap);
+        assert(c->sess->core);
+        uint64_t isid = 0;
+        for (unsigned i = 0; i < 6; i++)
+            isid = isid << 8 | ev->isid[i];
+        atomic_store(&rig->isid, isid);
+    }
+    c->sess->conns++;
+    iscsi_tconn_bind(c->core, c->sess->core);
     atomic_fetch_add(&c->portal->logins, 1);
+}
+
+static void drop_task(struct iscsi_task *t)
+{
+    free(priv(t)->iov.iov_base);
+    priv(t)->iov.iov_base = NULL;
+    bool gone = iscsi_task_drop(t);
+    assert(gone);
+    (void)gone;
+}
+
+/* Of the session's tasks only those that are never answered are still there. */
+static void task_management(struct rig_conn *c, struct iscsi_task *tmf)
+{
+    struct rig *rig = c->rig;
+    int response = atomic_load(tmf->tmf == 1 ? &rig->abort_response : &rig->reset_response);
+    atomic_fetch_add(tmf->tmf == 1 ? &rig->aborts : &rig->resets, 1);
+    if (response < 0)
+        return;
+    struct iscsi_task *next = NULL;
+    for (struct iscsi_task *t = iscsi_tsess_next_task(c->sess->core, NULL); !response && t;
+         t = next) {
+        next = iscsi_tsess_next_task(c->sess->core, t);
+        if (t != tmf && !t->tmf && (tmf->tmf == 5 || t->itt == tmf->ref_itt))
+            drop_task(t);
+    }
+    iscsi_task_respond_tmf(tmf, (uint8_t)response);
 }
 
 static void on_event(struct rig_conn *c, const struct iscsi_event *ev)
@@ -376,7 +461,7 @@ static void on_event(struct rig_conn *c, const struct iscsi_event *ev)
         iscsi_tconn_login_secret(c->core, &a);
         break;
     case ISCSI_EV_LOGIN_BIND:
-        bind_session(c);
+        bind_session(c, ev);
         break;
     case ISCSI_EV_SEND_TARGETS:
         send_targets(c);
@@ -391,7 +476,7 @@ static void on_event(struct rig_conn *c, const struct iscsi_event *ev)
         c->cut = c->cut || c->cut_on_data;
         break;
     case ISCSI_EV_TMF:
-        iscsi_task_respond_tmf(ev->task, 0);
+        task_management(c, ev->task);
         break;
     case ISCSI_EV_SENT:
         free(priv(ev->task)->iov.iov_base);
@@ -442,14 +527,11 @@ static void send_all(struct rig_conn *c)
 
 static void drop_tasks(struct rig_conn *c)
 {
-    struct iscsi_task *t;
-    while (c->sess && (t = iscsi_tsess_next_task(c->sess, NULL))) {
-        struct rig_task *p = priv(t);
-        free(p->iov.iov_base);
-        p->iov.iov_base = NULL;
-        bool gone = iscsi_task_drop(t);
-        assert(gone);
-        (void)gone;
+    struct iscsi_task *next = NULL;
+    for (struct iscsi_task *t = iscsi_tsess_next_task(c->sess->core, NULL); t; t = next) {
+        next = iscsi_tsess_next_task(c->sess->core, t);
+        if (iscsi_task_conn(t) == c->core)
+            drop_task(t);
     }
 }
 
@@ -459,11 +541,33 @@ static void conn_cut(struct rig_conn *c)
     close(c->lfd.fd);
     iscsi_tconn_rx_eof(c->core);
     pull(c);
-    drop_tasks(c);
+    if (c->sess)
+        drop_tasks(c);
     iscsi_tconn_free(c->core);
-    iscsi_tsess_free(c->sess);
     list_del(&c->node);
+    if (c->sess && --c->sess->conns == 0) {
+        iscsi_tsess_free(c->sess->core);
+        free(c->sess);
+    }
     free(c);
+}
+
+/* What happens on one connection may make others of its session busy. */
+static void look_after_others(struct rig_conn *c)
+{
+    struct iscsi_tconn *other;
+    while (c->sess && (other = iscsi_tsess_take_kick(c->sess->core))) {
+        list_for_each (&c->rig->conns, pos) {
+            struct rig_conn *o = list_entry(pos, struct rig_conn, node);
+            if (o->core != other || o == c)
+                continue;
+            pull(o);
+            if (!o->cut)
+                send_all(o);
+            if (o->closing)
+                (void)shutdown(o->lfd.fd, SHUT_RDWR);
+        }
+    }
 }
 
 static bool ready(struct loop_fd *lfd, uint32_t events)
@@ -491,6 +595,7 @@ static bool ready(struct loop_fd *lfd, uint32_t events)
         pull(c);
     }
     atomic_fetch_add(&c->rig->turn, 1); /* before it can be seen: rig_disk() */
+    look_after_others(c);
     if (!c->cut)
         send_all(c);
     if (c->closing || c->cut)
@@ -516,6 +621,7 @@ static bool accept_one(struct loop_fd *lfd, uint32_t events)
                                       .address = "127.0.0.1:1" };
     cfg.params.time2wait = (uint16_t)atomic_load(&p->rig->time2wait);
     cfg.params.time2retain = 0;
+    cfg.params.max_connections = (uint16_t)atomic_load(&p->rig->max_connections);
     cfg.params.header_digest = cfg.params.data_digest = true;
     atomic_fetch_add(&p->connections, 1);
     c->rig = p->rig;
@@ -526,7 +632,7 @@ static bool accept_one(struct loop_fd *lfd, uint32_t events)
     int err = loop_fd_add(p->rig->loop, &c->lfd);
     assert(!err);
     (void)err;
-    list_push_back(&all_conns, &c->node);
+    list_push_back(&p->rig->conns, &c->node);
     return true;
 }
 
@@ -555,8 +661,8 @@ static void close_all(struct rig *rig)
         close(rig->portals[i].lfd.fd);
         rig->portals[i].lfd.fd = -1;
     }
-    while (!list_empty(&all_conns))
-        conn_cut(list_entry(all_conns.next, struct rig_conn, node));
+    while (!list_empty(&rig->conns))
+        conn_cut(list_entry(rig->conns.next, struct rig_conn, node));
 }
 
 static void listen_all(struct rig *rig)
@@ -572,9 +678,10 @@ struct rig *rig_start(void)
     const struct loop_config lc = { .engine = LOOP_ENGINE_EPOLL,
                                     .poll = LOOP_POLL_NEVER,
                                     .cpu = -1 };
-    list_init(&all_conns);
+    list_init(&rig->conns);
     atomic_store(&rig->blocks, RIG_BLOCKS);
     atomic_store(&rig->block_bytes, 512);
+    atomic_store(&rig->max_connections, 8);
     int err = loop_new(&lc, &rig->loop, NULL);
     assert(!err);
     for (unsigned i = 0; i < RIG_PORTALS; i++) {
@@ -617,6 +724,11 @@ void rig_call(struct rig *rig, void (*f)(struct rig *rig))
     loop_post(rig->loop, &call.msg);
     while (!atomic_load(&call.over))
         usleep(100);
+}
+
+void rig_slow(struct rig *rig, unsigned ms)
+{
+    atomic_store(&rig->slow_ms, ms);
 }
 
 void rig_down(struct rig *rig)

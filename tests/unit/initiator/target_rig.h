@@ -40,6 +40,7 @@ struct rig {
     struct rig_portal portals[RIG_PORTALS];
     const char *user, *secret, *target_user, *target_secret; /* NULL: no authentication */
     uint16_t tsih;
+    struct list conns;
 
     /* what it does to commands */
     atomic_int cut_at;          /* close the connection at the Nth command from now; 0: never */
@@ -53,11 +54,20 @@ struct rig {
     atomic_ullong blocks;       /* capacity */
     atomic_uint block_bytes;    /* only said */
     atomic_bool no_write_same, no_vpd, protected;
+    atomic_ullong naa; /* designator of the unit; 0: none */
+    atomic_int group;  /* target port group; 0: no asymmetric access */
+    atomic_int alua;   /* its state: 0 optimized, 1 not, 2 standby, 3 unavailable, 15 changing */
+    atomic_int mute;   /* never answer the Nth medium access from now; 0: none */
+    atomic_int abort_response, reset_response; /* to ABORT TASK and to resets; -1: none */
+    atomic_uint slow_ms;                       /* each medium access takes so long */
+    atomic_int max_connections;                /* offered to logins from then on */
 
     atomic_uint turn; /* orders the memory of both threads */
 
     /* what it has seen */
     atomic_uint commands;
+    atomic_uint aborts, resets, muted;
+    atomic_ullong isid; /* of the last new session */
     atomic_uint log_count;
     struct {
         uint8_t opcode;
@@ -73,6 +83,8 @@ void rig_stop(struct rig *rig);
  */
 uint8_t *rig_disk(struct rig *rig);
 void rig_touched(struct rig *rig);
+/* Every medium access takes so long from now on. */
+void rig_slow(struct rig *rig, unsigned ms);
 /* Run f on the rig's thread and wait for it. */
 void rig_call(struct rig *rig, void (*f)(struct rig *rig));
 /* Stop listening and cut all connections; listen again on the same port. */

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Sessions against a target that redirects, refuses, disappears and comes back. */
-#include "initiator/session.h"
 #include "initiator/sync.h"
-#include "target_rig.h"
+#include "session_world.h"
 
-#include "base/bytes.h"
 #include "io/clock.h"
 
 #include <setjmp.h>
@@ -17,156 +15,6 @@
 
 #include <cmocka.h>
 
-#define PATIENCE_NS (30 * NS_PER_SEC)
-
-/* The initiator's side: a loop on this thread, and what the session said. */
-static struct {
-    struct loop *loop;
-    struct loop_timer guard;
-    struct ini_session *s;
-    unsigned logged_in, lost, timed_out, failed;
-    unsigned pending;
-    bool late;
-} w;
-
-static void guard_fired(struct loop_timer *t)
-{
-    (void)t;
-    w.late = true;
-    loop_stop(w.loop);
-}
-
-static void changed(struct ini_session *s, enum ini_change change, void *user)
-{
-    (void)s;
-    (void)user;
-    switch (change) {
-    case INI_LOGGED_IN:
-        w.logged_in++;
-        break;
-    case INI_LOST:
-        w.lost++;
-        break;
-    case INI_TIMED_OUT:
-        w.timed_out++;
-        break;
-    case INI_FAILED:
-        w.failed++;
-        break;
-    }
-    loop_stop(w.loop);
-}
-
-static const struct ini_session_ops ops = { .changed = changed };
-
-static void world_start(const struct rig *rig, unsigned portal, const char *options, bool retry)
-{
-    struct ini_url url;
-    struct ini_portal where;
-    memset(&w, 0, sizeof(w));
-    const struct loop_config lc = { .engine = LOOP_ENGINE_EPOLL,
-                                    .poll = LOOP_POLL_NEVER,
-                                    .cpu = -1 };
-    assert_int_equal(loop_new(&lc, &w.loop, NULL), 0);
-    loop_timer_init(&w.guard, guard_fired);
-    rig_url(rig, portal, options, &url);
-    assert_int_equal(ini_portal_resolve(url.host, url.port, &where, NULL), 0);
-    const struct ini_session_config cfg = {
-        .url = &url, .portal = &where, .retry_first = retry, .ops = &ops
-    };
-    assert_int_equal(ini_session_new(w.loop, &cfg, &w.s, NULL), 0);
-}
-
-static void world_stop(void)
-{
-    ini_session_free(w.s);
-    loop_timer_cancel(w.loop, &w.guard);
-    loop_free(w.loop);
-}
-
-/* Run until *what has the value; every event stops the loop once. */
-static void until(const unsigned *what, unsigned value)
-{
-    assert_int_equal(loop_timer_set(w.loop, &w.guard, clock_now_ns() + PATIENCE_NS), 0);
-    while (*what != value && !w.late)
-        loop_run(w.loop);
-    assert_false(w.late);
-    loop_timer_cancel(w.loop, &w.guard);
-}
-
-/* ---- commands ---- */
-
-struct io {
-    struct ini_cmd cmd;
-    uint8_t cdb[16];
-    uint8_t sense[64];
-    struct iovec iov;
-    uint8_t data[1024];
-};
-
-static void io_done(struct ini_cmd *cmd)
-{
-    (void)cmd;
-    w.pending--;
-    loop_stop(w.loop);
-}
-
-static void io_start(struct io *io, uint8_t opcode, uint32_t lba, uint8_t byte)
-{
-    bool out = opcode != 0x28;
-    uint32_t len = opcode == 0x89 ? 1024 : 512;
-    memset(io, 0, sizeof(*io));
-    memset(io->data, out ? byte : 0, sizeof(io->data));
-    io->cdb[0] = opcode;
-    if (opcode == 0x89) {
-        be64_put(io->cdb + 2, lba);
-        io->cdb[13] = 1;
-    } else {
-        be32_put(io->cdb + 2, lba);
-        be16_put(io->cdb + 7, 1);
-    }
-    io->iov = (struct iovec){ io->data, len };
-    io->cmd = (struct ini_cmd){ .scsi = { .cdb = io->cdb,
-                                          .cdb_len = opcode == 0x89 ? 16 : 10,
-                                          .attr = 1,
-                                          .sense = io->sense,
-                                          .sense_cap = sizeof(io->sense) },
-                                .again = opcode == 0x28   ? INI_AGAIN
-                                         : opcode == 0x2a ? INI_AGAIN_WRITE
-                                                          : INI_AGAIN_NEVER,
-                                .done = io_done };
-    if (out) {
-        io->cmd.scsi.out = &io->iov;
-        io->cmd.scsi.out_cnt = 1;
-        io->cmd.scsi.out_len = len;
-    } else {
-        io->cmd.scsi.in = &io->iov;
-        io->cmd.scsi.in_cnt = 1;
-        io->cmd.scsi.in_len = len;
-    }
-    w.pending++;
-    ini_session_submit(w.s, &io->cmd);
-}
-
-static void assert_good(const struct io *io)
-{
-    assert_int_equal(io->cmd.scsi.err, 0);
-    assert_int_equal(io->cmd.scsi.status, 0);
-}
-
-static void write_and_read(unsigned lba)
-{
-    struct io io;
-    io_start(&io, 0x2a, lba, (uint8_t)(lba + 1));
-    until(&w.pending, 0);
-    assert_good(&io);
-    io_start(&io, 0x28, lba, 0);
-    until(&w.pending, 0);
-    assert_good(&io);
-    assert_int_equal(io.data[0], (uint8_t)(lba + 1));
-    assert_int_equal(io.data[511], (uint8_t)(lba + 1));
-}
-
 /* ---- tests ---- */
 
 static void login_and_io(void **st)
@@ -177,15 +25,15 @@ static void login_and_io(void **st)
     for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
         struct rig *rig = rig_start();
         world_start(rig, 0, options[i], false);
-        until(&w.logged_in, 1);
-        assert_true(ini_session_up(w.s));
-        assert_int_equal(ini_session_params(w.s)->header_digest, i > 0);
-        assert_int_equal(ini_session_params(w.s)->data_digest, i == 1);
+        until(&world.logged_in, 1);
+        assert_true(ini_session_up(world.s));
+        assert_int_equal(ini_session_params(world.s)->header_digest, i > 0);
+        assert_int_equal(ini_session_params(world.s)->data_digest, i == 1);
         write_and_read(7);
         struct io io[40];
         for (unsigned k = 0; k < 40; k++)
             io_start(&io[k], k % 2 ? 0x28 : 0x2a, k, 9);
-        until(&w.pending, 0);
+        until(&world.pending, 0);
         for (unsigned k = 0; k < 40; k++)
             assert_good(&io[k]);
         world_stop();
@@ -205,15 +53,15 @@ static void lost_and_back(void **st)
         struct io io[16];
         for (unsigned k = 0; k < 16; k++)
             io_start(&io[k], k % 2 ? 0x28 : 0x2a, k, (uint8_t)(k + 1));
-        until(&w.pending, 0);
+        until(&world.pending, 0);
         for (unsigned k = 0; k < 16; k++)
             assert_good(&io[k]);
-        assert_int_equal(w.logged_in, 2);
-        assert_int_equal(w.lost, 1);
-        assert_int_equal(ini_session_stats(w.s)->losses, 1);
-        assert_int_equal(ini_session_stats(w.s)->logins, 2);
-        assert_true(ini_session_stats(w.s)->resent > 0);
-        assert_non_null(strstr(ini_session_error(w.s), RIG_TARGET ": the connection ended"));
+        assert_int_equal(world.logged_in, 2);
+        assert_int_equal(world.lost, 1);
+        assert_int_equal(ini_session_stats(world.s)->losses, 1);
+        assert_int_equal(ini_session_stats(world.s)->logins, 2);
+        assert_true(ini_session_stats(world.s)->resent > 0);
+        assert_non_null(strstr(ini_session_error(world.s), RIG_TARGET ": the connection ended"));
         for (unsigned k = 0; k < 16; k += 2) /* the last write of each block is ours */
             assert_int_equal(rig_disk(rig)[k * 512], k + 1);
         write_and_read(100);
@@ -230,14 +78,14 @@ static void time_to_wait(void **st)
     struct rig *rig = rig_start();
     atomic_store(&rig->time2wait, 1);
     world_start(rig, 0, "", false);
-    until(&w.logged_in, 1);
-    assert_int_equal(ini_session_params(w.s)->time2wait, 1);
+    until(&world.logged_in, 1);
+    assert_int_equal(ini_session_params(world.s)->time2wait, 1);
     atomic_store(&rig->cut_at, 1);
     struct io io;
     io_start(&io, 0x28, 0, 0);
-    until(&w.lost, 1);
-    uint64_t lost = loop_now(w.loop);
-    until(&w.pending, 0);
+    until(&world.lost, 1);
+    uint64_t lost = loop_now(world.loop);
+    until(&world.pending, 0);
     assert_good(&io);
     assert_true(clock_now_ns() - lost >= NS_PER_SEC);
     world_stop();
@@ -252,15 +100,15 @@ static void never_again(void **st)
         struct rig *rig = rig_start();
         atomic_store(&rig->cut_after, after);
         world_start(rig, 0, "", false);
-        until(&w.logged_in, 1);
+        until(&world.logged_in, 1);
         atomic_store(&rig->cut_at, 1);
         struct io io;
         io_start(&io, 0x89, 5, 0);
-        until(&w.pending, 0);
+        until(&world.pending, 0);
         assert_int_equal(io.cmd.scsi.err, USAN_ECLOSED);
         assert_non_null(io.cmd.scsi.why);
-        until(&w.logged_in, 2);
-        assert_int_equal(ini_session_stats(w.s)->resent, 0);
+        until(&world.logged_in, 2);
+        assert_int_equal(ini_session_stats(world.s)->resent, 0);
         assert_int_equal(rig->log_count, after);
         write_and_read(5);
         world_stop();
@@ -275,27 +123,27 @@ static void time_out(void **st)
     (void)st;
     struct rig *rig = rig_start();
     world_start(rig, 0, "?reconnect_timeout=400ms", false);
-    until(&w.logged_in, 1);
+    until(&world.logged_in, 1);
     write_and_read(1);
     rig_down(rig);
     uint64_t start = clock_now_ns();
     struct io io;
     io_start(&io, 0x2a, 2, 1);
-    until(&w.pending, 0);
+    until(&world.pending, 0);
     uint64_t took = clock_now_ns() - start;
     assert_int_equal(io.cmd.scsi.err, USAN_ETIMEOUT);
     assert_non_null(strstr(io.cmd.scsi.why, "did not come back"));
     assert_true(took >= 300 * NS_PER_MS);
-    assert_int_equal(w.timed_out, 1);
-    assert_non_null(strstr(ini_session_error(w.s), "cannot connect: Connection refused"));
+    assert_int_equal(world.timed_out, 1);
+    assert_non_null(strstr(ini_session_error(world.s), "cannot connect: Connection refused"));
 
     start = clock_now_ns(); /* from now on at once */
     io_start(&io, 0x28, 2, 0);
-    until(&w.pending, 0);
+    until(&world.pending, 0);
     assert_int_not_equal(io.cmd.scsi.err, 0);
     assert_true(clock_now_ns() - start < NS_PER_SEC);
     rig_up(rig);
-    until(&w.logged_in, 2);
+    until(&world.logged_in, 2);
     write_and_read(3);
     world_stop();
     rig_stop(rig);
@@ -307,14 +155,14 @@ static void restart(void **st)
     (void)st;
     struct rig *rig = rig_start();
     world_start(rig, 0, "", false);
-    until(&w.logged_in, 1);
+    until(&world.logged_in, 1);
     rig_down(rig);
     struct io io[8];
     for (unsigned k = 0; k < 8; k++)
         io_start(&io[k], 0x2a, k, 3);
-    until(&w.lost, 1);
+    until(&world.lost, 1);
     rig_up(rig);
-    until(&w.pending, 0);
+    until(&world.pending, 0);
     for (unsigned k = 0; k < 8; k++)
         assert_good(&io[k]);
     world_stop();
@@ -327,14 +175,14 @@ static void silence(void **st)
     (void)st;
     struct rig *rig = rig_start();
     world_start(rig, 0, "?nop_interval=100ms&nop_timeout=100ms&login_timeout=300ms", false);
-    until(&w.logged_in, 1);
+    until(&world.logged_in, 1);
     atomic_store(&rig->freeze, true);
     struct io io;
     io_start(&io, 0x28, 2, 0);
-    until(&w.lost, 1);
-    assert_non_null(strstr(ini_session_error(w.s), "no answer to a NOP-Out"));
+    until(&world.lost, 1);
+    assert_non_null(strstr(ini_session_error(world.s), "no answer to a NOP-Out"));
     atomic_store(&rig->freeze, false);
-    until(&w.pending, 0);
+    until(&world.pending, 0);
     assert_good(&io);
     world_stop();
     rig_stop(rig);
@@ -346,13 +194,13 @@ static void fails(const struct rig *rig, unsigned portal, const char *options, i
     world_start(rig, portal, options, false);
     struct io io;
     io_start(&io, 0x28, 2, 0);
-    until(&w.failed, 1);
-    until(&w.pending, 0);
+    until(&world.failed, 1);
+    until(&world.pending, 0);
     assert_int_equal(io.cmd.scsi.err, code);
-    assert_int_equal(ini_session_error_code(w.s), code);
-    if (!strstr(ini_session_error(w.s), says))
-        fail_msg("'%s' does not say '%s'", ini_session_error(w.s), says);
-    assert_non_null(strstr(ini_session_error(w.s), "127.0.0.1:"));
+    assert_int_equal(ini_session_error_code(world.s), code);
+    if (!strstr(ini_session_error(world.s), says))
+        fail_msg("'%s' does not say '%s'", ini_session_error(world.s), says);
+    assert_non_null(strstr(ini_session_error(world.s), "127.0.0.1:"));
     world_stop();
 }
 
@@ -382,7 +230,7 @@ static void authentication(void **st)
     fails(rig, 0, "?user=alice&password=another-long-secret", USAN_EAUTH, "login refused: ");
     fails(rig, 0, "", USAN_EAUTH, "");
     world_start(rig, 0, "?user=alice&password=twelve-bytes-or-more", false);
-    until(&w.logged_in, 1);
+    until(&world.logged_in, 1);
     write_and_read(1);
     world_stop();
 
@@ -404,7 +252,7 @@ static void authentication(void **st)
                 "?user=alice&password=twelve-bytes-or-more&target_user=bob&target_password="
                 "the-secret-of-the-target",
                 false);
-    until(&w.logged_in, 1);
+    until(&world.logged_in, 1);
     write_and_read(1);
     world_stop();
     rig_stop(rig);
@@ -417,7 +265,7 @@ static void redirect_temporary(void **st)
     struct rig *rig = rig_start();
     atomic_store(&rig->portals[0].redirect_to, 1);
     world_start(rig, 0, "", false);
-    until(&w.logged_in, 1);
+    until(&world.logged_in, 1);
     write_and_read(1);
     assert_int_equal(rig->portals[0].connections, 1);
     assert_int_equal(rig->portals[1].logins, 1);
@@ -425,7 +273,7 @@ static void redirect_temporary(void **st)
     atomic_store(&rig->cut_at, 1);
     struct io io;
     io_start(&io, 0x28, 1, 0);
-    until(&w.pending, 0);
+    until(&world.pending, 0);
     assert_good(&io); /* a read may go to the new address */
     assert_int_equal(rig->portals[0].connections, 2);
     assert_int_equal(rig->portals[2].logins, 1);
@@ -434,7 +282,7 @@ static void redirect_temporary(void **st)
     atomic_store(&rig->portals[0].redirect_to, 1);
     atomic_store(&rig->cut_at, 1);
     io_start(&io, 0x2a, 1, 0);
-    until(&w.pending, 0);
+    until(&world.pending, 0);
     assert_int_equal(io.cmd.scsi.err, USAN_EIO);
     assert_non_null(strstr(io.cmd.scsi.why, "another address"));
     write_and_read(2);
@@ -451,12 +299,12 @@ static void redirect_permanent(void **st)
     atomic_store(&rig->portals[1].redirect_to, 2);
     atomic_store(&rig->portals[1].permanent, true);
     world_start(rig, 0, "", false);
-    until(&w.logged_in, 1);
-    assert_int_equal(ini_session_stats(w.s)->redirects, 2);
+    until(&world.logged_in, 1);
+    assert_int_equal(ini_session_stats(world.s)->redirects, 2);
     atomic_store(&rig->cut_at, 1);
     struct io io;
     io_start(&io, 0x2a, 1, 0);
-    until(&w.pending, 0);
+    until(&world.pending, 0);
     assert_good(&io);
     assert_int_equal(rig->portals[0].connections, 1);
     assert_int_equal(rig->portals[1].connections, 1);
@@ -499,14 +347,15 @@ static void patient_start(void **st)
     struct io io;
     io_start(&io, 0x28, 1, 0);
     for (unsigned i = 0; i < 3; i++) { /* it has time to fail */
-        assert_int_equal(loop_timer_set(w.loop, &w.guard, clock_now_ns() + 50 * NS_PER_MS), 0);
-        loop_run(w.loop);
-        w.late = false;
+        assert_int_equal(loop_timer_set(world.loop, &world.guard, clock_now_ns() + 50 * NS_PER_MS),
+                         0);
+        loop_run(world.loop);
+        world.late = false;
     }
-    assert_int_equal(w.logged_in, 0);
-    assert_int_equal(w.failed, 0);
+    assert_int_equal(world.logged_in, 0);
+    assert_int_equal(world.failed, 0);
     rig_up(rig);
-    until(&w.pending, 0);
+    until(&world.pending, 0);
     assert_good(&io);
     world_stop();
     rig_stop(rig);

@@ -106,6 +106,9 @@ static void bad_addresses(void **st)
         { "iscsi://h?=1", "not KEY=VALUE" },
         { "iscsi://h?queue_depth=1&", "missing behind the last &" },
         { "iscsi://h?queue_depth=0", "1 to 1024" },
+        { "iscsi://h?connections=33", "1 to 32" },
+        { "iscsi://h?isid=8001abff001", "12 hexadecimal digits" },
+        { "iscsi://h?isid=c00000000000", "bfffffffffff" },
         { "iscsi://h?queue_depth=1025", "1 to 1024" },
         { "iscsi://h?login_timeout=0s", "login_timeout" },
         { "iscsi://h?login_timeout=15", "a time such as" },
@@ -198,6 +201,17 @@ static void options(void **st)
     assert_int_equal(url.reconnect_timeout_ns, 0);
     assert_int_equal(url.nop_interval_ns, 0);
     assert_int_equal(url.nop_timeout_ns, 250 * NS_PER_MS);
+    assert_int_equal(url.connections, 1);
+    assert_int_equal(url.command_timeout_ns, 60 * NS_PER_SEC);
+    assert_false(url.has_isid);
+    static const uint8_t isid[6] = { 0x80, 0x01, 0xaB, 0xff, 0x00, 0x10 };
+    assert_int_equal(
+        ini_url_parse("iscsi://h?isid=8001aBfF0010&connections=32&command_timeout=0s", &url, NULL),
+        0);
+    assert_true(url.has_isid);
+    assert_memory_equal(url.isid, isid, 6);
+    assert_int_equal(url.connections, 32);
+    assert_int_equal(url.command_timeout_ns, 0);
 
     ini_url_wipe(&url);
     static const char nothing[INI_USER_MAX + 1];
