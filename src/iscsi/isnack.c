@@ -131,7 +131,6 @@ static bool fill_hole(struct itask *t, uint32_t sn)
         uint32_t from = rec->hole[i].from, to = rec->hole[i].to;
         if (sn_lt(sn, from) || !sn_lt(sn, to))
             continue;
-        rec->tries = 0;
         if (sn == from && sn + 1 == to) {
             rec->holes--;
             memmove(&rec->hole[i], &rec->hole[i + 1], (rec->holes - i) * sizeof rec->hole[0]);
@@ -178,8 +177,10 @@ enum isnack_take isnack_number(struct itask *t, uint32_t sn)
     return ISNACK_TAKE;
 }
 
-void isnack_damaged(struct itask *t, uint32_t sn)
+void isnack_damaged(struct itask *t, uint32_t sn, uint32_t off)
 {
+    if (!t->mending)
+        t->in_next = off; /* all there is, in order, ends here */
     /* The first time at once; if it comes damaged again and again, that counts as no answer. */
     unsigned tries = t->mending ? t->rec->tries : 0;
     if (t->fail_err || !add_hole(t, sn, sn + 1))
@@ -227,6 +228,7 @@ void isnack_ack(struct itask *t, uint32_t sn, uint32_t ttt, uint64_t lun)
 bool isnack_complete(struct itask *t)
 {
     struct irec *rec = t->rec;
+    rec->tries = 0; /* the target answers */
     acknowledge(t);
     if (missing(rec))
         return false;

@@ -10,8 +10,8 @@ enum isnack_take { ISNACK_TAKE, ISNACK_DROP, ISNACK_WRONG };
 
 /* The number of a Data-In or R2T: is it to be taken? A gap before it is asked for. */
 enum isnack_take isnack_number(struct itask *t, uint32_t sn);
-/* The data of that PDU is damaged. */
-void isnack_damaged(struct itask *t, uint32_t sn);
+/* The data of that PDU, which begins at off, is damaged. */
+void isnack_damaged(struct itask *t, uint32_t sn, uint32_t off);
 /* A PDU of a mending task is there. True: all is, and the status that waited for it can be taken
  * from t->rec->status. */
 bool isnack_complete(struct itask *t);

@@ -173,7 +173,7 @@ void itask_rx_data_in(struct iscsi_iconn *conn)
         return;
     const char *why = check_data_in(t, &d, len);
     bool take = !why && take_number(t, d.data_sn, &why);
-    if (take)
+    if (take && !t->fail_err)
         why = check_place(t, d.offset, len);
     if (why) {
         iconn_fail(conn, USAN_EPROTO, why);
@@ -222,7 +222,7 @@ void itask_rx_data(struct iscsi_iconn *conn, bool digest_ok)
     else if (!iconn_erl(conn)) /* 7.8: the PDU is discarded, the command ends with an error */
         itask_spoil(t, USAN_EDIGEST, "data digest error");
     else
-        isnack_damaged(t, d.data_sn);
+        isnack_damaged(t, d.data_sn, d.offset);
     if (digest_ok && d.ack && iconn_erl(conn))
         isnack_ack(t, d.data_sn, bhs_ttt(bhs), bhs_lun(bhs));
     if (d.status && conn->rx_sn == ISN_NEXT)

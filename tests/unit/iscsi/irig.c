@@ -10,6 +10,7 @@ struct irig *irig_new(void)
 {
     struct irig *r = calloc(1, sizeof *r);
     assert_non_null(r);
+    r->main = r;
     counted_alloc_init(&r->alloc);
     r->rng = 88172645463325252ull;
     r->max_piece = 37;
@@ -44,6 +45,11 @@ void irig_connect(struct irig *r)
 
 void irig_free(struct irig *r)
 {
+    for (unsigned i = 0; i < r->peers; i++) {
+        iscsi_iconn_free(r->peer[i]->conn);
+        free(r->peer[i]->out);
+        free(r->peer[i]);
+    }
     iscsi_iconn_free(r->conn);
     iscsi_isess_free(r->sess);
     assert_int_equal(r->alloc.live, 0);
@@ -51,10 +57,53 @@ void irig_free(struct irig *r)
     free(r);
 }
 
+struct irig *irig_join(struct irig *main, uint16_t cid)
+{
+    struct irig *r = calloc(1, sizeof *r);
+    assert_non_null(r);
+    assert_true(main->peers < IRIG_PEERS);
+    r->main = main;
+    r->sess = main->sess;
+    r->cfg = main->cfg;
+    r->rng = main->rng;
+    r->max_piece = main->max_piece;
+    r->now_ns = main->now_ns;
+    r->stat_sn = 0x1000 * (main->peers + 1);
+    r->out = malloc(IRIG_OUT);
+    assert_non_null(r->out);
+    assert_int_equal(iscsi_iconn_new(r->sess, cid, r->now_ns, &r->conn), 0);
+    main->peer[main->peers++] = r;
+    iscsi_iconn_connected(r->conn, r->now_ns);
+    irig_run(r);
+    return r;
+}
+
+void irig_join_login(struct irig *r, const char *keys)
+{
+    irig_login_rsp(r, 0x81, 0, "AuthMethod=None|TargetPortalGroupTag=1|");
+    irig_login_rsp(r, 0x87, 0, keys);
+    if (r->closed)
+        print_message("login: %s %s\n", r->why, r->key ? r->key : "");
+    assert_true(r->logged_in);
+    r->header_digest = iscsi_iconn_params(r->conn)->header_digest;
+    r->data_digest = iscsi_iconn_params(r->conn)->data_digest;
+}
+
+void irig_cut(struct irig *r)
+{
+    iscsi_iconn_lost(r->conn, USAN_ECLOSED);
+    irig_run(r);
+    assert_true(r->closed);
+    iscsi_iconn_free(r->conn);
+    r->conn = NULL;
+    irig_tick(r, 0);
+}
+
 /* ---- events ---- */
 
 static void event(struct irig *r, const struct iscsi_ievent *ev)
 {
+    struct irig *m = r->main;
     switch (ev->type) {
     case ISCSI_IEV_LOGGED_IN:
         r->logged_in = true;
@@ -65,11 +114,11 @@ static void event(struct irig *r, const struct iscsi_ievent *ev)
         (void)snprintf(r->address, sizeof r->address, "%s", ev->address);
         break;
     case ISCSI_IEV_DONE:
-        r->done++;
-        r->last = ev->cmd;
+        m->done++;
+        m->last = ev->cmd;
         break;
     case ISCSI_IEV_TMF_DONE:
-        r->tmfs++;
+        m->tmfs++;
         break;
     case ISCSI_IEV_TARGET:
         r->targets++;
@@ -85,7 +134,14 @@ static void event(struct irig *r, const struct iscsi_ievent *ev)
         r->async = ev->async;
         break;
     case ISCSI_IEV_RECOVER:
+        m->recover++;
+        m->cid = ev->cid;
+        m->last_conn = ev->last;
+        break;
     case ISCSI_IEV_RECOVERED:
+        m->recovered++;
+        m->cid = ev->cid;
+        m->reassigned = ev->reassigned;
         break;
     case ISCSI_IEV_CLOSE:
         assert_false(r->closed);
@@ -97,42 +153,61 @@ static void event(struct irig *r, const struct iscsi_ievent *ev)
         assert_non_null(r->why);
         break;
     case ISCSI_IEV_SESSION_DOWN:
-        r->down++;
+        m->down++;
+        m->down_err = ev->err;
         break;
     }
 }
 
-void irig_run(struct irig *r)
+static bool run_one(struct irig *r)
 {
     struct iscsi_ievent ev;
+    struct iovec iov[7];
+    bool any = false;
+    int n;
+    memset(&ev, 0x5a, sizeof ev);
+    while (r->conn ? iscsi_iconn_next(r->conn, &ev) : iscsi_isess_next(r->sess, &ev)) {
+        event(r, &ev);
+        any = true;
+    }
+    while (r->conn && (n = iscsi_iconn_tx(r->conn, iov, 7)) > 0) {
+        size_t total = 0;
+        for (int i = 0; i < n; i++) {
+            assert_true(r->out_len + iov[i].iov_len <= IRIG_OUT);
+            memcpy(r->out + r->out_len, iov[i].iov_base, iov[i].iov_len);
+            r->out_len += iov[i].iov_len;
+            total += iov[i].iov_len;
+        }
+        iscsi_iconn_tx_done(r->conn, total, r->now_ns);
+        any = true;
+    }
+    return any;
+}
+
+void irig_run(struct irig *r)
+{
+    struct irig *m = r->main;
     for (bool any = true; any;) {
-        struct iovec iov[7];
-        int n;
-        any = false;
-        memset(&ev, 0x5a, sizeof ev);
-        while (iscsi_iconn_next(r->conn, &ev)) {
-            event(r, &ev);
-            any = true;
-        }
-        while ((n = iscsi_iconn_tx(r->conn, iov, 7)) > 0) {
-            size_t total = 0;
-            for (int i = 0; i < n; i++) {
-                assert_true(r->out_len + iov[i].iov_len <= IRIG_OUT);
-                memcpy(r->out + r->out_len, iov[i].iov_base, iov[i].iov_len);
-                r->out_len += iov[i].iov_len;
-                total += iov[i].iov_len;
-            }
-            iscsi_iconn_tx_done(r->conn, total, r->now_ns);
-            any = true;
-        }
+        any = run_one(m);
+        for (unsigned i = 0; i < m->peers; i++)
+            any |= run_one(m->peer[i]);
     }
 }
 
 void irig_tick(struct irig *r, uint64_t ns)
 {
-    r->now_ns += ns;
-    iscsi_iconn_tick(r->conn, r->now_ns);
-    irig_run(r);
+    struct irig *m = r->main;
+    m->now_ns += ns;
+    if (m->conn)
+        iscsi_iconn_tick(m->conn, m->now_ns);
+    for (unsigned i = 0; i < m->peers; i++) {
+        m->peer[i]->now_ns = m->now_ns;
+        if (m->peer[i]->conn)
+            iscsi_iconn_tick(m->peer[i]->conn, m->now_ns);
+    }
+    if (iscsi_isess_deadline(m->sess) <= m->now_ns)
+        iscsi_isess_tick(m->sess, m->now_ns);
+    irig_run(m);
 }
 
 /* ---- bytes ---- */
@@ -173,7 +248,7 @@ void irig_send_raw(struct irig *r, const uint8_t *bhs, const void *data, uint32_
     memcpy(p, bhs, ISCSI_BHS_LEN);
     be24_put(p + 5, len);
     if (r->header_digest) {
-        crc = crc32c(p, ISCSI_BHS_LEN);
+        crc = crc32c(p, ISCSI_BHS_LEN) ^ r->bad_header;
         memcpy(p + ISCSI_BHS_LEN, &crc, 4);
         p += 4;
     }
@@ -181,20 +256,22 @@ void irig_send_raw(struct irig *r, const uint8_t *bhs, const void *data, uint32_
     if (len) {
         memcpy(p, data, len);
         size_t padded = (len + 3) & ~3u;
-        crc = crc32c(p, padded);
+        crc = crc32c(p, padded) ^ r->bad_data;
         p += padded;
         if (r->data_digest) {
             memcpy(p, &crc, 4);
             p += 4;
         }
     }
+    r->bad_header = r->bad_data = false;
     irig_feed(r, b, (size_t)(p - b));
     free(b);
 }
 
 void irig_send(struct irig *r, uint8_t *bhs, bool status, const void *data, uint32_t len)
 {
-    bhs_put_sn(bhs, r->stat_sn, r->exp_cmd_sn, r->exp_cmd_sn + r->window - 1);
+    uint32_t exp = r->main->exp_cmd_sn;
+    bhs_put_sn(bhs, r->stat_sn, exp, exp + r->main->window - 1);
     r->stat_sn += status;
     irig_send_raw(r, bhs, data, len);
 }
@@ -227,8 +304,9 @@ bool irig_next(struct irig *r, struct irig_pdu *pdu)
     r->out_pos += head + padded;
     r->exp_stat_sn = bhs_exp_stat_sn(pdu->bhs);
     if (bhs_opcode(p) == ISCSI_OP_SCSI_COMMAND && !bhs_immediate(p)) {
-        assert_int_equal(bhs_cmd_sn(p), r->exp_cmd_sn); /* in order */
-        r->exp_cmd_sn++;
+        if (!r->main->again)
+            assert_int_equal(bhs_cmd_sn(p), r->main->exp_cmd_sn); /* in order */
+        r->main->exp_cmd_sn += bhs_cmd_sn(p) == r->main->exp_cmd_sn;
     }
     return true;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * An initiator connection on a desk: the test plays the target, PDU by PDU. Bytes go in in pieces
- * of a size drawn from a seed.
+ * of a size drawn from a seed. Further connections of the session are rigs of their own; what is
+ * seen of the session counts in the first.
  */
 #ifndef TESTS_IRIG_H
 #define TESTS_IRIG_H
@@ -18,7 +19,7 @@
 /* cmocka wants those four before it */
 #include <cmocka.h>
 
-enum { IRIG_OUT = 4 << 20, IRIG_TSIH = 0x1234 };
+enum { IRIG_OUT = 4 << 20, IRIG_TSIH = 0x1234, IRIG_PEERS = 8 };
 
 struct irig_pdu {
     uint8_t bhs[ISCSI_BHS_LEN];
@@ -28,6 +29,9 @@ struct irig_pdu {
 };
 
 struct irig {
+    struct irig *main; /* the session's first, which stays */
+    struct irig *peer[IRIG_PEERS];
+    unsigned peers;
     struct counted_alloc alloc;
     struct iscsi_isess_config cfg;
     struct iscsi_isess *sess;
@@ -35,18 +39,23 @@ struct irig {
     uint64_t rng, now_ns;
     size_t max_piece;
     bool header_digest, data_digest;
-    uint8_t *out; /* what the initiator sent and nobody looked at */
+    bool bad_header, bad_data; /* the next PDU is sent with a wrong digest */
+    uint8_t *out;              /* what the initiator sent and nobody looked at */
     size_t out_len, out_pos;
-    /* the target's numbers */
+    /* the target's numbers; exp_cmd_sn and window of the session's first count */
     uint32_t stat_sn, exp_cmd_sn, window;
+    bool again;           /* commands come with numbers that were used before */
     uint32_t exp_stat_sn; /* as the initiator said last */
     /* seen */
     bool logged_in, closed;
     int err;
     const char *why, *key;
     uint16_t status;
-    unsigned done, tmfs, targets, text_done, asyncs, down;
-    int text_err;
+    unsigned done, tmfs, targets, text_done, asyncs, down, recover, recovered;
+    uint16_t cid; /* of the last RECOVER or RECOVERED */
+    bool last_conn;
+    unsigned reassigned;
+    int text_err, down_err;
     struct iscsi_icmd *last;
     struct iscsi_iasync async;
     char address[300];
@@ -58,6 +67,12 @@ struct irig *irig_new(void);
 /* Session and connection; the first Login Request is in `out`. */
 void irig_connect(struct irig *r);
 void irig_free(struct irig *r);
+/* One more connection of a session: TCP is there, and its first Login Request. */
+struct irig *irig_join(struct irig *r, uint16_t cid);
+/* The rest of its login. */
+void irig_join_login(struct irig *r, const char *keys);
+/* The connection is lost, and freed. */
+void irig_cut(struct irig *r);
 /* Log in; `keys` are the target's answers of the operational stage ('|' stands for NUL). Window of
  * 32 commands. */
 void irig_login(struct irig *r, const char *keys);

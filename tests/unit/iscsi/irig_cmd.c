@@ -94,3 +94,60 @@ void irig_expect_data_out(struct irig *r, const struct irig_cmd *m, uint32_t itt
         assert_int_equal(bhs_final(pdu.bhs), off == end);
     }
 }
+
+struct irig *irig_erl(char level, bool digests)
+{
+    struct irig *r = irig_new();
+    char keys[512] = "HeaderDigest=CRC32C|DataDigest=CRC32C|";
+    struct iscsi_params_cfg *p = &r->cfg.params;
+    p->error_recovery_level = (uint8_t)(level - '0');
+    p->header_digest = p->data_digest = digests;
+    (void)strcpy(digests ? keys + strlen(keys) : keys,
+                 level == '1' ? IRIG_ERL("1") : IRIG_ERL("2"));
+    irig_login(r, keys);
+    assert_int_equal(iscsi_iconn_params(r->conn)->error_recovery_level, level - '0');
+    return r;
+}
+
+struct irig_pdu irig_expect_snack(struct irig *r, enum pdu_snack_type type, uint32_t itt,
+                                  uint32_t begin, uint32_t run)
+{
+    struct irig_pdu pdu = irig_expect(r, ISCSI_OP_SNACK);
+    const struct pdu_snack q = pdu_snack_decode(pdu.bhs);
+    assert_true(bhs_final(pdu.bhs));
+    assert_int_equal(q.type, type);
+    assert_int_equal(bhs_itt(pdu.bhs), itt);
+    assert_int_equal(q.beg_run, begin);
+    assert_int_equal(q.run_len, run);
+    assert_int_equal(bhs_cmd_sn(pdu.bhs), 0); /* reserved */
+    if (type == PDU_SNACK_DATA || type == PDU_SNACK_STATUS)
+        assert_int_equal(bhs_ttt(pdu.bhs), ISCSI_TAG_NONE);
+    return pdu;
+}
+
+void irig_expect_quiet(struct irig *r)
+{
+    struct irig_pdu pdu;
+    if (r->closed)
+        print_message("closed: %s\n", r->why);
+    assert_false(r->closed);
+    assert_false(irig_next(r, &pdu));
+}
+
+void irig_expect_good(const struct irig_cmd *m)
+{
+    if (m->c.err)
+        print_message("error: %s\n", m->c.why);
+    assert_int_equal(m->c.err, 0);
+    assert_int_equal(m->c.status, 0);
+    assert_int_equal(m->c.in_got, m->c.in_len);
+    for (uint32_t i = 0; i < m->c.in_len; i++)
+        assert_int_equal(m->in[i], (uint8_t)i);
+}
+
+void irig_reject(struct irig *r, uint8_t reason, const uint8_t *rejected)
+{
+    uint8_t bhs[ISCSI_BHS_LEN];
+    pdu_reject(bhs, reason, ISCSI_BHS_LEN);
+    irig_send(r, bhs, true, rejected, ISCSI_BHS_LEN);
+}

@@ -11,6 +11,11 @@ enum { IRIG_LEN = 4096 };
     "MaxRecvDataSegmentLength=1024|InitialR2T=No|ImmediateData=Yes|MaxBurstLength=2048|"           \
     "FirstBurstLength=1536|MaxOutstandingR2T=2|iSCSIProtocolLevel=2|"
 
+#define IRIG_ERL(level)                                                                            \
+    "ErrorRecoveryLevel=" level "|MaxRecvDataSegmentLength=1024|InitialR2T=No|ImmediateData=Yes|"  \
+    "MaxBurstLength=2048|FirstBurstLength=1536|MaxOutstandingR2T=1|iSCSIProtocolLevel=2|"          \
+    "DefaultTime2Wait=2|DefaultTime2Retain=20|MaxConnections=4|"
+
 struct irig_cmd {
     struct iscsi_icmd c;
     uint8_t cdb[16], in[IRIG_LEN], out[IRIG_LEN], sense[32];
@@ -28,6 +33,18 @@ void irig_data_in(struct irig *r, uint32_t itt, uint8_t flags, uint32_t sn, uint
                   uint32_t len, uint32_t residual);
 void irig_response(struct irig *r, uint32_t itt, uint8_t flags, uint8_t status, uint32_t residual);
 void irig_r2t(struct irig *r, uint32_t itt, uint32_t ttt, uint32_t sn, uint32_t off, uint32_t len);
+/* A session at this recovery level ('1', '2'), with both digests or none; recovery_timeout_ns is
+ * one second, Time2Wait 2 s, Time2Retain 20 s. */
+struct irig *irig_erl(char level, bool digests);
+/* The next PDU must be this SNACK. */
+struct irig_pdu irig_expect_snack(struct irig *r, enum pdu_snack_type type, uint32_t itt,
+                                  uint32_t begin, uint32_t run);
+/* No PDU is left, and the connection lives. */
+void irig_expect_quiet(struct irig *r);
+/* The command is done well, with all its data. */
+void irig_expect_good(const struct irig_cmd *m);
+/* A Reject of this PDU. */
+void irig_reject(struct irig *r, uint8_t reason, const uint8_t *bhs);
 /* The connection must have ended like this. */
 void irig_expect_closed(struct irig *r, int err, const char *why);
 /* Data-Out PDUs up to `end`, with the data of the command. */
