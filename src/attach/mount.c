@@ -160,6 +160,11 @@ void attach_mount_free(struct attach_mount *m)
     free(m);
 }
 
+bool attach_mount_is_dead(const char *dir)
+{
+    return fuse_disk_is_dead(dir);
+}
+
 int attach_mount_clear(const char *dir, struct err_text *e)
 {
     return fuse_disk_clear(dir, e);

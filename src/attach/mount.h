@@ -36,7 +36,8 @@ USAN_MUST_CHECK
 int attach_mount_stop(struct attach_mount *m);
 /* The reactors are drained and do not run. m may be NULL. */
 void attach_mount_free(struct attach_mount *m);
-/* The mount of a program that is gone. */
+/* A directory that is the mount of a program that is gone; and clearing it. */
+bool attach_mount_is_dead(const char *dir);
 USAN_MUST_CHECK
 int attach_mount_clear(const char *dir, struct err_text *e);
 

@@ -2,7 +2,9 @@
 /* Built where there is no libfuse3. */
 #include "attach/mount.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/vfs.h>
 
 int attach_mount_check(const struct attach_config *cfg, const char *dir, struct err_text *e)
 {
@@ -70,6 +72,12 @@ int attach_mount_stop(struct attach_mount *m)
 void attach_mount_free(struct attach_mount *m)
 {
     (void)m;
+}
+
+bool attach_mount_is_dead(const char *dir)
+{
+    struct statfs fs;
+    return statfs(dir, &fs) && (errno == ENOTCONN || errno == ECONNABORTED);
 }
 
 int attach_mount_clear(const char *dir, struct err_text *e)

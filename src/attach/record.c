@@ -53,7 +53,7 @@ int attach_record_socket(const char *dir, const char *name, struct sockaddr_un *
 
 static bool plain(char c)
 {
-    return isalnum((unsigned char)c) || c == '.' || c == '_' || c == '-' || c == ':';
+    return isalnum((unsigned char)c) || c == '.' || c == '_' || c == '-';
 }
 
 /* Names stand in paths and on command lines. */

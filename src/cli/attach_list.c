@@ -5,10 +5,8 @@
 #include "cli/command.h"
 #include "cli/report.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { ANSWER_MS = 5000 };
 
@@ -35,18 +33,11 @@ const struct cli_opt cli_attach_detach_opts[] = {
 
 /* ---- what is there ---- */
 
-/* A directory that only says that its program is gone. */
-static bool dead_mount(const char *dir)
-{
-    struct stat st;
-    return stat(dir, &st) && errno == ENOTCONN;
-}
-
 /* Did a program that is gone leave anything that has to be cleared? */
 static bool left_mounts(const struct attach_record *r)
 {
     for (size_t i = 0; i < r->mount_count; i++) {
-        if (dead_mount(r->mounts[i]))
+        if (attach_mount_is_dead(r->mounts[i]))
             return true;
     }
     return false;
@@ -252,7 +243,7 @@ static int clear(const struct cli_command *cmd, const struct attach_record *r, c
 {
     struct err_text e = { "" };
     for (size_t i = 0; i < r->mount_count; i++) {
-        if (dead_mount(r->mounts[i]) && attach_mount_clear(r->mounts[i], &e))
+        if (attach_mount_is_dead(r->mounts[i]) && attach_mount_clear(r->mounts[i], &e))
             return cli_fail(cmd, CLI_FAILED, e.text);
     }
     attach_record_forget(dir, r->name);

@@ -53,12 +53,18 @@ int fuse_disk_check(const char *dir, const char *file, struct err_text *e)
     return 0;
 }
 
+/* ECONNABORTED: it asked while what a killed program had open was being closed. */
+static bool means_dead(int errnum)
+{
+    return errnum == ENOTCONN || errnum == ECONNABORTED;
+}
+
 static int check_dir(const char *dir, struct err_text *e)
 {
     struct stat st;
     struct statfs fs;
-    int rc = stat(dir, &st) ? errno : 0;
-    if (rc == ENOTCONN)
+    int rc = statfs(dir, &fs) || stat(dir, &st) ? errno : 0;
+    if (means_dead(rc))
         return err_set(e, USAN_EBUSY,
                        "%s holds the mount of a program that is gone; clear it with `usan attach "
                        "detach` (see `usan attach list`) or `umount %s`",
@@ -68,7 +74,7 @@ static int check_dir(const char *dir, struct err_text *e)
                        rc == ENOENT ? "; make the directory first" : "");
     if (!S_ISDIR(st.st_mode))
         return err_set(e, USAN_EINVAL, "%s: is no directory", dir);
-    if (statfs(dir, &fs) == 0 && fs.f_type == FUSE_MAGIC && st.st_ino == FUSE_ROOT_ID)
+    if (fs.f_type == FUSE_MAGIC && st.st_ino == FUSE_ROOT_ID)
         return err_set(e, USAN_EBUSY, "%s: something is mounted there by FUSE already", dir);
     return 0;
 }
@@ -199,10 +205,15 @@ bool fuse_disk_unmount(struct fuse_disk *d)
     return false;
 }
 
+bool fuse_disk_is_dead(const char *dir)
+{
+    struct statfs fs; /* nothing that the kernel could still remember */
+    return statfs(dir, &fs) && means_dead(errno);
+}
+
 int fuse_disk_clear(const char *dir, struct err_text *e)
 {
-    struct stat st;
-    if (stat(dir, &st) == 0 || errno != ENOTCONN)
+    if (!fuse_disk_is_dead(dir))
         return 0;
     int rc = unmount(dir, true);
     return rc ? err_set(e, usan_err_from_errno(rc), "cannot unmount %s: %s", dir, strerror(rc)) : 0;

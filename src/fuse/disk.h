@@ -29,6 +29,8 @@ int fuse_disk_mount(struct fuse_disk *d, const struct front_config *cfg,
  * then.
  */
 bool fuse_disk_unmount(struct fuse_disk *d);
+/* It only says that its program is gone. */
+bool fuse_disk_is_dead(const char *dir);
 /* Unmount, whoever's it is: the directory of a program that is gone. */
 USAN_MUST_CHECK
 int fuse_disk_clear(const char *dir, struct err_text *e);

@@ -9,8 +9,11 @@ export INITIATOR=iqn.2025-01.io.usan.test:initiator
 TARGET_PID='' TARGET_LOG='' URLS=() target_starts=0
 target_tag='' # set in subshells, so that their logs have names of their own
 
-# Start the program in the background and wait until it has printed COUNT URLs (one for each
-# LUN). Sets TARGET_PID, TARGET_LOG and URLS. False when it ends before.
+# What is attached is listed here only.
+export USAN_RUN_DIR=$WORK/run
+
+# Start the program in the background and wait until it has printed COUNT URLs or paths (one for
+# each LUN or front end). Sets TARGET_PID, TARGET_LOG and URLS. False when it ends before.
 target_launch() { # COUNT ARGUMENT...
     local count=$1
     shift
@@ -23,7 +26,7 @@ target_launch() { # COUNT ARGUMENT...
     echo "$TARGET_PID" >>"$WORK/target.pids"
     local end=$((SECONDS + 60))
     while [ $SECONDS -lt $end ]; do
-        mapfile -t URLS < <(grep -E '^(iscsi|nbd(\+unix)?)://' "$TARGET_OUT" 2>/dev/null)
+        mapfile -t URLS < <(grep -E '^((iscsi|nbd(\+unix)?):/)?/' "$TARGET_OUT" 2>/dev/null)
         [ ${#URLS[@]} -lt "$count" ] || return 0
         kill -0 "$TARGET_PID" 2>/dev/null || break
         sleep 0.05

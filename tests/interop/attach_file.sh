@@ -1,0 +1,189 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# usan attach --as fuse:DIR, --loop: a store as a file and as a block device of the kernel, beside an
+# NBD client of the same store; what is listed, detached and left behind.
+# time limit: 600
+. "$(dirname "$0")/../lib/tap.sh"
+. "$ROOT/tests/lib/target.sh"
+
+dir=$WORK/mnt fs=$WORK/fs
+mkdir "$dir" "$fs"
+clear_mounts() {
+    umount -q "$fs"
+    umount -q -l "$dir"
+} 2>/dev/null
+at_exit clear_mounts
+
+attach_start() { # COUNT ARGUMENT...
+    local count=$1
+    shift
+    target_launch "$count" attach "$@" || bail "usan attach does not start"
+}
+attach_fails() { # ARGUMENT...
+    timeout 30 "$USAN" attach "$@"
+}
+listed() { # NAME STATE
+    "$USAN" attach list | grep -E "^$1 +$2 "
+}
+json() { # COMMAND...: its output is JSON
+    "$@" >"$WORK/json" && python3 -m json.tool "$WORK/json"
+}
+
+if [ "$(id -u)" != 0 ] || [ ! -c /dev/fuse ]; then
+    skip "a store as a file" "mounting needs root and /dev/fuse here"
+    finish
+fi
+truncate -s 64M "$WORK/disk"
+if ! target_launch 1 attach --as "fuse:$dir" "$WORK/disk"; then
+    grep -qE 'built without libfuse3|Operation not permitted' "$TARGET_LOG" ||
+        bail "usan attach does not start"
+    skip "a store as a file" "$(tail -n 1 "$TARGET_LOG")"
+    finish
+fi
+
+# ---- a file ----
+
+file=$dir/disk
+head -c 3000320 /dev/urandom >"$WORK/image"
+same() { # FILE OFFSET: the image is there
+    cmp -n 3000320 -i "0:$2" "$WORK/image" "$1"
+}
+check_equal "its path is told" "${URLS[0]}" "$file"
+check_equal "it has the size of the store" "$(stat -c %s "$file")" 67108864
+check_equal "it is for its owner only" "$(stat -c '%a %F' "$file")" "600 regular file"
+check_equal "there is nothing else" "$(ls -A "$dir")" disk
+check "it is written at any place" dd if="$WORK/image" of="$file" bs=100003 seek=7 conv=fsync,notrunc
+check "it is there" same "$file" 700021
+check "and in the store" same "$WORK/disk" 700021
+check "truncating it at opening does nothing" dd if="$WORK/image" of="$file" bs=64k
+check_equal "to its size" "$(stat -c %s "$file")" 67108864
+check_fails "it cannot be given another one" truncate -s 1M "$file"
+check "it is read past the cache" dd if="$file" of="$WORK/out" bs=64k count=8 iflag=direct
+check "what came is right" cmp -n 524288 "$WORK/image" "$WORK/out"
+check_fails "nothing is written behind its end" dd if="$WORK/image" of="$file" bs=1M seek=64 conv=notrunc
+check_output "as on a full disk" 'No space left'
+check_fails "parts of blocks past the cache" dd if="$WORK/image" of="$file" bs=100 count=1 \
+    oflag=direct conv=notrunc
+check_output "are invalid" 'Invalid argument'
+check "a hole is punched" fallocate -p -o 1M -l 1M "$file"
+check "it reads as zeroes" cmp -n 1048576 -i 1048576:0 "$file" /dev/zero
+check "and is known" python3 - "$file" <<'PY'
+import os, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+assert os.lseek(fd, 0, os.SEEK_HOLE) == 1 << 20, os.lseek(fd, 0, os.SEEK_HOLE)
+assert os.lseek(fd, 1 << 20, os.SEEK_DATA) == 2 << 20
+PY
+check "zeroes are written" fallocate -z -o 512k -l 64k -n "$file"
+check "they are there" cmp -n 65536 -i 524288:0 "$file" /dev/zero
+check "fio verifies 4 KiB at depth 32" fio --name=v --filename="$file" --rw=randwrite --bs=4k \
+    --size=32M --iodepth=32 --ioengine=libaio --direct=1 --verify=crc32c --verify_state_save=0
+check "any places and lengths, against a model" python3 - "$file" <<'PY'
+import os, random, sys
+random.seed(7)
+fd = os.open(sys.argv[1], os.O_RDWR)
+size = 4 << 20
+model = bytearray(random.randbytes(size))
+assert os.pwrite(fd, model, 0) == size
+for i in range(400):
+    at = random.randrange(size)
+    n = random.choice((1, 511, 513, 4096, 70000, 1 << 20)) % (size - at) or 1
+    if i % 2:
+        data = random.randbytes(n)
+        assert os.pwrite(fd, data, at) == n
+        model[at:at + n] = data
+    else:
+        assert os.pread(fd, n, at) == model[at:at + n]
+end = os.lseek(fd, 0, os.SEEK_END)
+assert os.pwrite(fd, b"12345", end - 3) == 3 and os.pread(fd, 9, end - 3) == b"123"
+PY
+check_fails "the directory is taken" attach_fails --as "fuse:$dir" ram:1M
+check_output "it says by whom" "$dir: something is mounted there"
+exec 7<"$file"
+check_fails "one that is open is not detached" "$USAN" attach detach disk
+check_output "it says so" "$file is in use"
+exec 7<&-
+check "one that is not is" "$USAN" attach detach disk
+check "the program has ended" wait_for 10 process_ended "$TARGET_PID"
+check_fails "nothing is mounted any more" mountpoint -q "$dir"
+check_equal "nothing is listed" "$("$USAN" attach list --json)" "[]"
+
+attach_start 1 --read-only --name a.img --as "fuse:$dir" "$WORK/disk"
+check "a file with a name" test -r "$dir/a.img"
+check_fails "that nobody writes to" dd if="$WORK/image" of="$dir/a.img" bs=1M conv=notrunc
+check_output "is read-only" 'Read-only file system'
+check "somebody unmounts it" umount "$dir"
+check "and the program ends" wait_for 20 process_ended "$TARGET_PID"
+check_output "it says why" 'event=unmounted' "$TARGET_LOG"
+
+check_fails "a directory that is not there" attach_fails --as "fuse:$WORK/missing" ram:1M
+check_output "is named" "$WORK/missing: No such file"
+check_fails "a file in its place" attach_fails --as "fuse:$WORK/disk" ram:1M
+check_output "is none" 'is no directory'
+check_fails "a name that is none" attach_fails --as "fuse:$dir" --name a/b ram:1M
+check_output "is named" "'a/b' is no name of a file"
+check_fails "--loop without a file" attach_fails --loop --as "nbd:unix:$WORK/s" ram:1M
+check_output "is a mistake" 'add --as fuse:DIR'
+
+# ---- several event loops, front ends of two kinds ----
+
+attach_start 2 --cores 2 --as "fuse:$dir" --as "nbd:unix:$WORK/s" stats+ram:64M
+check "four writers at once" fio --name=v --directory="$dir" --filename=disk --numjobs=4 \
+    --rw=randwrite --bs=4k --size=8M --offset_increment=16M --iodepth=16 --ioengine=libaio \
+    --direct=1 --verify=crc32c --verify_state_save=0
+check "an image comes in through NBD" nbdcopy "$WORK/image" "${URLS[1]}"
+check "and is seen in the file at once" same "$dir/disk" 0
+check "it is shown" "$USAN" attach show stats-ram-64M
+check_output "with its size" '^size_bytes: 67108864$'
+check_output "its file" "^front: $dir/disk\$"
+check_output "and what the store counts" '^stats.stats.write: '
+check "as JSON too" json "$USAN" attach show --json stats-ram-64M
+check "it ends" target_stop
+check_fails "and is unmounted" mountpoint -q "$dir"
+
+# ---- a block device ----
+
+if [ ! -c /dev/loop-control ]; then
+    skip "a block device" "no loop devices here"
+    finish
+fi
+attach_start 2 --loop --as "fuse:$dir" "$WORK/disk"
+device=${URLS[1]}
+check_equal "its size" "$(blockdev --getsize64 "$device")" 67108864
+check "fio verifies" fio --name=v --filename="$device" --rw=randwrite --bs=4k --size=32M \
+    --iodepth=32 --ioengine=libaio --direct=1 --verify=crc32c --verify_state_save=0
+check "a file system is made" mkfs.ext4 -q -F "$device"
+check "and mounted" mount "$device" "$fs"
+check "it takes files" cp -r "$ROOT/src" "$fs/"
+check "and gives room back" fstrim "$fs"
+check_fails "it is not detached" "$USAN" attach detach disk
+check_output "because it is in use" "$device is in use"
+check "it is listed" listed disk attached
+check "it is unmounted" umount "$fs"
+check "its files are checked" fsck.ext4 -fn "$device"
+dirty() { # what is in the kernel's cache only when the end comes
+    dd if="$WORK/image" of="$device" bs=1M seek=10
+}
+check "something is written" dirty
+check "it is detached" "$USAN" attach detach disk
+check "what was in the kernel's cache is in the store" same "$WORK/disk" 10485760
+check "the device is free" wait_for 10 test ! -e "/sys/block/${device#/dev/}/loop/backing_file"
+
+attach_start 2 --loop --as "fuse:$dir" "$WORK/disk"
+device=${URLS[1]}
+check "a file system is made" mkfs.ext4 -q -F "$device"
+check "and mounted" mount "$device" "$fs"
+target_kill
+check "after a kill it is listed as dead" listed disk dead
+check_fails "its directory is of no use" attach_fails --as "fuse:$dir" "$WORK/disk"
+check_output "it says what to do" 'usan attach detach'
+check "the file system is unmounted" umount "$fs"
+check "the rest is cleared" "$USAN" attach detach disk
+check_fails "nothing is mounted" mountpoint -q "$dir"
+check "the device is free" wait_for 10 test ! -e "/sys/block/${device#/dev/}/loop/backing_file"
+check_equal "nothing is listed" "$("$USAN" attach list --json)" "[]"
+check_equal "nor left in the run directory" "$(ls -A "$USAN_RUN_DIR")" ""
+attach_start 1 --as "fuse:$dir" "$WORK/disk"
+check_equal "it is attached again" "$(stat -c %s "$dir/disk")" 67108864
+check_target_healthy
+check "it ends" target_stop
+finish

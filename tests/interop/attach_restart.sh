@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# usan attach of an iSCSI unit: the target is killed and comes back while a client writes and
+# verifies. Through NBD, a file and a loop device nobody sees an error.
+# time limit: 300
+. "$(dirname "$0")/../lib/tap.sh"
+. "$ROOT/tests/lib/target.sh"
+
+dir=$WORK/mnt
+mkdir "$dir"
+at_exit umount -q -l "$dir"
+truncate -s 64M "$WORK/disk"
+
+serve() { # with the port of before, if there was one
+    PORT=${port:-} target_start "$WORK/disk"
+}
+serve
+url=${URLS[0]} port=$(url_port "${URLS[0]}") server=$TARGET_PID
+
+# Some seconds of writes, then all of it is verified. What was written and not flushed survives in
+# the file: only the process is killed.
+load() { # OPTION...
+    fio --name=v --rw=randwrite --bs=4k --size=48M --rate=12m --iodepth=16 --verify=crc32c \
+        --verify_fatal=1 --verify_state_save=0 --fsync=256 "$@" >"$WORK/load" 2>&1
+}
+# Sets ATTACH_PID and FRONTS, or is false.
+attach_start() { # COUNT ARGUMENT...
+    local count=$1 rc=0
+    shift
+    target_launch "$count" attach "$@" "$url?reconnect_timeout=60s" || rc=1
+    ATTACH_PID=$TARGET_PID FRONTS=("${URLS[@]}") TARGET_PID=$server
+    return $rc
+}
+through_restarts() { # NAME OPTION...: of fio
+    local name=$1 load_pid rc=0
+    shift
+    load "$@" &
+    load_pid=$!
+    for _ in 1 2; do
+        sleep 0.7
+        target_kill
+        sleep 0.5
+        serve
+        server=$TARGET_PID
+    done
+    check "$name: the load was under way" kill -0 "$load_pid"
+    wait "$load_pid" || rc=$?
+    check_equal "$name: it saw no error and reads what it wrote" $rc 0
+    [ $rc = 0 ] || tail -n 20 "$WORK/load" | note
+}
+attach_end() { # NAME
+    TARGET_PID=$ATTACH_PID
+    check "$1: it ends" target_stop
+    TARGET_PID=$server
+}
+
+attach_start 1 --as "nbd:unix:$WORK/s" || bail "usan attach does not start"
+through_restarts "NBD" --ioengine=nbd --uri="${FRONTS[0]}"
+attach_end "NBD"
+
+if [ "$(id -u)" != 0 ] || [ ! -c /dev/fuse ] || [ ! -c /dev/loop-control ]; then
+    skip "a file and a loop device" "they need root, /dev/fuse and loop devices"
+elif ! attach_start 2 --loop --as "fuse:$dir"; then
+    grep -qE 'built without libfuse3|Operation not permitted' "$WORK"/target.*.log ||
+        bail "usan attach does not start"
+    skip "a file and a loop device" "they cannot be made here"
+else
+    through_restarts "file" --ioengine=libaio --direct=1 --filename="${FRONTS[0]}"
+    through_restarts "loop device" --ioengine=libaio --direct=1 --filename="${FRONTS[1]}"
+    attach_end "file and loop device"
+fi
+check_target_healthy
+check "the target ends" target_stop
+finish
