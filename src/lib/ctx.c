@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lib/lib.h"
+
+#include "initiator/iscsi_store.h"
+#include "io/clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* Set while a thread works for a reactor. */
+static _Thread_local struct reactor *here;
+/* Set while a thread is in usan_ctx_process(), mode USAN_QUEUE. */
+static _Thread_local const struct usan_ctx *delivering;
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int once_err;
+
+static void add_stores(void)
+{
+    once_err = store_registry_add(&iscsi_store_ops);
+    if (once_err == USAN_EEXIST) /* the program that this is linked into has done it */
+        once_err = 0;
+}
+
+struct reactor *reactor_here(void)
+{
+    return here;
+}
+
+bool ctx_is_inside(const struct usan_ctx *ctx)
+{
+    if (ctx->mode == USAN_LOOP)
+        return ctx->inside;
+    return delivering == ctx || (here && here->ctx == ctx);
+}
+
+/* ---- what the caller is told ---- */
+
+void ctx_notify(struct usan_ctx *ctx, struct notice *n)
+{
+    if (ctx->mode != USAN_QUEUE) {
+        if (ctx->mode == USAN_LOOP)
+            ctx->delivered++;
+        n->deliver(n);
+        return;
+    }
+    ctx_lock(ctx);
+    bool first = list_empty(&ctx->notices);
+    list_push_back(&ctx->notices, &n->node);
+    ctx_unlock(ctx);
+    uint64_t value = 1;
+    if (first && write(ctx->notice_fd, &value, sizeof(value)) < 0)
+        abort(); /* a counter that is 0 or 1 has room */
+}
+
+static int deliver_notices(struct usan_ctx *ctx)
+{
+    uint64_t value;
+    int n = 0;
+    struct list batch;
+    list_init(&batch);
+    (void)!read(ctx->notice_fd, &value, sizeof(value)); /* EAGAIN: there are none */
+    ctx_lock(ctx);
+    list_splice_back(&batch, &ctx->notices);
+    ctx_unlock(ctx);
+    for (struct list *node; (node = list_pop_front(&batch)); n++) {
+        struct notice *notice = list_entry(node, struct notice, node);
+        notice->deliver(notice);
+    }
+    return n;
+}
+
+/* ---- reactors ---- */
+
+static void reactor_run(void *arg)
+{
+    struct reactor *r = arg;
+    here = r;
+    loop_run(r->loop);
+    here = NULL;
+}
+
+static void stop_loop(struct loop_msg *m)
+{
+    loop_stop(list_entry(m, struct reactor, stop_msg)->loop);
+}
+
+static void reactor_fini(struct reactor *r)
+{
+    if (r->thread.started) {
+        r->stop_msg.deliver = stop_loop;
+        loop_post(r->loop, &r->stop_msg);
+        thread_join(&r->thread);
+    }
+    if (!r->loop)
+        return;
+    loop_timer_cancel(r->loop, &r->again_timer);
+    if (r->ctx->mode == USAN_LOOP)
+        loop_step_end(r->loop);
+    loop_free(r->loop);
+}
+
+static int reactor_init(struct usan_ctx *ctx, struct reactor *r, unsigned i,
+                        enum usan_engine engine, struct err_text *e)
+{
+    static const enum loop_engine_kind kinds[] = { LOOP_ENGINE_AUTO, LOOP_ENGINE_URING,
+                                                   LOOP_ENGINE_EPOLL };
+    const struct loop_config lc = {
+        .engine = kinds[engine],
+        .poll = ctx->mode == USAN_LOOP ? LOOP_POLL_NEVER : LOOP_POLL_AUTO,
+        .cpu = -1,
+    };
+    char name[16];
+    r->ctx = ctx;
+    requests_init(r);
+    int err = loop_new(&lc, &r->loop, e);
+    if (err || ctx->mode == USAN_LOOP)
+        return err;
+    (void)snprintf(name, sizeof(name), "usan-%u", i);
+    return thread_start(&r->thread, name, reactor_run, r, e);
+}
+
+/* ---- life ---- */
+
+static void ctx_release(struct usan_ctx *ctx)
+{
+    for (unsigned i = 0; i < ctx->reactor_count; i++)
+        reactor_fini(&ctx->reactors[i]);
+    requests_fini(ctx);
+    if (ctx->notice_fd >= 0)
+        (void)close(ctx->notice_fd);
+    (void)pthread_cond_destroy(&ctx->idle);
+    (void)pthread_mutex_destroy(&ctx->lock);
+    free(ctx->reactors);
+    free(ctx);
+}
+
+static int check_options(struct usan_ctx_options *o)
+{
+    if ((unsigned)o->mode > USAN_REACTORS || (unsigned)o->engine > USAN_ENGINE_EPOLL)
+        return fail(USAN_EINVAL, "usan_ctx_new: there is no such mode or engine");
+    if (o->reactors > USAN_REACTORS_MAX || o->requests_max > INT32_MAX)
+        return fail(USAN_ERANGE, "usan_ctx_new: too many reactors or requests");
+    if (o->mode == USAN_LOOP && o->engine == USAN_ENGINE_AUTO)
+        o->engine = USAN_ENGINE_EPOLL; /* any thread may take the next step */
+    if (!o->requests_max)
+        o->requests_max = REQUESTS_DEFAULT;
+    if (!o->reactors || o->mode == USAN_LOOP)
+        o->reactors = 1;
+    return 0;
+}
+
+static int ctx_make(const struct usan_ctx_options *o, struct usan_ctx **ret_ctx, struct err_text *e)
+{
+    struct usan_ctx *ctx = calloc(1, sizeof(*ctx));
+    if (!ctx)
+        return USAN_ENOMEM;
+    ctx->mode = o->mode;
+    ctx->requests_max = o->requests_max;
+    ctx->notice_fd = -1;
+    list_init(&ctx->notices);
+    (void)pthread_mutex_init(&ctx->lock, NULL); /* the default kind of both needs nothing */
+    (void)pthread_cond_init(&ctx->idle, NULL);
+    ctx->reactors = calloc(o->reactors, sizeof(*ctx->reactors));
+    int err = ctx->reactors ? 0 : USAN_ENOMEM;
+    if (!err && ctx->mode == USAN_QUEUE &&
+        (ctx->notice_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
+        err = err_set(e, usan_err_from_errno(errno), "eventfd: %s", strerror(errno));
+    for (unsigned i = 0; !err && i < o->reactors; i++) {
+        ctx->reactor_count++;
+        err = reactor_init(ctx, &ctx->reactors[i], i, o->engine, e);
+    }
+    if (err) {
+        ctx_release(ctx);
+        return err;
+    }
+    *ret_ctx = ctx;
+    return 0;
+}
+
+int usan_ctx_new(const struct usan_ctx_options *options, struct usan_ctx **ret_ctx)
+{
+    struct usan_ctx_options o = { .size = sizeof(o) };
+    struct err_text e = { "" };
+    if (options && (options->size < sizeof(o.size) || options->size > 4096))
+        return fail(USAN_EINVAL, "usan_ctx_new: size is not set");
+    if (options)
+        memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
+    int err = check_options(&o);
+    if (err)
+        return err;
+    (void)pthread_once(&once, add_stores);
+    if (once_err)
+        return fail(once_err, "usan_ctx_new: %s", usan_strerror(once_err));
+    err = ctx_make(&o, ret_ctx, &e);
+    if (err)
+        return fail(err, "usan_ctx_new: %s", *e.text ? e.text : usan_strerror(err));
+    if (o.mode == USAN_LOOP) /* from now on the descriptor tells */
+        (void)loop_step((*ret_ctx)->reactors[0].loop);
+    return 0;
+}
+
+static bool ctx_idle(struct usan_ctx *ctx)
+{
+    if (ctx->mode == USAN_LOOP)
+        return ctx->jobs == 0 && loop_step_deadline(ctx->reactors[0].loop) != 0;
+    ctx_lock(ctx);
+    while (ctx->jobs)
+        (void)pthread_cond_wait(&ctx->idle, &ctx->lock);
+    ctx_unlock(ctx);
+    return true;
+}
+
+int usan_ctx_free(struct usan_ctx *ctx)
+{
+    if (!ctx)
+        return 0;
+    if (ctx_is_inside(ctx))
+        return fail(USAN_EINVAL, "usan_ctx_free: from inside a callback");
+    ctx_lock(ctx);
+    unsigned disks = ctx->disks, busy = ctx->busy;
+    ctx_unlock(ctx);
+    if (disks || busy)
+        return fail(USAN_EBUSY, "usan_ctx_free: %u disks are open, %u requests under way", disks,
+                    busy);
+    while (!ctx_idle(ctx))
+        (void)usan_ctx_wait(ctx, -1);
+    ctx_release(ctx);
+    return 0;
+}
+
+/* ---- the caller's loop ---- */
+
+int usan_ctx_fd(const struct usan_ctx *ctx)
+{
+    return ctx->mode == USAN_LOOP ? loop_step_fd(ctx->reactors[0].loop) : ctx->notice_fd;
+}
+
+uint64_t usan_ctx_deadline(const struct usan_ctx *ctx)
+{
+    return ctx->mode == USAN_LOOP ? loop_step_deadline(ctx->reactors[0].loop) : USAN_NEVER;
+}
+
+int usan_ctx_timeout_ms(const struct usan_ctx *ctx)
+{
+    uint64_t at = usan_ctx_deadline(ctx), now = at && at != USAN_NEVER ? clock_now_ns() : 0;
+    if (at == USAN_NEVER)
+        return -1;
+    if (at <= now)
+        return 0;
+    uint64_t ms = (at - now + NS_PER_MS - 1) / NS_PER_MS;
+    return ms < INT32_MAX ? (int)ms : INT32_MAX;
+}
+
+int usan_ctx_process(struct usan_ctx *ctx)
+{
+    if (ctx->mode == USAN_REACTORS || ctx_is_inside(ctx))
+        return fail(USAN_EINVAL, "usan_ctx_process: %s",
+                    ctx->mode == USAN_REACTORS ? "the context has nothing to process"
+                                               : "from inside a callback");
+    /* Another context's callback may be what calls. */
+    if (ctx->mode == USAN_QUEUE) {
+        const struct usan_ctx *before = delivering;
+        delivering = ctx;
+        int n = deliver_notices(ctx);
+        delivering = before;
+        return n;
+    }
+    struct reactor *before = here;
+    here = &ctx->reactors[0];
+    ctx->inside = true;
+    ctx->delivered = 0;
+    (void)loop_step(here->loop);
+    ctx->inside = false;
+    here = before;
+    return ctx->delivered;
+}
+
+int usan_ctx_wait(struct usan_ctx *ctx, int timeout_ms)
+{
+    struct pollfd p = { .fd = usan_ctx_fd(ctx), .events = POLLIN };
+    if (ctx->mode != USAN_REACTORS && !ctx_is_inside(ctx)) {
+        int own = usan_ctx_timeout_ms(ctx);
+        if (own >= 0 && (timeout_ms < 0 || own < timeout_ms))
+            timeout_ms = own;
+        (void)poll(&p, 1, timeout_ms);
+    }
+    return usan_ctx_process(ctx);
+}
