@@ -19,11 +19,12 @@ static void answer_free(struct iscsi_tsess *s, struct tkept *k)
     alloc_put(s->a, k);
 }
 
-static void give_back_oldest(struct iscsi_tsess *s, size_t need)
+/* Until there is room for so many bytes, and commands. */
+static void give_back_oldest(struct iscsi_tsess *s, size_t need, unsigned tasks)
 {
     list_for_each_safe (&s->kept, pos) {
         struct ttask *t = list_entry(pos, struct ttask, node);
-        if (s->keep_bytes + need <= TSESS_KEEP_BYTES && s->keep_tasks < TSESS_KEEP_TASKS)
+        if (s->keep_bytes + need <= TSESS_KEEP_BYTES && s->keep_tasks + tasks <= TSESS_KEEP_TASKS)
             return;
         if (t->state == TTASK_KEPT && !t->over && t->resends == 0 && t->conn) {
             t->kept->task = NULL;
@@ -41,7 +42,7 @@ struct tkept *tkeep_answer(struct iscsi_tconn *c, const uint8_t *bhs, const void
 
     if (c->kept_count >= TCONN_KEEP_ANSWERS)
         tkeep_release(c, list_entry(c->kept.next, struct tkept, node));
-    give_back_oldest(s, bytes);
+    give_back_oldest(s, bytes, 0);
     if (bytes > TSESS_KEEP_BYTES - s->keep_bytes)
         return NULL;
     struct tkept *k = alloc_get(s->a, bytes);
@@ -135,7 +136,7 @@ static void set_aside(struct ttask *t)
     struct iscsi_tsess *s = t->sess;
 
     tsess_uncount(t);
-    t->keeping = true;
+    t->aside = t->keeping = true;
     s->keep_tasks++;
     list_del(&t->node);
     list_push_back(&s->kept, &t->node);
@@ -166,6 +167,8 @@ void tkeep_give_back(struct ttask *t)
     t->over = true;
     if (t->resends > 0)
         return;
+    if (t->keeping)
+        tkeep_uncount(t);
     t->state = TTASK_SENT;
     ttask_event(t);
 }
@@ -179,7 +182,7 @@ void tkeep_sent(struct ttask *t)
     if (t->keeping && t->kept) /* it was sent once more */
         return;
     if (t->kept && t->in_len > 0 && need <= TSESS_KEEP_BYTES)
-        give_back_oldest(s, need);
+        give_back_oldest(s, need, 1);
     if (t->kept && t->in_len > 0 && need <= TSESS_KEEP_BYTES - s->keep_bytes &&
         s->keep_tasks < TSESS_KEEP_TASKS) {
         set_aside(t);

@@ -3,9 +3,14 @@
 
 int tmissing_ranges(struct ttask *t)
 {
+    if (t->ranges)
+        return 0;
+    t->ranges = alloc_zero(t->sess->a, TTASK_BURSTS * sizeof *t->ranges);
     if (!t->ranges)
-        t->ranges = alloc_zero(t->sess->a, TTASK_BURSTS * sizeof *t->ranges);
-    return t->ranges ? 0 : USAN_ENOMEM;
+        return USAN_ENOMEM;
+    for (unsigned i = 0; i < TTASK_BURSTS; i++)
+        tranges_clear(&t->ranges[i], t->sess->a);
+    return 0;
 }
 
 int tmissing_note(struct ttask *t, uint64_t off, uint64_t len)

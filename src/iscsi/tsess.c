@@ -367,7 +367,7 @@ struct ttask *tsess_task_get(struct iscsi_tsess *s, uint32_t itt, bool immediate
     t->cur.data_sn = t->acked.data_sn = 0;
     t->answered = false;
     t->kept = NULL;
-    t->keeping = t->over = t->again = t->rewind = false;
+    t->aside = t->keeping = t->over = t->again = t->rewind = false;
     t->resends = t->recoveries = 0;
     t->ack_ttt = ISCSI_TAG_NONE;
     t->snack_tag = 0;
@@ -509,7 +509,7 @@ void tsess_task_put(struct ttask *t)
         t->kept->task = NULL;
     if (t->keeping)
         tkeep_uncount(t);
-    else
+    if (!t->aside)
         tsess_uncount(t);
     list_del(&t->node);
     list_del(&t->event);
