@@ -178,7 +178,7 @@ void ilost_login_begins(struct iscsi_iconn *conn)
             continue;
         lost->by = conn;
         lost->implicit = true;
-        conn->exp_stat_sn = lost->exp_stat_sn; /* 11.12.8 */
+        conn->exp_stat_sn = lost->exp_stat_sn; /* 11.12.9 */
         ilost_step(sess, lost, ISCSI_CONN_EV_CLEANUP_STARTED);
     }
 }

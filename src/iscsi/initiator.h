@@ -31,7 +31,7 @@
  * Level 1. As 0, but what a data digest found damaged, or what did not come, is asked for again
  * (SNACK), and a command that did not arrive is sent again with its CmdSN; nothing of it is seen
  * outside. What stays unanswered ISCSI_IRECOVERY_TRIES times fails the connection. So does a
- * header digest error, as nobody knows where the next PDU begins (7.7).
+ * header digest error, as nobody knows where the next PDU begins (7.8).
  *
  * Level 2. As 1, but the session survives its connections. One that is lost comes up with CLOSE and
  * with RECOVER; its commands stay with the session. Then

@@ -30,7 +30,7 @@ static void ask_hole(struct itask *t, uint32_t from, uint32_t to)
     send(t->conn, PDU_SNACK_DATA, t->itt, ISCSI_TAG_NONE, 0, from, to - from);
 }
 
-/* 11.16.4: segments of the old length can not be had any more. All that is not acknowledged is
+/* 11.16.3: segments of the old length can not be had any more. All that is not acknowledged is
  * sent anew, in other pieces. */
 static void ask_anew(struct itask *t)
 {
@@ -246,7 +246,7 @@ bool isnack_hold(struct itask *t, const struct pdu_scsi_status *s, uint32_t stat
     if (!t->cmd->in_len || t->fail_err || s->response)
         return false;
     if (t->mending && rec->tag && s->snack_tag != rec->tag) {
-        /* 11.4.6: to be discarded; another one with the tag, and with the same StatSN, follows */
+        /* 11.4.4: to be discarded; another one with the tag, and with the same StatSN, follows */
         rec->stat_sn = stat_sn;
         rec->held = true;
         itask_rehold(t->conn);

@@ -73,16 +73,25 @@ static void status_came(struct itask *t, const struct pdu_scsi_status *s)
     itask_end(t, why ? USAN_EPROTO : 0, why);
 }
 
+/* A response with a new SNACK tag has the StatSN of that before, 11.4.4; others that have an old
+ * one came before. */
+static bool is_second(const struct iscsi_iconn *conn, const uint8_t *bhs)
+{
+    const struct itask *t = itask_find(conn->sess, bhs_itt(bhs));
+    return t && t->cmd && t->conn == conn && t->mending && t->rec->tag &&
+           t->rec->tag == pdu_scsi_response_decode(bhs).snack_tag;
+}
+
 void itask_rx_response(struct iscsi_iconn *conn, const uint8_t *bhs, const uint8_t *data,
                        uint32_t len)
 {
+    if (conn->rx_sn == ISN_OLD && !is_second(conn, bhs))
+        return;
     struct itask *t = find(conn, bhs, "a SCSI Response for a command that is not there");
     if (!t)
         return;
     const struct pdu_scsi_status s = pdu_scsi_response_decode(bhs);
     struct iscsi_icmd *cmd = t->cmd;
-    if (conn->rx_sn == ISN_OLD && !(t->mending && t->rec->tag && t->rec->tag == s.snack_tag))
-        return; /* one with a new SNACK tag has the number of that before, 11.4.4 */
     /* 11.4.7: SenseLength, sense data, response data */
     if (len >= 2) {
         uint32_t n = be16_get(data);

@@ -192,7 +192,7 @@ static void damaged_again(void **st)
     irig_free(r);
 }
 
-/* 7.7: where the next header is, nobody knows. */
+/* 7.8: where the next header is, nobody knows. */
 static void damaged_header(void **st)
 {
     (void)st;
@@ -348,7 +348,7 @@ static void data_ack(void **st)
     irig_free(r);
 }
 
-/* ---- another segment length, 11.16.4 ---- */
+/* ---- another segment length, 11.16.3 ---- */
 
 static void resegmented(void **st)
 {
