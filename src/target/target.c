@@ -52,7 +52,7 @@ struct tgt {
     unsigned waiting_for; /* reactors, in this phase of the stop */
     _Atomic uint64_t kicks;
     uint64_t kicks_seen; /* at the last look, while settling */
-    struct loop_msg flushed_msg;
+    struct loop_msg flushed_msg, stop_msg;
 };
 
 /* ---- for the parts ---- */
@@ -110,7 +110,7 @@ static int open_control(struct tgt *tgt, struct err_text *e)
     /* It waits most of the time; an engine of its own for that would be wasted. */
     struct loop_config lc = { .engine = LOOP_ENGINE_EPOLL, .poll = LOOP_POLL_NEVER, .cpu = -1 };
     int err = loop_new(&lc, &tgt->control, e);
-    if (err)
+    if (err || tgt->cfg->no_signals)
         return err;
     sigset_t set;
     sigemptyset(&set);
@@ -401,6 +401,17 @@ static void begin_stop(struct tgt *tgt)
         on_all(tgt, drain);
 }
 
+static void asked_to_stop(struct loop_msg *m)
+{
+    begin_stop(list_entry(m, struct tgt, stop_msg));
+}
+
+void tgt_stop(struct tgt *tgt)
+{
+    tgt->stop_msg.deliver = asked_to_stop;
+    loop_post(tgt->control, &tgt->stop_msg);
+}
+
 /* ---- the control thread ---- */
 
 static void report(struct tgt_reactor *r, void *arg)
@@ -482,6 +493,8 @@ static int start_control(struct tgt *tgt, struct err_text *e)
 {
     loop_timer_init(&tgt->space_timer, poll_space);
     loop_timer_init(&tgt->give_up, gave_up);
+    if (tgt->cfg->no_signals)
+        return 0;
     tgt->signals.events = LOOP_IN;
     tgt->signals.ready = on_signal;
     int err = loop_fd_add(tgt->control, &tgt->signals);

@@ -38,6 +38,9 @@ int tgt_new(const struct tgt_config *cfg, struct tgt **ret_tgt, struct err_text 
  */
 USAN_MUST_CHECK
 int tgt_run(struct tgt *tgt, struct err_text *e);
+/* From any thread, while tgt_run() runs: what SIGTERM would do. Once; for a program that takes the
+ * signals itself (tgt_config.no_signals). */
+void tgt_stop(struct tgt *tgt);
 /* After tgt_run(), or instead of it. tgt may be NULL. */
 void tgt_free(struct tgt *tgt);
 
