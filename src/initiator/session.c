@@ -170,7 +170,7 @@ static int make_core(struct ini_session *s, struct err_text *e)
 {
     const struct ini_url *u = &s->url;
     struct iscsi_isess_config c = {
-        .params = iscsi_iparams_default,
+        .params = u->params,
         .initiator_name = u->initiator,
         .target_name = *u->target && !s->discovery ? u->target : NULL,
         .auth = { .algs = u->chap_hashes,

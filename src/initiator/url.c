@@ -2,6 +2,8 @@
 #include "initiator/url.h"
 
 #include "base/clock.h"
+#include "initiator/url_params.h"
+#include "iscsi/initiator.h"
 #include "iscsi/names.h"
 #include "store/opt.h"
 
@@ -34,6 +36,14 @@ const struct store_opt_desc ini_url_opts[] = {
       "target count up from it; random if empty" },
     { "connections", "uint", "1", "TCP connections of a session, if the target allows" },
     { "queue_depth", "uint", "128", "commands the target may have at a time" },
+    { "initial_r2t", "bool", "no", "data of a write is sent only when it is asked for" },
+    { "immediate_data", "bool", "yes", "the first of it may go with the command" },
+    { "first_burst", "size", "256K", "most data sent without being asked for" },
+    { "max_burst", "size", "1M", "most data asked for, or sent, in one go" },
+    { "max_segment", "size", "256K", "most data of one PDU from the target" },
+    { "max_r2t", "uint", "8", "requests for data that a command may have open, 1 to 16" },
+    { "data_pdu_in_order", "bool", "yes", "no: data within a burst may come in any order" },
+    { "data_sequence_in_order", "bool", "yes", "no: bursts may come in any order" },
     { "login_timeout", "time", "15s", "a login has to be complete by then" },
     { "reconnect_timeout", "time", "60s",
       "how long commands wait for a lost session to come back" },
@@ -188,7 +198,7 @@ static int parse_path(const char *text, struct ini_url *url, struct err_text *e)
 
 static void set_defaults(struct ini_url *url)
 {
-    *url = (struct ini_url){ .port = INI_PORT };
+    *url = (struct ini_url){ .port = INI_PORT, .params = iscsi_iparams_default };
     for (const struct store_opt_desc *d = ini_url_opts; d->key; d++) {
         int err = *d->def ? ini_url_set_option(url, d->key, d->def, NULL) : 0;
         assert(!err);
@@ -343,6 +353,9 @@ static int set_isid(const char *value, struct ini_url *url, struct err_text *e)
 
 static int set_value(struct ini_url *url, const char *key, const char *value, struct err_text *e)
 {
+    int err;
+    if (ini_url_set_param(&url->params, key, value, &err, e))
+        return err;
     const struct {
         const char *key;
         uint64_t *ns;
@@ -417,7 +430,7 @@ int ini_url_check(const struct ini_url *url, struct err_text *e)
         return err_set(e, USAN_EINVAL, "login_timeout: a login takes more than no time");
     if (url->nop_interval_ns && url->nop_timeout_ns == 0)
         return err_set(e, USAN_EINVAL, "nop_timeout: an answer takes more than no time");
-    return 0;
+    return ini_url_check_params(&url->params, e);
 }
 
 static int parse_options(char *text, struct ini_url *url, struct err_text *e)

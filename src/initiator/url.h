@@ -56,6 +56,8 @@ struct ini_url {
     uint64_t command_timeout_ns; /* 0: never */
     uint16_t queue_depth;
     uint16_t connections; /* of one session, as far as the target allows */
+    /* What options say of it: sizes of data, R2T, order. The rest is the session's to decide. */
+    struct iscsi_params_cfg params;
     bool has_isid;
     uint8_t isid[6]; /* of the first session with the target at a time: isid.h */
 };

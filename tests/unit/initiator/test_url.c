@@ -113,6 +113,12 @@ static void bad_addresses(void **st)
         { "iscsi://h?login_timeout=0s", "login_timeout" },
         { "iscsi://h?login_timeout=15", "a time such as" },
         { "iscsi://h?nop_timeout=0s", "nop_timeout" },
+        { "iscsi://h?first_burst=511", "first_burst: '511' is not a size from 512" },
+        { "iscsi://h?max_burst=16M", "max_burst: '16M' is not a size" },
+        { "iscsi://h?max_segment=", "max_segment" },
+        { "iscsi://h?max_burst=1K", "first_burst: 262144 is more than max_burst, 1024" },
+        { "iscsi://h?initial_r2t=maybe", "initial_r2t: 'maybe' is neither yes nor no" },
+        { "iscsi://h?max_r2t=17", "max_r2t: '17' is not a number from 1 to 16" },
         { "iscsi://h?header_digest=md5", "header_digest: 'md5'" },
         { "iscsi://h?data_digest=", "data_digest: ''" },
         { "iscsi://h?initiator=me", "initiator: 'me'" },
@@ -204,6 +210,26 @@ static void options(void **st)
     assert_int_equal(url.connections, 1);
     assert_int_equal(url.command_timeout_ns, 60 * NS_PER_SEC);
     assert_false(url.has_isid);
+    assert_int_equal(url.params.first_burst, 262144);
+    assert_int_equal(url.params.max_burst, 1048576);
+    assert_int_equal(url.params.max_recv_data_segment, 262144);
+    assert_int_equal(url.params.max_outstanding_r2t, 8);
+    assert_false(url.params.initial_r2t);
+    assert_true(url.params.immediate_data);
+    assert_int_equal(ini_url_parse("iscsi://h?initial_r2t=yes&immediate_data=no&first_burst=512"
+                                   "&max_burst=16777215&max_segment=4K&max_r2t=16"
+                                   "&data_pdu_in_order=no&data_sequence_in_order=no",
+                                   &url, NULL),
+                     0);
+    assert_true(url.params.initial_r2t);
+    assert_false(url.params.immediate_data);
+    assert_int_equal(url.params.first_burst, 512);
+    assert_int_equal(url.params.max_burst, 16777215);
+    assert_int_equal(url.params.max_recv_data_segment, 4096);
+    assert_int_equal(url.params.max_outstanding_r2t, 16);
+    assert_false(url.params.data_pdu_in_order);
+    assert_false(url.params.data_sequence_in_order);
+    assert_int_equal(ini_url_parse("iscsi://h", &url, NULL), 0);
     static const uint8_t isid[6] = { 0x80, 0x01, 0xaB, 0xff, 0x00, 0x10 };
     assert_int_equal(
         ini_url_parse("iscsi://h?isid=8001aBfF0010&connections=32&command_timeout=0s", &url, NULL),
