@@ -1,0 +1,619 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Recovery level 2: connections that are lost, and their tasks (RFC 7143 7.2.2, 6.3.4, 6.3.6).
+ * Time2Wait is 2 s, Time2Retain 20 s. */
+#include "irig_cmd.h"
+
+#include <string.h>
+
+#define KEYS "MaxRecvDataSegmentLength=1024|"
+
+static struct irig *join(struct irig *r, uint16_t cid)
+{
+    struct irig *c = irig_join(r, cid);
+    irig_join_login(c, KEYS);
+    return c;
+}
+
+/* A command goes to the connection with the least to do: the only one that has none. */
+static struct irig_pdu submit_on(struct irig *r, struct irig_cmd *m, uint32_t in, uint32_t out)
+{
+    irig_make(m, in, out);
+    assert_int_equal(iscsi_isess_submit(r->sess, &m->c), 0);
+    irig_run(r);
+    return irig_expect(r, ISCSI_OP_SCSI_COMMAND);
+}
+
+/* The recovery logout of a lost connection, answered. */
+static void logged_out(struct irig *on, uint16_t cid, uint8_t response, uint16_t time2wait)
+{
+    uint8_t bhs[ISCSI_BHS_LEN];
+    struct irig_pdu pdu = irig_expect(on, ISCSI_OP_LOGOUT_REQUEST);
+    const struct pdu_logout_request q = pdu_logout_request_decode(pdu.bhs);
+    assert_int_equal(q.reason, 2);
+    assert_int_equal(q.cid, cid);
+    pdu_logout_response(bhs, bhs_itt(pdu.bhs), response, time2wait, 0);
+    irig_send(on, bhs, true, NULL, 0);
+}
+
+/* TASK REASSIGN of a task, which has come so far; the answer. */
+static void reassigned(struct irig *on, uint32_t itt, uint32_t exp_data_sn, uint8_t response)
+{
+    uint8_t bhs[ISCSI_BHS_LEN];
+    struct irig_pdu pdu = irig_expect(on, ISCSI_OP_TMF_REQUEST);
+    const struct pdu_tmf_request q = pdu_tmf_request_decode(pdu.bhs);
+    assert_int_equal(q.function, ISCSI_TMF_TASK_REASSIGN);
+    assert_int_equal(q.ref_itt, itt);
+    assert_int_equal(q.exp_data_sn, exp_data_sn);
+    pdu_tmf_response(bhs, bhs_itt(pdu.bhs), response, 0);
+    irig_send(on, bhs, true, NULL, 0);
+}
+
+static void piece(struct irig *r, uint32_t itt, uint32_t sn, uint8_t flags)
+{
+    irig_data_in(r, itt, flags, sn, sn * 512, 512, 0);
+}
+
+/* ---- another connection is left ---- */
+
+static void explicit_logout(void **st)
+{
+    (void)st;
+    static struct irig_cmd rd, wr;
+    struct irig *r = irig_erl('2', false), *b;
+    uint32_t a_read = bhs_itt(submit_on(r, &rd, 4096, 0).bhs);
+    b = join(r, 2);
+    uint32_t a_write = bhs_itt(submit_on(b, &wr, 0, 4096).bhs);
+    irig_expect_data_out(b, &wr, a_write, ISCSI_TAG_NONE, 1024, 1536, 1024);
+    piece(r, a_read, 0, 0);
+    piece(r, a_read, 1, 0);
+    irig_cut(r);
+    assert_int_equal(r->recover, 1);
+    assert_int_equal(r->cid, 9);
+    assert_false(r->last_conn);
+    assert_int_equal(r->done + r->down, 0);
+    assert_string_equal(iscsi_isess_state(r->sess), "Q3 LOGGED_IN");
+    assert_true(iscsi_isess_deadline(r->sess) == r->now_ns + 2 * NS_PER_SEC);
+    irig_tick(r, 2 * NS_PER_SEC - 1);
+    irig_expect_quiet(b);
+    irig_tick(r, 1); /* Time2Wait is over */
+    logged_out(b, 9, 0, 1);
+    irig_expect_quiet(b); /* the response has a waiting time of its own, 11.15.3 */
+    assert_true(iscsi_isess_deadline(r->sess) == r->now_ns + NS_PER_SEC);
+    irig_tick(r, NS_PER_SEC);
+    reassigned(b, a_read, 2, ISCSI_TMF_RSP_COMPLETE);
+    assert_int_equal(r->recovered, 1);
+    assert_int_equal(r->reassigned, 1);
+    assert_true(iscsi_isess_deadline(r->sess) == TIME_NEVER);
+    assert_int_equal(iscsi_iconn_load(b->conn), 2 * 4096 + 2 * 4096);
+    for (uint32_t sn = 2; sn < 8; sn++)
+        piece(b, a_read, sn, sn == 7 ? 0x81 : 0);
+    assert_int_equal(r->done, 1);
+    irig_expect_good(&rd);
+    irig_r2t(b, a_write, 4, 0, 1536, 2048);
+    irig_expect_data_out(b, &wr, a_write, 4, 1536, 3584, 1024);
+    irig_free(r);
+}
+
+/* A hole in what came: the target begins there again, perhaps in other pieces. */
+static void with_a_hole(void **st)
+{
+    (void)st;
+    struct irig_cmd m;
+    struct irig *r = irig_erl('2', false), *b;
+    uint32_t itt = bhs_itt(submit_on(r, &m, 4096, 0).bhs);
+    b = join(r, 2);
+    for (uint32_t sn = 0; sn < 6; sn++)
+        if (sn != 2)
+            piece(r, itt, sn, 0);
+    irig_cut(r);
+    irig_tick(r, 2 * NS_PER_SEC);
+    logged_out(b, 9, 0, 0);
+    reassigned(b, itt, 2, ISCSI_TMF_RSP_COMPLETE);
+    for (uint32_t sn = 2; sn < 5; sn++)
+        irig_data_in(b, itt, sn == 4 ? 0x81 : 0, sn, 1024 + (sn - 2) * 1024, 1024, 0);
+    assert_int_equal(r->done, 1);
+    irig_expect_good(&m);
+    irig_expect_quiet(b);
+    irig_free(r);
+}
+
+/* Lost in the midst of a Data-In: that one did not come. */
+static void in_the_midst(void **st)
+{
+    (void)st;
+    struct irig_cmd m;
+    struct irig *r = irig_erl('2', false), *b;
+    uint8_t part[ISCSI_BHS_LEN + 100] = { 0 };
+    uint32_t itt = bhs_itt(submit_on(r, &m, 4096, 0).bhs);
+    b = join(r, 2);
+    piece(r, itt, 0, 0);
+    pdu_data_in(part, itt, 0, 0, 512, 1, 512, 0);
+    bhs_put_sn(part, 0, r->exp_cmd_sn, r->exp_cmd_sn + 31);
+    memset(part + ISCSI_BHS_LEN, 0xee, 100);
+    irig_feed(r, part, sizeof part);
+    irig_cut(r);
+    irig_tick(r, 2 * NS_PER_SEC);
+    logged_out(b, 9, 0, 0);
+    reassigned(b, itt, 1, ISCSI_TMF_RSP_COMPLETE);
+    for (uint32_t sn = 1; sn < 8; sn++)
+        piece(b, itt, sn, sn == 7 ? 0x81 : 0);
+    irig_expect_good(&m);
+    assert_int_equal(r->done, 1);
+    irig_free(r);
+}
+
+/* A write that was asked for data: R2Ts of the old connection are void, new ones come. */
+static void write_goes_on(void **st)
+{
+    (void)st;
+    struct irig_cmd m;
+    struct irig *r = irig_erl('2', false), *b;
+    uint32_t itt = bhs_itt(submit_on(r, &m, 0, 4096).bhs);
+    b = join(r, 2);
+    irig_expect_data_out(r, &m, itt, ISCSI_TAG_NONE, 1024, 1536, 1024);
+    irig_r2t(r, itt, 4, 0, 1536, 2048);
+    irig_cut(r);
+    irig_tick(r, 2 * NS_PER_SEC);
+    logged_out(b, 9, 0, 0);
+    reassigned(b, itt, 1, ISCSI_TMF_RSP_COMPLETE);
+    irig_expect_quiet(b);
+    irig_r2t(b, itt, 5, 1, 1024, 2048); /* of the unsolicited data not all came either */
+    irig_expect_data_out(b, &m, itt, 5, 1024, 3072, 1024);
+    irig_r2t(b, itt, 6, 2, 3072, 1024);
+    irig_expect_data_out(b, &m, itt, 6, 3072, 4096, 1024);
+    irig_response(b, itt, 0, 0, 0);
+    assert_int_equal(r->done, 1);
+    assert_int_equal(m.c.err, 0);
+    irig_free(r);
+}
+
+/* The target does not know the task. Was it never there, or is it over? */
+static void unknown_task(void **st)
+{
+    (void)st;
+    for (int taken = 0; taken < 2; taken++) {
+        struct irig_cmd m;
+        struct irig *r = irig_erl('2', false), *b;
+        r->again = true;
+        struct irig_pdu first = submit_on(r, &m, 512, 0);
+        uint32_t itt = bhs_itt(first.bhs), sn = bhs_cmd_sn(first.bhs);
+        if (!taken)
+            r->exp_cmd_sn = sn;
+        b = join(r, 2);
+        irig_cut(r);
+        irig_tick(r, 2 * NS_PER_SEC);
+        logged_out(b, 9, 0, 0);
+        reassigned(b, itt, 0, ISCSI_TMF_RSP_NO_TASK);
+        if (taken) {
+            assert_int_equal(r->done, 1);
+            assert_int_equal(m.c.err, USAN_ECLOSED);
+            assert_true(m.c.sent);
+        } else { /* 7.2.1: with the number the target waits for */
+            struct irig_pdu again = irig_expect(b, ISCSI_OP_SCSI_COMMAND);
+            assert_int_equal(bhs_itt(again.bhs), itt);
+            assert_int_equal(bhs_cmd_sn(again.bhs), sn);
+            piece(b, itt, 0, 0x81);
+            irig_expect_good(&m);
+            assert_int_equal(r->done, 1);
+        }
+        assert_int_equal(r->recovered, 1);
+        assert_int_equal(r->reassigned, 0);
+        irig_free(r);
+    }
+}
+
+/* A command that did not go out whole has a number, and goes out with it. */
+static void half_sent(void **st)
+{
+    (void)st;
+    struct irig_cmd m[2];
+    struct iovec iov[8];
+    struct irig *r = irig_erl('2', false), *b;
+    r->again = true;
+    uint32_t sn = r->exp_cmd_sn;
+    irig_make(&m[0], 0, 1024);
+    irig_make(&m[1], 512, 0);
+    assert_int_equal(iscsi_isess_submit(r->sess, &m[0].c), 0);
+    assert_true(iscsi_iconn_tx(r->conn, iov, 8) > 0);
+    iscsi_iconn_tx_done(r->conn, 100, r->now_ns); /* the header, and some of the data */
+    iscsi_iconn_lost(r->conn, USAN_ECLOSED);
+    assert_int_equal(iscsi_isess_submit(r->sess, &m[1].c), 0); /* meanwhile */
+    irig_cut(r);
+    assert_true(r->last_conn);
+    irig_tick(r, 2 * NS_PER_SEC);
+    b = join(r, 9);
+    /* no TASK REASSIGN: the target can not know it; the other one comes after it */
+    struct irig_pdu pdu = irig_expect(b, ISCSI_OP_SCSI_COMMAND), next;
+    next = irig_expect(b, ISCSI_OP_SCSI_COMMAND);
+    uint32_t first = bhs_cmd_sn(pdu.bhs) == sn ? 0 : 1;
+    if (first == 1) {
+        struct irig_pdu swap = pdu;
+        pdu = next;
+        next = swap;
+    }
+    assert_int_equal(bhs_cmd_sn(pdu.bhs), sn);
+    assert_int_equal(pdu.data_len, 1024);
+    assert_int_equal(bhs_cmd_sn(next.bhs), sn + 1);
+    irig_response(b, bhs_itt(pdu.bhs), 0, 0, 0);
+    piece(b, bhs_itt(next.bhs), 0, 0x81);
+    assert_int_equal(r->done, 2);
+    assert_int_equal(m[0].c.err + m[1].c.err, 0);
+    irig_free(r);
+}
+
+/* More tasks than may be asked for at a time; on the connection that has the least to do. */
+static void many(void **st)
+{
+    (void)st;
+    static struct irig_cmd m[20];
+    struct irig *r = irig_erl('2', false), *b;
+    uint32_t itt[20];
+    for (int i = 0; i < 20; i++)
+        itt[i] = bhs_itt(submit_on(r, &m[i], 512, 0).bhs);
+    b = join(r, 2);
+    irig_cut(r);
+    irig_tick(r, 2 * NS_PER_SEC);
+    logged_out(b, 9, 0, 0);
+    for (int i = 0; i < 20; i++)
+        reassigned(b, itt[i], 0, ISCSI_TMF_RSP_COMPLETE);
+    assert_int_equal(r->recovered, 1);
+    assert_int_equal(r->reassigned, 20);
+    for (int i = 0; i < 20; i++) {
+        piece(b, itt[i], 0, 0x81);
+        irig_expect_good(&m[i]);
+    }
+    assert_int_equal(r->done, 20);
+    assert_int_equal(iscsi_isess_active(r->sess), 0);
+    irig_free(r);
+}
+
+/* ---- the connection comes back with its cid ---- */
+
+static void reinstated(void **st)
+{
+    (void)st;
+    struct irig_cmd m;
+    struct irig *r = irig_erl('2', false), *b, *c;
+    struct iscsi_iconn *early;
+    uint32_t itt = bhs_itt(submit_on(r, &m, 1024, 0).bhs);
+    b = join(r, 2);
+    piece(r, itt, 0, 0);
+    irig_cut(r);
+    assert_int_equal(iscsi_iconn_new(r->sess, 9, r->now_ns, &early), USAN_EAGAIN);
+    r->now_ns += 2 * NS_PER_SEC;
+    c = irig_join(r, 9); /* before the core does it on the other one */
+    assert_int_equal(iscsi_iconn_new(r->sess, 9, r->now_ns, &early), USAN_EEXIST);
+    irig_join_login(c, KEYS);
+    reassigned(b, itt, 1, ISCSI_TMF_RSP_COMPLETE); /* no logout; both have nothing to do */
+    irig_expect_quiet(c);
+    piece(b, itt, 1, 0x81);
+    irig_expect_good(&m);
+    assert_int_equal(r->recovered, 1);
+    irig_free(r);
+}
+
+/* The first request of such a login acknowledges what came on the old connection, 11.12.9. */
+static void acknowledges(void **st)
+{
+    (void)st;
+    struct irig_cmd m;
+    struct irig *r = irig_erl('2', false), *c;
+    irig_make(&m, 0, 0);
+    irig_response(r, bhs_itt(irig_submit(r, &m).bhs), 0, 0, 0);
+    uint32_t stat = r->stat_sn;
+    irig_cut(r);
+    irig_tick(r, 2 * NS_PER_SEC);
+    c = irig_join(r, 9);
+    struct irig_pdu first = irig_expect(c, ISCSI_OP_LOGIN_REQUEST);
+    const struct pdu_login_request q = pdu_login_request_decode(first.bhs);
+    assert_int_equal(q.tsih, IRIG_TSIH);
+    assert_int_equal(q.cid, 9);
+    assert_int_equal(bhs_exp_stat_sn(first.bhs), stat);
+    assert_int_equal(bhs_cmd_sn(first.bhs), r->exp_cmd_sn);
+    irig_free(r);
+}
+
+/* ---- none is left ---- */
+
+static void continued(void **st)
+{
+    (void)st;
+    /* with the cid of the lost one, or with another */
+    for (uint16_t cid = 9; cid <= 10; cid++) {
+        static struct irig_cmd rd, later;
+        struct irig *r = irig_erl('2', false), *c;
+        struct iscsi_iconn *early;
+        uint32_t itt = bhs_itt(submit_on(r, &rd, 1024, 0).bhs);
+        piece(r, itt, 0, 0);
+        irig_cut(r);
+        assert_true(r->last_conn);
+        assert_int_equal(r->down + r->done, 0);
+        assert_string_equal(iscsi_isess_state(r->sess), "Q4 FAILED");
+        assert_int_equal(iscsi_iconn_new(r->sess, cid, r->now_ns, &early), USAN_EAGAIN);
+        irig_make(&later, 512, 0);
+        assert_int_equal(iscsi_isess_submit(r->sess, &later.c), 0);
+        irig_tick(r, 2 * NS_PER_SEC);
+        /* a login that fails changes nothing */
+        c = irig_join(r, cid);
+        irig_cut(c);
+        assert_string_equal(iscsi_isess_state(r->sess), "Q4 FAILED");
+        c = join(r, cid);
+        assert_string_equal(iscsi_isess_state(r->sess), "Q3 LOGGED_IN");
+        uint32_t other = bhs_itt(irig_expect(c, ISCSI_OP_SCSI_COMMAND).bhs);
+        if (cid != 9)
+            logged_out(c, 9, 0, 0);
+        reassigned(c, itt, 1, ISCSI_TMF_RSP_COMPLETE);
+        piece(c, itt, 1, 0x81);
+        irig_expect_good(&rd);
+        piece(c, other, 0, 0x81);
+        irig_expect_good(&later);
+        assert_int_equal(r->done, 2);
+        assert_int_equal(r->recovered, 1);
+        assert_int_equal(iscsi_isess_stats(r->sess)->continued, 1);
+        irig_free(r);
+    }
+}
+
+static void not_in_time(void **st)
+{
+    (void)st;
+    /* Time2Retain is over; the target does not know the session; the owner gives up */
+    for (int how = 0; how < 3; how++) {
+        static struct irig_cmd m, queued;
+        struct irig *r = irig_erl('2', false), *c;
+        (void)submit_on(r, &m, 1024, 0);
+        irig_cut(r);
+        irig_make(&queued, 512, 0);
+        assert_int_equal(iscsi_isess_submit(r->sess, &queued.c), 0);
+        irig_tick(r, 2 * NS_PER_SEC);
+        if (how == 0) {
+            assert_true(iscsi_isess_deadline(r->sess) == r->now_ns + 20 * NS_PER_SEC);
+            irig_tick(r, 20 * NS_PER_SEC - 1);
+            assert_int_equal(r->down, 0);
+            irig_tick(r, 1);
+            assert_int_equal(r->down_err, USAN_ETIMEOUT);
+            assert_string_equal(iscsi_isess_state(r->sess), "Q1 FREE");
+        } else if (how == 1) {
+            c = irig_join(r, 9);
+            irig_login_rsp(c, 0, ISCSI_LOGIN_NO_SUCH_SESSION, "");
+            assert_true(c->closed);
+            assert_int_equal(r->down_err, USAN_ENOENT);
+        } else {
+            iscsi_isess_abandon(r->sess, USAN_ECANCELED, "enough");
+            irig_run(r);
+            assert_int_equal(r->down_err, USAN_ECANCELED);
+        }
+        assert_int_equal(r->down, 1);
+        assert_int_equal(r->done, 1); /* the other one waits for a new session */
+        assert_true(m.c.err && m.c.sent);
+        assert_true(iscsi_isess_deadline(r->sess) == TIME_NEVER);
+        assert_int_equal(iscsi_isess_queued(r->sess), 1);
+        /* which begins with a leading login */
+        c = irig_join(r, 11);
+        struct irig_pdu first = irig_expect(c, ISCSI_OP_LOGIN_REQUEST);
+        assert_int_equal(pdu_login_request_decode(first.bhs).tsih, 0);
+        irig_free(r);
+    }
+}
+
+/* ---- a target that does not do it ---- */
+
+static void refused(void **st)
+{
+    (void)st;
+    /* the logout: no recovery; it could not clean up, again and again; the reassignment */
+    for (int how = 0; how < 3; how++) {
+        struct irig_cmd m;
+        struct irig *r = irig_erl('2', false), *b;
+        uint32_t itt = bhs_itt(submit_on(r, &m, 1024, 0).bhs);
+        b = join(r, 2);
+        irig_cut(r);
+        irig_tick(r, 2 * NS_PER_SEC);
+        if (how == 0) {
+            logged_out(b, 9, 2, 0);
+        } else if (how == 1) {
+            for (int i = 0; i < ISCSI_IRECOVERY_TRIES; i++) {
+                logged_out(b, 9, 3, 0);
+                assert_false(b->closed);
+                irig_tick(r, NS_PER_SEC);
+            }
+        } else {
+            logged_out(b, 9, 0, 0);
+            reassigned(b, itt, 0, ISCSI_TMF_RSP_NO_REASSIGN);
+        }
+        /* only a new session is known to end the task */
+        assert_true(b->closed);
+        assert_int_equal(b->err, USAN_EPROTO);
+        assert_int_equal(r->down, 1);
+        assert_int_equal(r->done, 1);
+        assert_true(m.c.err && m.c.sent);
+        irig_free(r);
+    }
+}
+
+static void still_allegiant(void **st)
+{
+    (void)st;
+    struct irig_cmd m;
+    struct irig *r = irig_erl('2', false), *b;
+    uint32_t itt = bhs_itt(submit_on(r, &m, 512, 0).bhs);
+    b = join(r, 2);
+    irig_cut(r);
+    irig_tick(r, 2 * NS_PER_SEC);
+    logged_out(b, 9, 1, 0); /* it does not know the connection: so be it */
+    reassigned(b, itt, 0, ISCSI_TMF_RSP_STILL_ALLEGIANT);
+    irig_expect_quiet(b);
+    irig_tick(r, NS_PER_SEC);
+    reassigned(b, itt, 0, ISCSI_TMF_RSP_COMPLETE);
+    piece(b, itt, 0, 0x81);
+    irig_expect_good(&m);
+    irig_free(r);
+}
+
+/* The connection that was to help is lost as well, at every step. */
+static void helper_lost(void **st)
+{
+    (void)st;
+    for (int step = 0; step < 3; step++) {
+        struct irig_cmd m;
+        struct irig *r = irig_erl('2', false), *b, *c;
+        uint32_t itt = bhs_itt(submit_on(r, &m, 512, 0).bhs);
+        b = join(r, 2);
+        irig_cut(r);
+        irig_tick(r, 2 * NS_PER_SEC);
+        if (step > 0)
+            logged_out(b, 9, 0, 0);
+        if (step > 1)
+            reassigned(b, itt, 0, ISCSI_TMF_RSP_COMPLETE);
+        irig_cut(b);
+        assert_string_equal(iscsi_isess_state(r->sess), "Q4 FAILED");
+        assert_int_equal(r->recover, 2);
+        irig_tick(r, 2 * NS_PER_SEC);
+        c = join(r, 2);
+        if (step == 0)
+            logged_out(c, 9, 0, 0);
+        reassigned(c, itt, 0, ISCSI_TMF_RSP_COMPLETE);
+        piece(c, itt, 0, 0x81);
+        irig_expect_good(&m);
+        assert_int_equal(r->done, 1);
+        assert_int_equal(r->recovered, 2);
+        irig_free(r);
+    }
+}
+
+static void no_answer(void **st)
+{
+    (void)st;
+    /* to the logout; to the reassignment */
+    for (int how = 0; how < 2; how++) {
+        struct irig_cmd m;
+        struct irig *r = irig_erl('2', false), *b;
+        (void)submit_on(r, &m, 512, 0);
+        b = join(r, 2);
+        irig_cut(r);
+        irig_tick(r, 2 * NS_PER_SEC);
+        if (how == 1) {
+            logged_out(b, 9, 0, 0);
+            (void)irig_expect(b, ISCSI_OP_TMF_REQUEST);
+        } else {
+            (void)irig_expect(b, ISCSI_OP_LOGOUT_REQUEST);
+        }
+        irig_tick(r, 5 * NS_PER_SEC);
+        assert_true(b->closed);
+        assert_int_equal(b->err, USAN_ETIMEOUT);
+        assert_int_equal(r->done, 0); /* it may still be continued */
+        assert_string_equal(iscsi_isess_state(r->sess), "Q4 FAILED");
+        irig_free(r);
+    }
+}
+
+/* ---- what else may happen to a task that waits ---- */
+
+static void canceled(void **st)
+{
+    (void)st;
+    struct irig_cmd m;
+    struct iscsi_itmf tmf = { .function = ISCSI_TMF_ABORT_TASK, .cmd = &m.c };
+    struct irig *r = irig_erl('2', false), *b;
+    uint8_t bhs[ISCSI_BHS_LEN];
+    uint32_t itt = bhs_itt(submit_on(r, &m, 512, 0).bhs);
+    b = join(r, 2);
+    irig_cut(r);
+    assert_int_equal(iscsi_isess_cancel(r->sess, &m.c, r->now_ns), 0);
+    assert_int_equal(iscsi_isess_tmf(r->sess, &tmf, r->now_ns), USAN_ECLOSED);
+    irig_tick(r, 2 * NS_PER_SEC);
+    logged_out(b, 9, 0, 0);
+    reassigned(b, itt, 0, ISCSI_TMF_RSP_COMPLETE);
+    struct irig_pdu abort = irig_expect(b, ISCSI_OP_TMF_REQUEST);
+    assert_int_equal(pdu_tmf_request_decode(abort.bhs).function, ISCSI_TMF_ABORT_TASK);
+    assert_int_equal(pdu_tmf_request_decode(abort.bhs).ref_itt, itt);
+    pdu_tmf_response(bhs, bhs_itt(abort.bhs), 0, 0);
+    irig_send(b, bhs, true, NULL, 0);
+    assert_int_equal(r->done, 1);
+    assert_int_equal(m.c.err, USAN_ECANCELED);
+    irig_free(r);
+}
+
+/* The session is closed in order meanwhile. */
+static void session_closed(void **st)
+{
+    (void)st;
+    struct irig_cmd m;
+    struct irig *r = irig_erl('2', false), *b;
+    uint8_t bhs[ISCSI_BHS_LEN];
+    (void)submit_on(r, &m, 512, 0);
+    b = join(r, 2);
+    irig_cut(r);
+    assert_int_equal(iscsi_isess_logout(r->sess, r->now_ns), 0);
+    irig_run(r);
+    struct irig_pdu pdu = irig_expect(b, ISCSI_OP_LOGOUT_REQUEST);
+    assert_int_equal(pdu_logout_request_decode(pdu.bhs).reason, 0);
+    pdu_logout_response(bhs, bhs_itt(pdu.bhs), 0, 0, 0);
+    irig_send(b, bhs, true, NULL, 0);
+    assert_true(b->closed);
+    assert_int_equal(r->done, 1);
+    assert_true(m.c.err);
+    assert_int_equal(r->down, 1);
+    assert_string_equal(iscsi_isess_state(r->sess), "Q1 FREE");
+    irig_free(r);
+}
+
+/* The target drops the connection with waiting times of its own, 11.9.1. */
+static void dropped(void **st)
+{
+    (void)st;
+    struct irig_cmd m;
+    struct irig *r = irig_erl('2', false);
+    uint8_t bhs[ISCSI_BHS_LEN];
+    (void)submit_on(r, &m, 512, 0);
+    pdu_async(bhs, 0, ISCSI_ASYNC_DROP_CONNECTION, 9, 7, 30, 0);
+    irig_send(r, bhs, true, NULL, 0);
+    assert_true(r->closed);
+    assert_int_equal(r->recover, 1);
+    irig_tick(r, 0);
+    assert_true(iscsi_isess_deadline(r->sess) == r->now_ns + 37 * NS_PER_SEC);
+    irig_free(r);
+}
+
+/* No memory for the record of it: the session fails, as at level 0. */
+static void out_of_memory(void **st)
+{
+    (void)st;
+    struct irig_cmd m;
+    struct irig *r = irig_erl('2', false), *b;
+    (void)submit_on(r, &m, 512, 0);
+    b = join(r, 2);
+    r->alloc.fail_at = r->alloc.calls + 1;
+    irig_cut(r);
+    assert_int_equal(r->recover, 0);
+    assert_true(b->closed);
+    assert_int_equal(r->down, 1);
+    assert_int_equal(r->done, 1);
+    irig_free(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(explicit_logout),
+        cmocka_unit_test(with_a_hole),
+        cmocka_unit_test(in_the_midst),
+        cmocka_unit_test(write_goes_on),
+        cmocka_unit_test(unknown_task),
+        cmocka_unit_test(half_sent),
+        cmocka_unit_test(many),
+        cmocka_unit_test(reinstated),
+        cmocka_unit_test(acknowledges),
+        cmocka_unit_test(continued),
+        cmocka_unit_test(not_in_time),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(still_allegiant),
+        cmocka_unit_test(helper_lost),
+        cmocka_unit_test(no_answer),
+        cmocka_unit_test(canceled),
+        cmocka_unit_test(session_closed),
+        cmocka_unit_test(dropped),
+        cmocka_unit_test(out_of_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
