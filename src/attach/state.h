@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the files of the program share. From bottom to top: reactor.c, listen.c, mount.c and
- * portal.c (front ends), record.c and control.c, stop.c (the end), attach.c (the start).
+ * What the files of the program share. From bottom to top: reactor.c; listen.c, mount.c (with
+ * loopdev.c) and portal.c (with share.c), a kind of front end each; record.c and control.c; stop.c,
+ * the end; fronts.c, the front ends together, and status.c; attach.c, the start.
  */
 #ifndef USAN_ATTACH_STATE_H
 #define USAN_ATTACH_STATE_H
@@ -10,6 +11,7 @@
 #include "attach/control.h"
 #include "attach/listen.h"
 #include "attach/mount.h"
+#include "attach/portal.h"
 #include "attach/reactor.h"
 
 #include <stdatomic.h>
@@ -26,6 +28,8 @@ struct attach {
     size_t listener_count;
     struct attach_mount **mounts;
     size_t mount_count;
+    struct attach_portal **portals;
+    size_t portal_count;
     char *uris[2 * ATTACH_FRONTS_MAX];
     size_t uri_count;
 
@@ -37,6 +41,7 @@ struct attach {
     struct loop_fd signals;
     struct loop_timer look; /* at the size, for loop devices */
     struct loop_msg unmounted_msg;
+    atomic_flag unmounted_posted;
 
     /* The stop. */
     struct loop_timer give_up;
@@ -44,7 +49,8 @@ struct attach {
     uint64_t stopping_ns;
     const char *incomplete; /* it was, and why */
     int write_err;          /* not all of the kernel's cache could be written */
-    struct thread unmounter;
+    bool hangs;             /* something does, and must not be freed */
+    struct thread parter;   /* lets go of mounts and portals */
     struct loop_msg parted_msg;
     atomic_uint undrained; /* reactors */
     struct bio flush_bio;

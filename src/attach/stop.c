@@ -77,23 +77,34 @@ static void drain(struct attach *a)
     loop_post(a->reactors[0]->front.loop, &a->close_msg);
 }
 
-/* ---- mounts ---- */
+/* ---- mounts and portals ---- */
 
 static void parted(struct loop_msg *m)
 {
     struct attach *a = list_entry(m, struct attach, parted_msg);
-    thread_join(&a->unmounter);
+    thread_join(&a->parter);
+    if (a->hangs) {
+        give_up_now(a, "a session of the iSCSI front end hangs");
+        return;
+    }
     if (a->write_err)
         front_report(&a->cfg->front, FRONT_ERROR, "cache-not-written", "why=\"%s\"",
                      usan_strerror(a->write_err));
     drain(a);
 }
 
-/* A thread of its own: what the kernel still has in its cache is written first, and that takes as
- * long as it takes. The reactors serve it, and the control thread hears signals. */
+/* A thread of its own, for all of this blocks: what the kernel still has in its cache is written
+ * first, and that takes as long as it takes. The reactors serve it, and the control thread hears
+ * signals. */
 static void part(void *arg)
 {
     struct attach *a = arg;
+    for (size_t i = 0; i < a->portal_count; i++) {
+        int err = attach_portal_stop(a->portals[i]);
+        a->hangs |= err == USAN_ETIMEOUT;
+        if (err)
+            a->write_err = err;
+    }
     for (size_t i = 0; i < a->mount_count; i++) {
         int err = attach_mount_stop(a->mounts[i]);
         if (err)
@@ -116,8 +127,8 @@ void attach_stop_begin(struct attach *a)
     a->stopping_ns = now;
     front_report(&a->cfg->front, FRONT_INFO, "stopping", "store=\"%s\"",
                  store_spec_text(a->cfg->store).s);
-    if (a->mount_count == 0)
+    if (a->mount_count + a->portal_count == 0)
         drain(a);
-    else if (thread_start(&a->unmounter, "unmounter", part, a, &e))
-        give_up_now(a, "no thread to unmount with");
+    else if (thread_start(&a->parter, "parter", part, a, &e))
+        give_up_now(a, "there is no thread for it");
 }

@@ -25,7 +25,7 @@ struct attach_args {
 
 const struct cli_opt cli_attach_opts[] = {
     { "as", 'a', CLI_TEXTS, "FRONT", NULL,
-      "nbd:unix:PATH, nbd:tcp:HOST:PORT or fuse:DIR; may be given several times", AT(as), 0, 0 },
+      "nbd:unix:PATH, nbd:tcp:HOST:PORT, fuse:DIR or iscsi:HOST:PORT; repeatable", AT(as), 0, 0 },
     { "name", 'n', CLI_TEXT, "EXPORT", NULL, "name of the export; clients may always leave it out",
       AT(name), 0, 0 },
     { "read-only", 'r', CLI_FLAG, NULL, NULL, "let nobody write", AT(read_only), 0, 0 },

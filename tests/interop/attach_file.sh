@@ -121,17 +121,26 @@ check_fails "a file in its place" attach_fails --as "fuse:$WORK/disk" ram:1M
 check_output "is none" 'is no directory'
 check_fails "a name that is none" attach_fails --as "fuse:$dir" --name a/b ram:1M
 check_output "is named" "'a/b' is no name of a file"
+check_fails "an address that is not ours" attach_fails --as iscsi:192.0.2.1:0 ram:1M
+check_output "is named" 'iscsi:192.0.2.1:0: .*no such address'
+check_fails "ublk" attach_fails --as ublk ram:1M
+check_output "is found out by probing" 'ublk: (this kernel does not offer it|the kernel offers it)'
 check_fails "--loop without a file" attach_fails --loop --as "nbd:unix:$WORK/s" ram:1M
 check_output "is a mistake" 'add --as fuse:DIR'
 
-# ---- several event loops, front ends of two kinds ----
+# ---- several event loops, front ends of several kinds ----
 
-attach_start 2 --cores 2 --as "fuse:$dir" --as "nbd:unix:$WORK/s" stats+ram:64M
+attach_start 3 --cores 2 --as "fuse:$dir" --as "nbd:unix:$WORK/s" --as iscsi:127.0.0.1:0 \
+    stats+ram:64M
+check_equal "the iSCSI target has the name of the store" "$(url_target "${URLS[2]}")" \
+    iqn.2025-01.io.usan:stats-ram-64m
 check "four writers at once" fio --name=v --directory="$dir" --filename=disk --numjobs=4 \
     --rw=randwrite --bs=4k --size=8M --offset_increment=16M --iodepth=16 --ioengine=libaio \
     --direct=1 --verify=crc32c --verify_state_save=0
 check "an image comes in through NBD" nbdcopy "$WORK/image" "${URLS[1]}"
 check "and is seen in the file at once" same "$dir/disk" 0
+check "and in the LUN" qemu-io -f raw -c 'write -P 9 0 512' -c 'read -P 9 0 512' "${URLS[2]}"
+check "which writes to the same" qemu-io -f raw -c 'read -P 9 0 512' "${URLS[1]}"
 check "it is shown" "$USAN" attach show stats-ram-64M
 check_output "with its size" '^size_bytes: 67108864$'
 check_output "its file" "^front: $dir/disk\$"

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # usan attach of an iSCSI unit: the target is killed and comes back while a client writes and
-# verifies. Through NBD, a file and a loop device nobody sees an error.
+# verifies. Through NBD, iSCSI, a file and a loop device nobody sees an error.
 # time limit: 300
 . "$(dirname "$0")/../lib/tap.sh"
 . "$ROOT/tests/lib/target.sh"
 
+blockcheck=$BUILD/tests/fault/blockcheck
+[ -x "$blockcheck" ] || bail "$blockcheck is not built"
 dir=$WORK/mnt
 mkdir "$dir"
 at_exit umount -q -l "$dir"
@@ -31,11 +33,7 @@ attach_start() { # COUNT ARGUMENT...
     ATTACH_PID=$TARGET_PID FRONTS=("${URLS[@]}") TARGET_PID=$server
     return $rc
 }
-through_restarts() { # NAME OPTION...: of fio
-    local name=$1 load_pid rc=0
-    shift
-    load "$@" &
-    load_pid=$!
+kill_and_start() {
     for _ in 1 2; do
         sleep 0.7
         target_kill
@@ -43,6 +41,13 @@ through_restarts() { # NAME OPTION...: of fio
         serve
         server=$TARGET_PID
     done
+}
+through_restarts() { # NAME OPTION...: of fio
+    local name=$1 load_pid rc=0
+    shift
+    load "$@" &
+    load_pid=$!
+    kill_and_start
     check "$name: the load was under way" kill -0 "$load_pid"
     wait "$load_pid" || rc=$?
     check_equal "$name: it saw no error and reads what it wrote" $rc 0
@@ -53,6 +58,19 @@ attach_end() { # NAME
     check "$1: it ends" target_stop
     TARGET_PID=$server
 }
+
+# blockcheck begins with a disk of zeroes
+attach_start 1 --as iscsi:127.0.0.1:0 || bail "usan attach does not start"
+model=$WORK/model
+"$blockcheck" load -k -t 6 -m "$model" "${FRONTS[0]}" >"$WORK/load" 2>&1 &
+load_pid=$! rc=0
+kill_and_start
+check "iSCSI: the load was under way" kill -0 "$load_pid"
+wait "$load_pid" || rc=$?
+check_equal "iSCSI: it saw no error" $rc 0
+[ $rc = 0 ] || tail -n 20 "$WORK/load" | note
+check "iSCSI: what it wrote is there" "$blockcheck" verify -a -m "$model" "${FRONTS[0]}"
+attach_end "iSCSI"
 
 attach_start 1 --as "nbd:unix:$WORK/s" || bail "usan attach does not start"
 through_restarts "NBD" --ioengine=nbd --uri="${FRONTS[0]}"
