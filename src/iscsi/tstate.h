@@ -14,7 +14,9 @@
  *   tmissing.c    data-out that is asked for once more
  *   tranges.c     pieces of data that comes in any order
  *   tctl.c        PDUs the target makes by itself: NOP-In, reject, async message, logout
- *   tlost.c       session: connections that come and go, what is left of lost ones
+ *   tjoin.c       session: connections that join it, and that others log out
+ *   treassign.c   tasks of lost connections taken over by others
+ *   tlost.c       session: what is left of lost connections, the session without any
  *   tsess.c       session: command window, ordering, the task pool
  *   tclose.c      the end of a connection
  *   tstate.c      this
@@ -52,6 +54,7 @@ enum {
     TCONN_KEEP_ANSWERS = 1024,
     TCONN_RESENDS_MAX = 64,    /* runs of Data-In PDUs waiting to be sent again */
     TTASK_RECOVERIES_MAX = 32, /* sequences of a command's data that come incomplete */
+    TSESS_LOST_MAX = 64,       /* connections that left tasks; past it the oldest ones' go */
 
     TSESS_CHUNKS_MAX =
         (ISCSI_QUEUE_DEPTH_MAX + TSESS_IMMEDIATE_TASKS + TSESS_ANSWERED_TASKS + TSESS_KEEP_TASKS) /
@@ -97,6 +100,7 @@ struct tkept {
     uint32_t len;         /* of data */
     bool over;            /* acknowledged while it was being sent again */
     bool in_data;         /* it went with the last Data-In PDU; bhs is what stands for it */
+    bool moved;           /* of a lost connection: the next StatSN of this one is for it */
     uint32_t exp_data_sn; /* DataSN after the last one of the command */
     uint8_t bhs[ISCSI_BHS_LEN];
     struct iovec iov;
@@ -111,6 +115,17 @@ struct tcursor {
     uint64_t pos;
     uint32_t data_sn;   /* of the PDU that begins there */
     uint32_t burst_pos; /* bytes of the Data-In sequence before it */
+};
+
+/* A connection that was lost at recovery level 2: tasks and answers wait for another one to take
+ * them over. Which tasks these are, ttask.lost says. */
+struct tlost {
+    struct list node; /* tsess.lost, the oldest first */
+    uint16_t cid;
+    enum iscsi_conn_state state; /* S8 CLEANUP_WAIT until it is logged out */
+    bool reassign;               /* it is: its tasks may be taken over, 7.2.2 */
+    uint64_t until_ns;
+    struct list kept; /* tkept.node: SCSI responses that were not acknowledged */
 };
 
 /* A run of Data-In PDUs that is sent again. */
@@ -152,13 +167,15 @@ enum ttask_state {
     TTASK_OWNED,   /* with the owner */
     TTASK_SENDING, /* response queued */
     TTASK_KEPT,    /* sent; its data-in is kept to be sent again */
+    TTASK_WAIT,    /* answered, but there is no connection to send that on */
     TTASK_SENT,    /* to be reported by EV_SENT */
 };
 
 struct ttask {
     struct iscsi_task pub; /* first member */
     struct txjob job;
-    struct iscsi_tconn *conn; /* allegiance, 4.2.2: it outlives the task */
+    struct iscsi_tconn *conn; /* allegiance, 4.2.2: it outlives that; NULL: there is none ... */
+    struct tlost *lost;       /* ... but was to this one; NULL: nobody waits for its end */
     struct iscsi_tsess *sess;
     struct list node;  /* session: all tasks in use */
     struct list event; /* connection: tasks with an event to report */
@@ -218,11 +235,16 @@ struct ttask {
     uint32_t ack_ttt;     /* in Data-In PDUs that ask for a DataACK; ISCSI_TAG_NONE = none did */
     uint32_t snack_tag;   /* of an R-Data SNACK; 0 = none */
     uint32_t stat_sn;
-    uint32_t keep_bytes; /* counted in the session's */
-    bool keeping;        /* out of the window, counted among those that are kept */
-    bool over;           /* goes when what is being sent of it again has been sent */
-    bool again;          /* its response was sent before */
-    bool rewind;         /* ... and is to be sent again as soon as it was */
+    uint32_t keep_bytes;  /* counted in the session's */
+    bool aside;           /* out of the window, and not known by its ITT any more */
+    bool keeping;         /* counted among those that are kept */
+    bool over;            /* goes when what is being sent of it again has been sent */
+    bool again;           /* its response was sent before */
+    bool rewind;          /* ... and is to be sent again as soon as it was */
+    bool mixed;           /* seg is not the length of all segments that were sent */
+    bool end_due;         /* TASK_LOST is */
+    uint32_t exp_data_sn; /* TASK REASSIGN */
+    uint32_t r2t_acked;   /* R2TSN after the last one that was answered */
 
     uint8_t cdb[ISCSI_CDB_MAX];
     uint64_t priv_align[];
@@ -232,8 +254,9 @@ struct iscsi_tconn {
     struct iscsi_tconn_config cfg;
     const struct alloc *a;
     char *address;
-    struct list node; /* in its session */
-    struct list kick; /* in its session's list of those to look after */
+    struct list node; /* in its session; before, with `continues`, in that one's list */
+    struct iscsi_tsess *continues; /* its login names that session */
+    struct list kick;              /* in its session's list of those to look after */
     enum iscsi_conn_state state;
     uint32_t taken; /* transitions of it */
     struct iscsi_tsess *sess;
@@ -300,11 +323,14 @@ struct iscsi_tconn {
     bool lent;      /* iscsi_tconn_lend */
     bool flush_due; /* closed while it was */
     bool closing;   /* nothing is taken in any more */
-    bool closed;  /* EV_CLOSE was reported */
+    bool closed;    /* EV_CLOSE was reported */
     int close_err;
     const char *close_why;
     uint16_t close_status; /* of the login that was refused */
     bool retained;         /* its tasks stay with the session */
+    bool gone;             /* nothing is queued or kept any more */
+    bool recovery_logout;  /* it ends by a logout of reason 2 on itself */
+    struct tlost *lost;    /* level 2: memory for what is left of it; with retained, in use */
 
     /* time */
     uint64_t now_ns, started_ns, last_rx_ns, nop_sent_ns, idle_since_ns;
@@ -339,6 +365,12 @@ struct iscsi_tsess {
     bool ended;         /* iscsi_tsess_close() */
     bool reinstated;    /* ... by a new login */
     bool down_reported; /* ISCSI_TSESS_EV_DOWN */
+    struct list logins; /* iscsi_tconn.node of those that want to continue it */
+    struct list lost;   /* tlost.node */
+    unsigned lost_count;
+    uint64_t until_ns;  /* without connections: it is given up then; 0 = it was, or never lived */
+    struct list events; /* ttask.event of tasks without connection */
+    struct ttask *reap; /* reported: released at the next call */
 
     uint32_t exp_cmd_sn, max_cmd_sn; /* the highest that was ever sent */
     uint32_t depth;                  /* of the task pool, without the immediate ones */
@@ -369,6 +401,7 @@ struct iscsi_tsess {
  * nothing any more. */
 void tconn_event(struct iscsi_tconn *conn, enum iscsi_conn_event ev);
 void tsess_event(struct iscsi_tsess *sess, enum iscsi_sess_event ev);
+void tlost_event(struct iscsi_tsess *sess, struct tlost *l, enum iscsi_conn_event ev);
 
 /* ---- tclose.c ---- */
 /* The end: nothing more comes in or goes out; EV_CLOSE is due. */
@@ -400,10 +433,11 @@ static inline struct ttask *ttask_of(struct iscsi_task *task)
 /* The owner has something to learn of the task: DATA or SENT. */
 static inline void ttask_event(struct ttask *t)
 {
-    if (list_empty(&t->event)) {
-        list_push_back(&t->conn->events, &t->event);
+    if (!list_empty(&t->event))
+        return;
+    list_push_back(t->conn ? &t->conn->events : &t->sess->events, &t->event);
+    if (t->conn)
         tconn_kick(t->conn);
-    }
 }
 
 #endif
