@@ -1,53 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "initiator/disk_priv.h"
 
-#include "base/bytes.h"
+#include "initiator/disk_capacity.h"
 #include "initiator/session_task.h"
 #include "initiator/status.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define BUSY_FIRST_NS (1 * NS_PER_MS)
+#define POLL_NS       (50 * NS_PER_MS)
 #define BUSY_SHIFT    7 /* the longest wait is this many times doubled */
 
-/* Blocks that a request is writing. */
-struct range {
-    uint64_t off, end; /* bytes */
-    const struct ini_io *io;
-};
-
-struct ini_disk {
-    struct loop *loop;
-    struct ini_session *session;
-    struct ini_disk_info info;
-    uint64_t lun;
-    uint64_t busy_timeout_ns;
-    const struct ini_disk_ops *ops;
-    void *user;
-
-    struct range *ranges;
-    unsigned range_count, range_cap;
-    struct list held;  /* writes that overlap an earlier one, oldest first */
-    struct list later; /* to be sent again when their time has come */
-    struct loop_timer timer;
-    struct list spare;
-    unsigned in_flight;
-
-    /* READ CAPACITY after the unit has said that it changed */
-    struct ini_cmd capacity;
-    bool asking, ask_again;
-    struct list paused; /* to be sent when the answer is there */
-    bool failed;        /* the unit is another one now */
-    uint8_t capacity_cdb[16], capacity_data[32], capacity_sense[INI_IO_SENSE];
-    struct iovec capacity_iov;
-    unsigned capacity_tries;
-    struct ini_disk_stats stats;
-};
-
 static void cmd_done(struct ini_cmd *cmd);
+static void granted(struct ini_range *r);
 
 /* ---- requests and their memory ---- */
 
@@ -66,56 +32,15 @@ static struct ini_io *io_get(struct ini_disk *d)
         io->cmd.scsi.sense = io->sense;
         io->cmd.scsi.sense_cap = sizeof(io->sense);
         list_init(&io->node);
+        list_init(&io->range.node);
+        io->range.loop = d->loop;
+        io->range.granted = granted;
     }
     io->pos = 0;
+    io->ghosts = 0;
     io->attentions = io->busy = 0;
     io->flush = io->canceled = false;
     return io;
-}
-
-/* Room for one more range. */
-static bool range_room(struct ini_disk *d)
-{
-    if (d->range_count < d->range_cap)
-        return true;
-    unsigned cap = d->range_cap ? 2 * d->range_cap : 64;
-    struct range *v = reallocarray(d->ranges, cap, sizeof(*v));
-    if (!v)
-        return false;
-    d->ranges = v;
-    d->range_cap = cap;
-    return true;
-}
-
-static bool range_busy(const struct ini_disk *d, const struct bio *bio)
-{
-    uint64_t end = bio->off + bio->len;
-    for (unsigned i = 0; i < d->range_count; i++) {
-        if (bio->off < d->ranges[i].end && d->ranges[i].off < end)
-            return true;
-    }
-    return false;
-}
-
-static bool held_before(const struct ini_disk *d, const struct ini_io *io)
-{
-    const struct bio *bio = io->bio;
-    list_for_each (&d->held, pos) {
-        const struct ini_io *other = list_entry(pos, struct ini_io, node);
-        if (other == io)
-            return false;
-        if (bio->off < other->bio->off + other->bio->len && other->bio->off < bio->off + bio->len)
-            return true;
-    }
-    return false;
-}
-
-static void range_remove(struct ini_disk *d, const struct ini_io *io)
-{
-    unsigned i = 0;
-    while (d->ranges[i].io != io)
-        i++;
-    d->ranges[i] = d->ranges[--d->range_count];
 }
 
 /* ---- going on ---- */
@@ -125,10 +50,8 @@ static void io_end(struct ini_io *io, int err);
 static void io_send(struct ini_io *io)
 {
     struct ini_disk *d = io->disk;
-    if (d->asking) { /* until it is known that blocks are what they were */
-        list_push_back(&d->paused, &io->node);
+    if (ini_capacity_pause(d, io))
         return;
-    }
     if (d->failed) {
         assert(io->bio);
         io->bio->err_off = io->bio->off + io->pos;
@@ -136,7 +59,7 @@ static void io_send(struct ini_io *io)
         return;
     }
     d->stats.commands++;
-    ini_session_submit(d->session, &io->cmd);
+    ini_disk_send(d, &io->cmd);
 }
 
 static void io_next(struct ini_io *io)
@@ -149,124 +72,85 @@ static void io_next(struct ini_io *io)
         io_send(io);
 }
 
-static bool io_claim(struct ini_io *io)
+/* ---- blocks ---- */
+
+static struct ini_io *io_of(struct list *node)
 {
-    struct ini_disk *d = io->disk;
-    if (range_busy(d, io->bio) || held_before(d, io) || !range_room(d))
-        return false;
-    d->ranges[d->range_count++] = (struct range){ io->bio->off, io->bio->off + io->bio->len, io };
-    return true;
+    return list_entry(node, struct ini_io, range.node);
 }
 
-/* A write is over: those that waited for it may go, in their order. */
-static void start_held(struct ini_disk *d)
+static void start_granted(struct ini_io *io)
 {
+    if (io->canceled)
+        io_end(io, USAN_ECANCELED);
+    else
+        io_next(io);
+}
+
+/* A write is over: those that waited for it go, in their order. */
+static void start_all(struct list *go)
+{
+    while (!list_empty(go))
+        start_granted(io_of(list_pop_front(go)));
+}
+
+static void granted(struct ini_range *r)
+{
+    start_granted(list_entry(r, struct ini_io, range));
+}
+
+/* Blocks are closed for a time, of which nobody tells the end. */
+static void poll_fired(struct loop_timer *t)
+{
+    struct ini_disk *d = list_entry(t, struct ini_disk, poll);
     struct list go;
     list_init(&go);
-    list_for_each_safe (&d->held, pos) {
-        struct ini_io *io = list_entry(pos, struct ini_io, node);
-        if (!io_claim(io))
-            continue;
-        list_del(&io->node);
-        list_push_back(&go, &io->node);
-    }
-    while (!list_empty(&go))
-        io_next(list_entry(list_pop_front(&go), struct ini_io, node));
+    ini_ranges_poll(d->ranges, d->loop, &go);
+    if (ini_ranges_orphans(d->ranges))
+        (void)!loop_timer_set(d->loop, &d->poll, loop_now(d->loop) + POLL_NS);
+    start_all(&go);
+}
+
+static void io_put(struct ini_io *io, struct list *go)
+{
+    struct ini_disk *d = io->disk;
+    if (io->writes)
+        ini_ranges_release(d->ranges, &io->range, go);
+    list_push_front(&d->spare, &io->node);
 }
 
 static void io_end(struct ini_io *io, int err)
 {
     struct ini_disk *d = io->disk;
     struct bio *bio = io->bio;
-    bool wrote = io->writes;
-    if (wrote)
-        range_remove(d, io);
-    io->bio = NULL;
-    bio->store_priv[0] = NULL;
-    list_push_front(&d->spare, &io->node);
-    d->in_flight--;
-    d->ops->complete(bio, err, d->user);
-    if (wrote && !list_empty(&d->held))
-        start_held(d);
-}
-
-/* ---- capacity ---- */
-
-static void ask_capacity(struct ini_disk *d)
-{
-    if (d->asking) {
-        d->ask_again = true;
-        return;
-    }
-    d->asking = true;
-    d->capacity_tries++;
-    ini_session_submit(d->session, &d->capacity);
-}
-
-static void use_capacity(struct ini_disk *d)
-{
-    uint64_t blocks = be64_get(d->capacity_data) + 1;
-    uint32_t block_bytes = be32_get(d->capacity_data + 8);
-    char why[80];
-    if (d->failed)
-        return;
-    if (block_bytes != d->info.block_bytes) {
-        d->failed = true;
-        (void)snprintf(why, sizeof(why), "blocks of %u bytes instead of %u: it is another disk",
-                       block_bytes, d->info.block_bytes);
-        if (d->ops->failed)
-            d->ops->failed(why, d->user);
-    } else if (blocks != d->info.blocks && ini_probe_size_ok(blocks, block_bytes)) {
-        d->info.blocks = blocks;
-        if (d->ops->resized)
-            d->ops->resized(blocks, d->user);
-    }
-}
-
-static void send_paused(struct ini_disk *d)
-{
     struct list go;
     list_init(&go);
-    while (!list_empty(&d->paused))
-        list_push_back(&go, list_pop_front(&d->paused));
-    while (!list_empty(&go))
-        io_send(list_entry(list_pop_front(&go), struct ini_io, node));
+    io->bio = NULL;
+    bio->store_priv[0] = NULL;
+    if (io->ghosts) /* its blocks stay closed */
+        list_push_back(&d->haunted, &io->node);
+    else
+        io_put(io, &go);
+    d->in_flight--;
+    d->ops->complete(bio, err, d->user);
+    start_all(&go);
 }
 
-static void capacity_done(struct ini_cmd *cmd)
+void ini_disk_ghost(struct ini_cmd *cmd)
 {
-    struct ini_disk *d = list_entry(cmd, struct ini_disk, capacity);
-    int err;
-    bool again = d->ask_again;
-    d->asking = d->ask_again = false;
-    enum ini_verdict v = ini_scsi_judge(&cmd->scsi, true, &err);
-    if (v == INI_GOOD && cmd->scsi.in_got >= 12) {
-        d->capacity_tries = 0;
-        use_capacity(d);
-    }
-    if (again || (v == INI_RETRY && d->capacity_tries < INI_ATTENTIONS_MAX))
-        ask_capacity(d);
-    if (!d->asking)
-        send_paused(d);
+    list_entry(cmd, struct ini_io, cmd)->ghosts++;
 }
 
-static void init_capacity(struct ini_disk *d)
+void ini_disk_ghost_gone(struct ini_cmd *cmd)
 {
-    d->capacity_cdb[0] = 0x9e; /* READ CAPACITY(16) */
-    d->capacity_cdb[1] = 0x10;
-    d->capacity_cdb[13] = sizeof(d->capacity_data);
-    d->capacity_iov = (struct iovec){ d->capacity_data, sizeof(d->capacity_data) };
-    d->capacity = (struct ini_cmd){ .scsi = { .lun = d->lun,
-                                              .cdb = d->capacity_cdb,
-                                              .cdb_len = sizeof(d->capacity_cdb),
-                                              .attr = 1,
-                                              .in = &d->capacity_iov,
-                                              .in_cnt = 1,
-                                              .in_len = sizeof(d->capacity_data),
-                                              .sense = d->capacity_sense,
-                                              .sense_cap = sizeof(d->capacity_sense) },
-                                    .again = INI_AGAIN,
-                                    .done = capacity_done };
+    struct ini_io *io = list_entry(cmd, struct ini_io, cmd);
+    struct list go;
+    if (--io->ghosts || io->bio)
+        return;
+    list_init(&go);
+    list_del(&io->node);
+    io_put(io, &go);
+    start_all(&go);
 }
 
 /* ---- answers ---- */
@@ -376,7 +260,7 @@ static void cmd_done(struct ini_cmd *cmd)
     struct ini_disk *d = io->disk;
     int err = USAN_EIO;
     if (ini_scsi_capacity_changed(&cmd->scsi))
-        ask_capacity(d);
+        ini_capacity_ask(d);
     enum ini_verdict v = ini_scsi_judge(&cmd->scsi, cmd->again != INI_AGAIN_NEVER, &err);
     if (io->canceled && v != INI_GOOD) {
         io_failed(io, v == INI_BAD ? err : USAN_ECANCELED);
@@ -424,41 +308,40 @@ void ini_disk_submit(struct ini_disk *d, struct bio *bio)
     bio->store_priv[0] = io;
     io->writes = changes(bio->op);
     d->in_flight++;
-    if (!io->writes || io_claim(io)) {
+    if (!io->writes) {
+        io_next(io);
+        return;
+    }
+    io->range.off = bio->off;
+    io->range.end = bio->off + bio->len;
+    if (ini_ranges_claim(d->ranges, &io->range)) {
         io_next(io);
         return;
     }
     d->stats.held++;
-    list_push_back(&d->held, &io->node);
-}
-
-/* It waits in one of the lists. */
-static void cancel_waiting(struct ini_io *io)
-{
-    struct ini_disk *d = io->disk;
-    bool held = false;
-    list_for_each (&d->held, pos)
-        held = held || pos == &io->node;
-    list_del(&io->node);
-    io->bio->err_off = io->bio->off + io->pos;
-    if (held)
-        io->writes = false; /* it has no range yet */
-    io_end(io, USAN_ECANCELED);
-    if (held)
-        start_held(d); /* others may have waited for this one */
+    if (ini_ranges_orphans(d->ranges))
+        (void)!loop_timer_set(d->loop, &d->poll, loop_now(d->loop) + POLL_NS);
 }
 
 int ini_disk_cancel(struct ini_disk *d, struct bio *bio)
 {
     struct ini_io *io = bio->store_priv[0];
+    struct list go;
+    list_init(&go);
     if (!io) /* another request of store.c carries it out */
         return 0;
-    if (!list_empty(&io->node)) {
-        cancel_waiting(io);
+    bool held = io->writes && ini_ranges_withdraw(d->ranges, &io->range, &go);
+    if (held || !list_empty(&io->node)) { /* it waits, for others or for its time */
+        list_del(&io->node);
+        io->writes = io->writes && !held;
+        bio->err_off = bio->off + io->pos;
+        io_end(io, USAN_ECANCELED);
+        start_all(&go);
         return 0;
     }
     io->canceled = true;
-    int err = ini_session_cancel(d->session, &io->cmd);
+    int err =
+        d->way ? d->way->cancel(&io->cmd, d->way_user) : ini_session_cancel(d->session, &io->cmd);
     if (err)
         io->canceled = false;
     return err;
@@ -471,19 +354,25 @@ struct ini_disk *ini_disk_new(struct loop *loop, const struct ini_disk_config *c
         return NULL;
     d->loop = loop;
     d->session = cfg->session;
+    d->way = cfg->way;
+    d->way_user = cfg->way_user;
     d->info = *cfg->info;
     d->lun = ini_lun_field(cfg->lun);
+    d->lun_number = cfg->lun;
     d->busy_timeout_ns = cfg->busy_timeout_ns;
+    d->ghost_timeout_ns = cfg->ghost_timeout_ns;
     d->ops = cfg->ops;
     d->user = cfg->user;
-    list_init(&d->held);
+    list_init(&d->haunted);
     list_init(&d->later);
     list_init(&d->paused);
     list_init(&d->spare);
     loop_timer_init(&d->timer, timer_fired);
-    init_capacity(d);
-    if (!range_room(d)) {
-        free(d);
+    loop_timer_init(&d->poll, poll_fired);
+    d->own_ranges = !cfg->ranges;
+    d->ranges = cfg->ranges ? cfg->ranges : ini_ranges_new(false);
+    if (!d->ranges || ini_capacity_init(d)) {
+        ini_disk_free(d);
         return NULL;
     }
     return d;
@@ -495,13 +384,32 @@ void ini_disk_free(struct ini_disk *d)
         return;
     assert(d->in_flight == 0);
     loop_timer_cancel(d->loop, &d->timer);
+    loop_timer_cancel(d->loop, &d->poll);
+    ini_capacity_fini(d);
+    while (!list_empty(&d->haunted)) {
+        struct ini_io *io = list_entry(list_pop_front(&d->haunted), struct ini_io, node);
+        ini_ranges_bequeath(d->ranges, &io->range, loop_now(d->loop) + d->ghost_timeout_ns);
+        list_push_back(&d->spare, &io->node);
+    }
     while (!list_empty(&d->spare)) {
         struct ini_io *io = list_entry(list_pop_front(&d->spare), struct ini_io, node);
         free(io->iov);
         free(io);
     }
-    free(d->ranges);
+    if (d->own_ranges)
+        ini_ranges_free(d->ranges);
     free(d);
+}
+
+void ini_disk_resume(struct ini_io *io)
+{
+    io_send(io);
+}
+
+void ini_disk_give_up(struct ini_io *io)
+{
+    io->bio->err_off = io->bio->off + io->pos;
+    io_end(io, USAN_EIO);
 }
 
 const struct ini_disk_stats *ini_disk_stats(const struct ini_disk *d)

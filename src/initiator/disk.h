@@ -15,8 +15,10 @@
  * to 128 ms, for busy_timeout_ns.
  *
  * Nothing is sent between that attention and the answer to READ CAPACITY. If it shows blocks of
- * another size the disk has failed: the numbers of its blocks mean other places now. failed() is
- * called, and every request ends with USAN_EIO from then on.
+ * another size, or if after a login another unit is found in the place of this one, the disk has
+ * failed: the numbers of its blocks mean other places now. failed() is called, and every request
+ * ends with USAN_EIO from then on. If READ CAPACITY fails, what waited for it fails as well, and
+ * the next request asks again.
  */
 #ifndef USAN_INITIATOR_DISK_H
 #define USAN_INITIATOR_DISK_H
@@ -34,15 +36,31 @@ struct ini_disk_ops {
     void (*resized)(uint64_t blocks, void *user);
     /* optional: the disk has failed for good, and why */
     void (*failed)(const char *why, void *user);
+    /* optional: after a login the unit was not there, and why; it is tried again */
+    void (*absent)(const char *why, void *user);
     /* optional: complete() with an error follows, and this command is why; borrowed. */
     void (*bad)(const struct bio *bio, const struct iscsi_icmd *cmd, void *user);
 };
 
+/* What carries commands instead of a session. */
+struct ini_way_ops {
+    /* as ini_session_submit() */
+    void (*submit)(struct ini_cmd *cmd, void *user);
+    /* as ini_session_cancel() */
+    int (*cancel)(struct ini_cmd *cmd, void *user);
+};
+
+struct ini_ranges;
+
 struct ini_disk_config {
     struct ini_session *session;
+    const struct ini_way_ops *way; /* NULL: the session */
+    void *way_user;
+    struct ini_ranges *ranges;        /* shared with other disks of the same unit; NULL: its own */
     const struct ini_disk_info *info; /* copied */
     uint16_t lun;
     uint64_t busy_timeout_ns;
+    uint64_t ghost_timeout_ns; /* how long blocks of ghosts stay closed after ini_disk_free() */
     const struct ini_disk_ops *ops;
     void *user;
 };
@@ -62,6 +80,16 @@ void ini_disk_submit(struct ini_disk *disk, struct bio *bio);
  */
 USAN_MUST_CHECK
 int ini_disk_cancel(struct ini_disk *disk, struct bio *bio);
+
+/* The session has logged in: for its check(). It ends with ini_session_checked(). If the unit is
+ * another one, the disk has failed. */
+void ini_disk_check(struct ini_disk *disk);
+
+/* A command of the disk (submitted to its way) may take effect although it is over or was sent
+ * again elsewhere: its blocks stay closed to other writes, also when the request has ended, until
+ * ini_disk_ghost_gone() was called as often. */
+void ini_disk_ghost(struct ini_cmd *cmd);
+void ini_disk_ghost_gone(struct ini_cmd *cmd);
 
 struct ini_disk_stats {
     uint64_t commands, retries, busy, held, attentions;

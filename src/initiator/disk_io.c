@@ -2,20 +2,10 @@
 #include "initiator/disk_priv.h"
 
 #include "base/bytes.h"
+#include "initiator/opcodes.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum {
-    OP_READ_10 = 0x28,
-    OP_WRITE_10 = 0x2a,
-    OP_SYNCHRONIZE_CACHE_10 = 0x35,
-    OP_UNMAP = 0x42,
-    OP_READ_16 = 0x88,
-    OP_COMPARE_AND_WRITE = 0x89,
-    OP_WRITE_16 = 0x8a,
-    OP_WRITE_SAME_16 = 0x93,
-};
 
 enum { CDB_DPO = 0x10, CDB_FUA = 0x08, CDB_UNMAP = 0x08 };
 
@@ -112,11 +102,11 @@ static int transfer(const struct ini_disk_info *info, struct ini_io *io)
     bool ten = lba <= UINT32_MAX && blocks <= UINT16_MAX;
     start(io, ten ? 10 : 16, write ? INI_AGAIN_WRITE : INI_AGAIN);
     if (ten) {
-        io->cdb[0] = write ? OP_WRITE_10 : OP_READ_10;
+        io->cdb[0] = write ? INI_OP_WRITE_10 : INI_OP_READ_10;
         be32_put(io->cdb + 2, (uint32_t)lba);
         be16_put(io->cdb + 7, (uint16_t)blocks);
     } else {
-        io->cdb[0] = write ? OP_WRITE_16 : OP_READ_16;
+        io->cdb[0] = write ? INI_OP_WRITE_16 : INI_OP_READ_16;
         be64_put(io->cdb + 2, lba);
         be32_put(io->cdb + 10, blocks);
     }
@@ -139,7 +129,7 @@ static int write_same(const struct ini_disk_info *info, struct ini_io *io, bool 
 {
     io->piece = piece(info, io, info->max_write_same_blocks, INI_ZERO_BYTES_MAX);
     start(io, 16, INI_AGAIN_WRITE);
-    io->cdb[0] = OP_WRITE_SAME_16;
+    io->cdb[0] = INI_OP_WRITE_SAME_16;
     io->cdb[1] = unmap ? CDB_UNMAP : 0;
     be64_put(io->cdb + 2, (io->bio->off + io->pos) / info->block_bytes);
     be32_put(io->cdb + 10, (uint32_t)(io->piece / info->block_bytes));
@@ -153,7 +143,7 @@ static int unmap(const struct ini_disk_info *info, struct ini_io *io)
         return info->can_write_same_unmap ? write_same(info, io, true) : USAN_ENOTSUP;
     io->piece = piece(info, io, info->max_unmap_blocks, INI_ZERO_BYTES_MAX);
     start(io, 10, INI_AGAIN_WRITE);
-    io->cdb[0] = OP_UNMAP;
+    io->cdb[0] = INI_OP_UNMAP;
     be16_put(io->cdb + 7, INI_UNMAP_LIST);
     memset(io->list, 0, sizeof(io->list));
     be16_put(io->list, INI_UNMAP_LIST - 2);
@@ -164,6 +154,17 @@ static int unmap(const struct ini_disk_info *info, struct ini_io *io)
     return 0;
 }
 
+/* A unit that unmaps is quick at zeroes; one that writes them takes its time, and may well do so.
+ */
+static int write_zeroes(const struct ini_disk_info *info, struct ini_io *io)
+{
+    bool unmaps = io->bio->flags & BIO_F_MAY_UNMAP && info->thin && info->can_write_same_unmap &&
+                  info->unmap_zeroes;
+    if (io->bio->flags & BIO_F_FAST_ZERO && !unmaps)
+        return USAN_ENOTSUP;
+    return write_same(info, io, unmaps);
+}
+
 static int compare_and_write(const struct ini_disk_info *info, struct ini_io *io)
 {
     const struct bio *bio = io->bio;
@@ -172,7 +173,7 @@ static int compare_and_write(const struct ini_disk_info *info, struct ini_io *io
         return USAN_ENOTSUP; /* in two commands it would not be atomic */
     io->piece = bio->len;
     start(io, 16, INI_AGAIN_NEVER);
-    io->cdb[0] = OP_COMPARE_AND_WRITE;
+    io->cdb[0] = INI_OP_COMPARE_AND_WRITE;
     if (info->fua && bio->flags & BIO_F_FUA)
         io->cdb[1] = CDB_FUA;
     be64_put(io->cdb + 2, bio->off / info->block_bytes);
@@ -183,7 +184,7 @@ static int compare_and_write(const struct ini_disk_info *info, struct ini_io *io
 void ini_io_build_flush(struct ini_io *io)
 {
     start(io, 10, INI_AGAIN);
-    io->cdb[0] = OP_SYNCHRONIZE_CACHE_10; /* LBA 0, 0 blocks: to the end, SBC-4 5.28 */
+    io->cdb[0] = INI_OP_SYNCHRONIZE_CACHE_10; /* LBA 0, 0 blocks: to the end, SBC-4 5.28 */
     io->flush = true;
     io->piece = 0;
 }
@@ -200,9 +201,7 @@ int ini_io_build(const struct ini_disk_info *info, struct ini_io *io)
     case BIO_UNMAP:
         return unmap(info, io);
     case BIO_WRITE_ZEROES:
-        return write_same(info, io,
-                          io->bio->flags & BIO_F_MAY_UNMAP && info->can_write_same_unmap &&
-                              info->unmap_zeroes);
+        return write_zeroes(info, io);
     case BIO_COMPARE_AND_WRITE:
         return compare_and_write(info, io);
     case BIO_MAP_STATUS:

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A disk's requests. disk.c decides when a request goes on and how it ends; disk_io.c makes the
- * command of its next piece.
+ * A disk and its requests. disk.c decides when a request goes on and how it ends; disk_io.c makes
+ * the command of its next piece; disk_capacity.c looks at the unit when it may have changed.
  */
 #ifndef USAN_INITIATOR_DISK_PRIV_H
 #define USAN_INITIATOR_DISK_PRIV_H
 
+#include "initiator/check.h"
 #include "initiator/disk.h"
+#include "initiator/ranges.h"
 
 enum {
     INI_IO_SENSE = 96,
@@ -20,12 +22,14 @@ struct ini_io {
     struct ini_cmd cmd;
     struct ini_disk *disk;
     struct bio *bio;
-    struct list node; /* held, or waiting for its time, or spare */
-    uint64_t pos;     /* bytes of the bio that are done */
-    uint64_t piece;   /* bytes of the command under way */
-    bool writes;      /* has a range */
-    bool flush;       /* the command under way makes durable what the others have written */
-    bool canceled;    /* nothing more is to be sent for it */
+    struct list node; /* paused, or waiting for its time, or spare, or haunted */
+    struct ini_range range;
+    unsigned ghosts; /* commands of it that may still take effect */
+    uint64_t pos;    /* bytes of the bio that are done */
+    uint64_t piece;  /* bytes of the command under way */
+    bool writes;     /* has a range */
+    bool flush;      /* the command under way makes durable what the others have written */
+    bool canceled;   /* nothing more is to be sent for it */
     unsigned attentions, busy;
     uint64_t at_ns, busy_until_ns;
     uint8_t cdb[16];
@@ -35,6 +39,54 @@ struct ini_io {
     struct iovec *iov; /* of a piece that is not all of the bio; kept */
     int iov_cap;
 };
+
+struct ini_disk {
+    struct loop *loop;
+    struct ini_session *session;
+    const struct ini_way_ops *way;
+    void *way_user;
+    struct ini_disk_info info;
+    uint64_t lun;
+    uint16_t lun_number;
+    uint64_t busy_timeout_ns, ghost_timeout_ns;
+    const struct ini_disk_ops *ops;
+    void *user;
+
+    struct ini_ranges *ranges;
+    bool own_ranges;
+    struct list later;   /* to be sent again when their time has come */
+    struct list haunted; /* over, but for commands that may still take effect */
+    struct list spare;
+    struct loop_timer timer, poll;
+    unsigned in_flight;
+
+    /* READ CAPACITY after the unit has said that it changed */
+    struct ini_cmd capacity;
+    bool asking, ask_again, unsure;
+    struct list paused; /* to be sent when the answer is there */
+    bool failed;        /* the unit is another one now */
+    uint8_t capacity_cdb[16], capacity_data[32], capacity_sense[INI_IO_SENSE];
+    struct iovec capacity_iov;
+    unsigned capacity_tries;
+    uint64_t capacity_until_ns;
+    struct loop_timer capacity_later;
+    struct ini_check *check;
+
+    struct ini_disk_stats stats;
+};
+
+/* Over the session, or over what the owner has instead. */
+static inline void ini_disk_send(struct ini_disk *d, struct ini_cmd *cmd)
+{
+    if (d->way)
+        d->way->submit(cmd, d->way_user);
+    else
+        ini_session_submit(d->session, cmd);
+}
+
+/* A request that was paused goes on; or it ends with USAN_EIO. */
+void ini_disk_resume(struct ini_io *io);
+void ini_disk_give_up(struct ini_io *io);
 
 /* Make the command of the next piece of io->bio. USAN_ENOTSUP: the unit has none for it. */
 USAN_MUST_CHECK

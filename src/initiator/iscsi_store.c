@@ -82,14 +82,20 @@ static void resized(uint64_t blocks, void *user)
         c->watch->resized(blocks * r->info.block_bytes, c->watch_user);
 }
 
-static void failed(const char *why, void *user)
+static void absent(const char *why, void *user)
 {
     struct remote_channel *c = user;
     struct remote_store *r = list_entry(c->ch.store, struct remote_store, store);
     pthread_mutex_lock(&r->lock);
-    (void)err_set(&r->error, USAN_EIO, "%s, %s: LUN %u: %s", ini_session_peer(c->session),
-                  r->url.target, r->url.lun, why);
+    (void)err_set(&r->error, USAN_EIO, "%s, %s: %s", ini_session_peer(c->session), r->url.target,
+                  why);
     pthread_mutex_unlock(&r->lock);
+}
+
+static void failed(const char *why, void *user)
+{
+    struct remote_channel *c = user;
+    absent(why, user);
     if (c->watch)
         c->watch->failed(why, c->watch_user);
 }
@@ -102,7 +108,7 @@ static void bad(const struct bio *bio, const struct iscsi_icmd *cmd, void *user)
 }
 
 static const struct ini_disk_ops disk_ops = {
-    .complete = complete, .resized = resized, .failed = failed, .bad = bad
+    .complete = complete, .resized = resized, .failed = failed, .absent = absent, .bad = bad
 };
 
 static void changed(struct ini_session *s, enum ini_change change, void *user)
@@ -134,8 +140,16 @@ static void changed(struct ini_session *s, enum ini_change change, void *user)
     pthread_mutex_unlock(&r->lock);
 }
 
+static void check(struct ini_session *s, void *user)
+{
+    const struct remote_channel *c = user;
+    (void)s;
+    ini_disk_check(c->disk);
+}
+
 static const struct ini_session_ops session_ops = { .changed = changed,
-                                                    .write_again = write_again };
+                                                    .write_again = write_again,
+                                                    .check = check };
 
 /* ---- opening ---- */
 

@@ -2,7 +2,9 @@
 #include "initiator/probe.h"
 
 #include "base/bytes.h"
+#include "initiator/opcodes.h"
 #include "initiator/status.h"
+#include "scsi/lun.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +48,7 @@ static int inquiry(struct ini_sync *sync, uint16_t lun, bool evpd, uint8_t page,
                    uint32_t len, uint32_t *ret_got, struct err_text *e)
 {
     char what[32];
-    uint8_t cdb[6] = { 0x12, evpd, page, (uint8_t)(len >> 8), (uint8_t)len, 0 };
+    uint8_t cdb[6] = { INI_OP_INQUIRY, evpd, page, (uint8_t)(len >> 8), (uint8_t)len, 0 };
     memset(data, 0, len);
     (void)snprintf(what, sizeof(what), evpd ? "INQUIRY, page %02xh" : "INQUIRY", page);
     return ini_sync_ask(sync, lun, cdb, sizeof(cdb), data, len, ret_got, what, e);
@@ -101,29 +103,60 @@ static void use_serial(struct ini_disk_info *info, const uint8_t *p, uint32_t le
     copy_ascii(info->serial, s, n < INI_SERIAL_MAX ? n : INI_SERIAL_MAX);
 }
 
-/* The unit's best designator: NAA, then EUI-64, then T10 (SPC-6 7.7.6). */
-static void use_designators(struct ini_disk_info *info, const uint8_t *p, uint32_t len)
+static const struct {
+    uint8_t type;
+    const char *prefix;
+} designators[] = { { 3, "naa." }, { 2, "eui." }, { 1, "t10." } };
+
+enum { DESIGNATORS = 3 };
+
+/* Text of a designation descriptor (SPC-6 7.7.6); its place among the kinds above, DESIGNATORS: it
+ * is none of the unit. */
+static unsigned designator(const uint8_t *d, char ret_text[INI_ID_MAX])
 {
-    static const struct {
-        uint8_t type;
-        const char *prefix;
-    } kinds[] = { { 3, "naa." }, { 2, "eui." }, { 1, "t10." } };
-    unsigned best = 3;
+    unsigned k = 0;
+    /* association 00b: the logical unit */
+    while (k < DESIGNATORS && ((d[1] & 0x3f) != designators[k].type || d[3] == 0 || d[3] > 24))
+        k++;
+    if (k == DESIGNATORS)
+        return k;
+    size_t n = strlen(designators[k].prefix);
+    memcpy(ret_text, designators[k].prefix, n + 1);
+    if (designators[k].type == 1)
+        copy_ascii(ret_text + n, d + 4, d[3]);
+    for (unsigned i = 0; designators[k].type != 1 && i < d[3]; i++, n += 2)
+        (void)snprintf(ret_text + n, INI_ID_MAX - n, "%02x", d[4 + i]);
+    return k;
+}
+
+/* The best of them, or the one that is asked for: true. */
+static bool find_designator(const uint8_t *p, uint32_t len, const char *wanted,
+                            char ret_best[INI_ID_MAX])
+{
+    unsigned best = DESIGNATORS;
     for (uint32_t at = 4; at + 4 <= len && at + 4 + p[at + 3] <= len; at += 4u + p[at + 3]) {
-        const uint8_t *d = p + at;
-        for (unsigned k = 0; k < best; k++) {
-            /* association 00b: the logical unit */
-            if ((d[1] & 0x3f) != kinds[k].type || d[3] == 0 || d[3] > 24)
-                continue;
+        char text[INI_ID_MAX];
+        unsigned k = designator(p + at, text);
+        if (k < DESIGNATORS && wanted && strcmp(text, wanted) == 0)
+            return true;
+        if (k < best) {
             best = k;
-            size_t n = strlen(kinds[k].prefix);
-            memcpy(info->id, kinds[k].prefix, n + 1);
-            if (kinds[k].type == 1)
-                copy_ascii(info->id + n, d + 4, d[3]);
-            for (unsigned i = 0; kinds[k].type != 1 && i < d[3]; i++, n += 2)
-                (void)snprintf(info->id + n, sizeof(info->id) - n, "%02x", d[4 + i]);
+            memcpy(ret_best, text, sizeof(text));
         }
     }
+    return false;
+}
+
+bool ini_probe_is_unit(const struct ini_disk_info *info, const uint8_t *page, uint32_t len,
+                       char ret_now[INI_ID_MAX])
+{
+    struct ini_disk_info now = { .rotational = false };
+    ret_now[0] = '\0';
+    if (page[1] == 0x83)
+        return find_designator(page, len, info->id, ret_now);
+    use_serial(&now, page, len);
+    (void)snprintf(ret_now, INI_ID_MAX, "%.*s", INI_ID_MAX - 1, now.serial);
+    return strcmp(now.serial, info->serial) == 0;
 }
 
 static void use_limits(struct ini_disk_info *info, const uint8_t *p)
@@ -143,7 +176,7 @@ static void use_page(struct ini_disk_info *info, uint8_t page, const uint8_t *p,
         use_serial(info, p, len);
         break;
     case 0x83:
-        use_designators(info, p, len);
+        (void)find_designator(p, len, NULL, info->id);
         break;
     case 0xb0: /* SBC-4 6.6.4; the fields that an older unit does not send are zero */
         use_limits(info, p);
@@ -179,7 +212,9 @@ static int read_capacity(struct ini_sync *sync, uint16_t lun, struct ini_disk_in
                          struct err_text *e)
 {
     uint8_t d[32] = { 0 };
-    const uint8_t cdb16[16] = { 0x9e, 0x10, [13] = sizeof(d) }, cdb10[10] = { 0x25 };
+    const uint8_t cdb16[16] = { INI_OP_SERVICE_ACTION_IN_16,
+                                INI_SA_READ_CAPACITY_16, [13] = sizeof(d) };
+    const uint8_t cdb10[10] = { INI_OP_READ_CAPACITY_10 };
     uint32_t got;
     int err =
         ini_sync_ask(sync, lun, cdb16, sizeof(cdb16), d, sizeof(d), &got, "READ CAPACITY(16)", e);
@@ -206,7 +241,9 @@ static int read_capacity(struct ini_sync *sync, uint16_t lun, struct ini_disk_in
 static void read_mode(struct ini_sync *sync, uint16_t lun, struct ini_disk_info *info)
 {
     uint8_t d[64] = { 0 };
-    const uint8_t cdb[6] = { 0x1a, 0x08, 0x08, 0, sizeof(d), 0 };
+    const uint8_t cdb[6] = { INI_OP_MODE_SENSE_6, 0x08 /* DBD */,
+                             0x08 /* caching */,  0,
+                             sizeof(d),           0 };
     uint32_t got;
     info->write_cache = true;
     if (ini_sync_ask(sync, lun, cdb, sizeof(cdb), d, sizeof(d), &got, "MODE SENSE(6)", NULL) ||
@@ -260,19 +297,6 @@ int ini_probe_disk(struct ini_sync *sync, uint16_t lun, struct ini_disk_info *re
 
 /* ---- LUNs ---- */
 
-/* The number behind a LUN field of one level; false: another kind of address. */
-static bool decode_lun(uint64_t field, uint16_t *ret_lun)
-{
-    uint16_t first = (uint16_t)(field >> 48);
-    if ((field << 16) != 0)
-        return false;
-    if ((first & 0xff00) == 0 || (first & 0xc000) == 0x4000) { /* SAM-6 4.7.7.2, 4.7.7.3 */
-        *ret_lun = first & 0x3fff;
-        return true;
-    }
-    return false;
-}
-
 static int compare_luns(const void *a, const void *b)
 {
     return *(const uint16_t *)a - *(const uint16_t *)b;
@@ -282,7 +306,7 @@ int ini_probe_luns(struct ini_sync *sync, uint16_t ret_luns[INI_LUNS_MAX], unsig
                    struct err_text *e)
 {
     uint32_t cap = 8 + 8 * INI_LUNS_MAX, got;
-    uint8_t *d = calloc(1, cap), cdb[12] = { 0xa0 };
+    uint8_t *d = calloc(1, cap), cdb[12] = { INI_OP_REPORT_LUNS };
     if (!d)
         return err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
     be32_put(cdb + 6, cap);
@@ -290,8 +314,11 @@ int ini_probe_luns(struct ini_sync *sync, uint16_t ret_luns[INI_LUNS_MAX], unsig
     unsigned n = 0;
     if (!err) {
         uint32_t end = got >= 8 && be32_get(d) < got - 8 ? be32_get(d) + 8 : got;
-        for (uint32_t at = 8; at + 8 <= end; at += 8)
-            n += decode_lun(be64_get(d + at), &ret_luns[n]);
+        for (uint32_t at = 8; at + 8 <= end; at += 8) {
+            uint64_t lun;
+            if (scsi_lun_decode(be64_get(d + at), &lun))
+                ret_luns[n++] = (uint16_t)lun;
+        }
         qsort(ret_luns, n, sizeof(*ret_luns), compare_luns);
         *ret_count = n;
     }

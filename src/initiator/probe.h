@@ -61,6 +61,10 @@ int ini_probe_vpd(struct ini_sync *sync, uint16_t lun, uint8_t page,
                   uint8_t ret_data[INI_INQUIRY_MAX], uint32_t *ret_len, struct err_text *e);
 /* Is there a disk of so many blocks? Its size in bytes fits an int64_t; block_bytes is not 0. */
 bool ini_probe_size_ok(uint64_t blocks, uint32_t block_bytes);
+/* Does this page (83h, or 80h of a unit without a designator) belong to the unit that info is of?
+ * If not, ret_now is what the page names instead: any of it, or "". */
+bool ini_probe_is_unit(const struct ini_disk_info *info, const uint8_t *page, uint32_t len,
+                       char ret_now[INI_ID_MAX]);
 /* All of it. USAN_ENOENT: no such unit; USAN_ENOTSUP: it is no disk, or one whose blocks are not
  * a power of two from 512 to 65536 bytes. */
 USAN_MUST_CHECK

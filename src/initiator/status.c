@@ -2,6 +2,7 @@
 #include "initiator/status.h"
 
 #include "base/bytes.h"
+#include "scsi/lun.h"
 #include "scsi/sense.h"
 
 #include <stdio.h>
@@ -195,5 +196,5 @@ void ini_scsi_words(const struct iscsi_icmd *cmd, char *buf, size_t cap)
 
 uint64_t ini_lun_field(uint16_t lun)
 {
-    return lun < 256 ? (uint64_t)lun << 48 : (uint64_t)(0x4000u | lun) << 48;
+    return scsi_lun_encode(lun);
 }

@@ -35,8 +35,8 @@ int ini_sync_ask(struct ini_sync *sync, uint16_t lun, const uint8_t *cdb, uint16
                  void *in, uint32_t in_len, uint32_t *ret_got, const char *what,
                  struct err_text *e);
 
-/* A command that changes something, with parameter data from out. The same; but it is not sent again
- * if it may have been carried out. */
+/* A command that changes something, with parameter data from out. The same; but it is not sent
+ * again if it may have been carried out. */
 USAN_MUST_CHECK
 int ini_sync_tell(struct ini_sync *sync, uint16_t lun, const uint8_t *cdb, uint16_t cdb_len,
                   void *out, uint32_t out_len, const char *what, struct err_text *e);

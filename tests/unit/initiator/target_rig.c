@@ -240,8 +240,8 @@ static size_t parameters(const struct rig *rig, const uint8_t *cdb, uint8_t *d)
     case 0x9e:
         be64_put(d, rig->blocks - 1);
         be32_put(d + 8, rig->block_bytes);
-        d[13] = 3;    /* eight in a physical block */
-        d[14] = 0xc0; /* LBPME, LBPRZ */
+        d[13] = 3;                     /* eight in a physical block */
+        d[14] = rig->thick ? 0 : 0xc0; /* LBPME, LBPRZ */
         return 32;
     case 0x25:
         be32_put(d, (uint32_t)rig->blocks - 1);
@@ -285,7 +285,16 @@ static bool answered(struct rig *rig, struct iscsi_task *t, bool medium)
         check_condition(t, (unsigned)atomic_load(&rig->bad_sense));
         return true;
     }
-    if (t->lun && op != 0xa0) {
+    if (op == 0x9e && atomic_load(&rig->capacity_busy) > 0) {
+        atomic_fetch_sub(&rig->capacity_busy, 1);
+        respond(t, 8, NULL, 0, 0);
+        return true;
+    }
+    if (op == 0x9e && atomic_load(&rig->capacity_fails)) {
+        check_condition(t, 0x044400);
+        return true;
+    }
+    if ((t->lun || rig->gone) && op != 0xa0) {
         check_condition(t, 0x052500);
         return true;
     }
