@@ -69,10 +69,13 @@ static int open_reactors(struct attach *a, struct err_text *e)
     if (!a->reactors)
         return err_set(e, USAN_ENOMEM, "out of memory");
     a->reactor_count = n;
+    /* A channel that nobody uses is a session of an iSCSI store that does nothing but keep its
+     * writes from being repeated, as they could be others'. */
+    struct store *used = attach_fronts_use_reactors(a->cfg) ? a->store : NULL;
     struct loop_config lc = { .engine = a->cfg->engine, .poll = a->cfg->poll, .cpu = -1 };
     for (unsigned i = 0; i < n; i++) {
         int err =
-            attach_reactor_new(&a->cfg->front, a->store, &lc, &a->limit, i, n, &a->reactors[i], e);
+            attach_reactor_new(&a->cfg->front, used, &lc, &a->limit, i, n, &a->reactors[i], e);
         if (err)
             return err;
     }

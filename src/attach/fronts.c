@@ -78,6 +78,16 @@ int attach_fronts_check(const struct attach_config *cfg, struct err_text *e)
     return 0;
 }
 
+bool attach_fronts_use_reactors(const struct attach_config *cfg)
+{
+    for (size_t i = 0; i < cfg->front_count; i++) {
+        const char *place;
+        if (kind_of(cfg->fronts[i], &place) != ISCSI)
+            return true;
+    }
+    return false;
+}
+
 /* ---- life ---- */
 
 static void unmounted(struct loop_msg *m)

@@ -38,6 +38,11 @@ static void flushed(struct bio *bio)
 static void flush(struct loop_msg *m)
 {
     struct attach *a = list_entry(m, struct attach, flush_msg);
+    if (!a->reactors[0]->front.ch) { /* portals flush what they have written */
+        a->stopped_msg.deliver = stopped;
+        loop_post(a->control, &a->stopped_msg);
+        return;
+    }
     a->flush_bio = (struct bio){ .op = BIO_FLUSH, .done = flushed };
     store_submit(a->reactors[0]->front.ch, &a->flush_bio);
 }

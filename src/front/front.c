@@ -102,7 +102,7 @@ int front_open(struct front *f, const struct front_config *cfg, struct store *st
     payload_pool_init(&f->pool, limit, limit->max_bytes / 4 / count);
     f->rx_buf = aligned_alloc(4096, FRONT_RX_BYTES);
     int err = f->rx_buf ? loop_new(lc, &f->loop, e) : err_set(e, USAN_ENOMEM, "out of memory");
-    if (!err) {
+    if (!err && store) {
         err = store_channel_open(store, f->loop, &f->ch);
         if (err)
             err_set(e, err, "cannot use the store: %s", usan_strerror(err));

@@ -72,7 +72,8 @@ struct front_waiter {
     void (*got)(struct front_waiter *w, void *buf, size_t cap);
 };
 
-/* All pointers are borrowed. On failure nothing is left behind. */
+/* All pointers are borrowed. On failure nothing is left behind. store NULL: there is none to be
+ * used, nor a channel. */
 USAN_MUST_CHECK
 int front_open(struct front *f, const struct front_config *cfg, struct store *store,
                const struct loop_config *lc, struct payload_limit *limit, unsigned index,

@@ -62,7 +62,7 @@ attach_end() { # NAME
 # blockcheck begins with a disk of zeroes
 attach_start 1 --as iscsi:127.0.0.1:0 || bail "usan attach does not start"
 model=$WORK/model
-"$blockcheck" load -k -t 6 -m "$model" "${FRONTS[0]}" >"$WORK/load" 2>&1 &
+"$blockcheck" load -t 5 -m "$model" "${FRONTS[0]}" >"$WORK/load" 2>&1 &
 load_pid=$! rc=0
 kill_and_start
 check "iSCSI: the load was under way" kill -0 "$load_pid"
