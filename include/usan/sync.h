@@ -23,7 +23,8 @@ extern "C" {
 USAN_API_CHECK int usan_open_wait(struct usan_ctx *ctx, const char *spec,
                                   const struct usan_open_options *options,
                                   struct usan_disk **ret_disk);
-/* disk may be NULL. A disk with a context of its own is closed with this one. */
+/* disk may be NULL. A disk with a context of its own is closed with this one. Does nothing from
+ * inside a callback. */
 USAN_API void usan_close_wait(struct usan_disk *disk);
 
 /* All of len bytes or an error. buf is the caller's; no copy is made. */
