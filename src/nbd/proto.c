@@ -25,6 +25,7 @@ struct nbd_proto *nbd_proto_new(const struct nbd_proto_config *cfg, const struct
     }
     hs->options = 0;
     hs->out_len = hs->out_sent = 0;
+    c->tx.things++;
     c->cfg = *cfg;
     c->a = a;
     c->hs = hs;
@@ -149,7 +150,7 @@ static void landed(struct nbd_proto *c, size_t n)
 
 void nbd_proto_rx(struct nbd_proto *c, size_t n)
 {
-    c->rx_bytes += n;
+    c->rx.bytes += n;
     size_t direct = n < c->direct_room ? n : c->direct_room;
     if (c->state == NBD_S_CLOSED)
         return;
@@ -232,7 +233,10 @@ static bool payload(struct nbd_proto *c)
 static bool request(struct nbd_proto *c, struct nbd_event *ev)
 {
     const uint8_t *p = gather(c, NBD_REQUEST_BYTES);
-    if (!p || !nbd_request_header(c, p, &ev->req))
+    if (!p)
+        return false;
+    c->rx.things++;
+    if (!nbd_request_header(c, p, &ev->req))
         return false;
     ev->type = NBD_EV_REQUEST;
     return true;
@@ -245,6 +249,7 @@ static bool write_complete(struct nbd_proto *c, struct nbd_event *ev)
     *ev = (struct nbd_event){ .type = NBD_EV_DATA, .req = c->writing };
     c->writing = NULL;
     c->state = NBD_S_REQUEST;
+    c->rx.things++;
     return true;
 }
 
@@ -274,8 +279,10 @@ static bool parse(struct nbd_proto *c, struct nbd_event *ev)
     case NBD_S_PAYLOAD:
         return write_complete(c, ev);
     case NBD_S_PAYLOAD_SKIP:
-        if (skip(c))
+        if (skip(c)) {
             c->state = NBD_S_REQUEST;
+            c->rx.things++;
+        }
         break;
     case NBD_S_WAIT:
     case NBD_S_FINISHING:
@@ -416,7 +423,7 @@ static size_t handshake_sent(struct nbd_proto *c, size_t n)
 
 void nbd_proto_tx_done(struct nbd_proto *c, size_t n)
 {
-    c->tx_bytes += n;
+    c->tx.bytes += n;
     if (handshake_out(c))
         n = handshake_sent(c, n);
     while (!list_empty(&c->out)) {
@@ -430,6 +437,7 @@ void nbd_proto_tx_done(struct nbd_proto *c, size_t n)
             n -= left;
         }
         c->tx_part = 0;
+        c->tx.things++;
         list_del(&req->node);
         list_push_back(&c->over, &req->node);
     }
@@ -444,10 +452,15 @@ static bool in_handshake(const struct nbd_proto *c)
 }
 
 /* Is it the client's turn to do something that does not depend on us? */
+static bool owes_bytes(const struct nbd_proto *c)
+{
+    return (c->state == NBD_S_REQUEST && c->have) || c->state == NBD_S_PAYLOAD ||
+           c->state == NBD_S_PAYLOAD_SKIP;
+}
+
 static bool waiting_for_client(const struct nbd_proto *c)
 {
-    return nbd_proto_tx_pending(c) || (c->state == NBD_S_REQUEST && c->have) ||
-           c->state == NBD_S_PAYLOAD || c->state == NBD_S_PAYLOAD_SKIP;
+    return nbd_proto_tx_pending(c) || owes_bytes(c);
 }
 
 uint64_t nbd_proto_deadline(const struct nbd_proto *c)
@@ -459,6 +472,33 @@ uint64_t nbd_proto_deadline(const struct nbd_proto *c)
         return TIME_NEVER;
     /* Too early rather than kept up to date with each request: a tick looks at the progress. */
     return waiting_for_client(c) ? c->seen_ns + c->cfg.stall_timeout_ns : TIME_NEVER;
+}
+
+/*
+ * Between two looks, a stall time-out or more apart, a thing of so many bytes that was under way at
+ * both has to have moved on by its share: who sends a byte now and then does not keep it for ever.
+ */
+static bool moves_on(struct nbd_progress *p, bool waiting, uint64_t whole)
+{
+    uint64_t share = whole / NBD_STALLS_MAX ? whole / NBD_STALLS_MAX : 1;
+    bool same = waiting && p->seen_waiting && p->things == p->seen_things;
+    bool ok = !same || p->bytes - p->seen_bytes >= share;
+    p->seen_bytes = p->bytes;
+    p->seen_things = p->things;
+    p->seen_waiting = waiting;
+    return ok;
+}
+
+/* Of what is sent first. */
+static uint64_t reply_bytes(const struct nbd_proto *c)
+{
+    if (handshake_out(c))
+        return c->hs->out_len;
+    const struct nbd_req *req = list_entry(c->out.next, struct nbd_req, node);
+    uint64_t bytes = req->header_len;
+    for (int i = 0; i < req->iovcnt; i++)
+        bytes += req->iov[i].iov_len;
+    return bytes;
 }
 
 void nbd_proto_tick(struct nbd_proto *c, uint64_t now_ns)
@@ -473,15 +513,10 @@ void nbd_proto_tick(struct nbd_proto *c, uint64_t now_ns)
         nbd_proto_fail(c, USAN_ETIMEOUT, "the handshake took too long");
         return;
     }
-    /* Whatever ended an earlier wait has moved bytes, so equal counts mean one and the same wait.
-     */
-    if (c->rx_bytes == c->seen_rx && c->tx_bytes == c->seen_tx) {
-        nbd_proto_fail(c, USAN_ETIMEOUT,
-                       nbd_proto_tx_pending(c) ? "the client does not take its replies in"
-                                               : "the client stopped in the middle of a request");
-        return;
-    }
-    c->seen_rx = c->rx_bytes;
-    c->seen_tx = c->tx_bytes;
+    bool in = owes_bytes(c), out = nbd_proto_tx_pending(c);
+    if (!moves_on(&c->tx, out, out ? reply_bytes(c) : 0))
+        nbd_proto_fail(c, USAN_ETIMEOUT, "the client does not take its replies in");
+    else if (!moves_on(&c->rx, in, c->state == NBD_S_REQUEST ? NBD_REQUEST_BYTES : c->whole))
+        nbd_proto_fail(c, USAN_ETIMEOUT, "the client stopped in the middle of a request");
     c->seen_ns = now_ns;
 }

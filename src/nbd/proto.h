@@ -40,6 +40,7 @@ enum {
     NBD_QUEUE_DEPTH_MAX = 1024,           /* requests of one connection in hand */
     NBD_EXTENTS_MAX = 512,                /* descriptors of one BLOCK_STATUS reply */
     NBD_RX_IOV_MAX = 256,                 /* iovecs of one receive */
+    NBD_STALLS_MAX = 16,                  /* stall time-outs that a request or reply may take */
     NBD_HEADER_MAX = NBD_CHUNK_BYTES + 92 /* of a reply, with the text of an error */
 };
 
@@ -61,7 +62,8 @@ struct nbd_proto_config {
     uint32_t priv_bytes;           /* room for the owner in every request */
     uint64_t handshake_timeout_ns; /* for the whole handshake */
     /* A client that stops in the middle of a request, or does not take a reply in, is given up
-     * after one to two times this. */
+     * after one to two times this; and so is one that moves a request or a reply on by less than
+     * one NBD_STALLS_MAXth of it in such a time. */
     uint64_t stall_timeout_ns;
 };
 

@@ -168,7 +168,7 @@ void nbd_req_fail(struct nbd_req *req, int err, uint64_t err_off)
     if (c->writing == req) {
         assert(c->state == NBD_S_WAIT);
         c->writing = NULL;
-        c->left = req->len;
+        c->left = c->whole = req->len;
         c->state = NBD_S_PAYLOAD_SKIP;
     }
     if (req->answered)
@@ -185,7 +185,7 @@ void nbd_req_want_data(struct nbd_req *req, const struct iovec *iov, int iovcnt)
     c->land = iov;
     c->land_cnt = iovcnt;
     c->land_in = 0;
-    c->left = req->len;
+    c->left = c->whole = req->len;
     c->state = NBD_S_PAYLOAD;
 }
 
@@ -270,7 +270,7 @@ static bool skip_payload(struct nbd_proto *c, const struct nbd_req *req)
         nbd_proto_fail(c, USAN_EPROTO, "the payload of a write is much too long");
         return false;
     }
-    c->left = req->len;
+    c->left = c->whole = req->len;
     c->state = NBD_S_PAYLOAD_SKIP;
     return true;
 }

@@ -36,6 +36,13 @@ struct nbd_handshake {
     uint8_t out[NBD_OPT_OUT_MAX];
 };
 
+/* How one direction moves on. A thing is a header of a request, its payload, or a reply. */
+struct nbd_progress {
+    uint64_t bytes, things;           /* that are through */
+    uint64_t seen_bytes, seen_things; /* at the last look */
+    bool seen_waiting;                /* a thing was under way then */
+};
+
 struct nbd_proto {
     struct nbd_proto_config cfg;
     const struct alloc *a;
@@ -61,7 +68,8 @@ struct nbd_proto {
     const struct iovec *land;
     int land_cnt;
     size_t land_in; /* bytes of *land that are filled */
-    uint64_t left;  /* bytes of payload, or to skip, still to come */
+    uint64_t left;  /* bytes of payload, or to skip, still to come ... */
+    uint64_t whole; /* ... of so many */
 
     struct list out;  /* replies, in the order they are sent */
     struct list over; /* to be reported, or to be taken back */
@@ -73,8 +81,8 @@ struct nbd_proto {
     uint32_t made_count, busy;
 
     uint64_t started_ns;
-    uint64_t rx_bytes, tx_bytes;        /* progress */
-    uint64_t seen_rx, seen_tx, seen_ns; /* when it was last looked at */
+    struct nbd_progress rx, tx;
+    uint64_t seen_ns; /* when they were last looked at */
 };
 
 /* ---- state.c ---- */

@@ -464,7 +464,7 @@ static void stalled_reader(void **state)
     assert_int_equal(nbd_proto_deadline(rig->c), now + RIG_STALL_NS);
     struct iovec out[3];
     assert_int_equal(nbd_proto_tx(rig->c, out, 3), 2);
-    nbd_proto_tx_done(rig->c, 1);
+    nbd_proto_tx_done(rig->c, (512 + 28) / NBD_STALLS_MAX);
     now += RIG_STALL_NS;
     nbd_proto_tick(rig->c, now);
     rig_pump(rig);
@@ -476,6 +476,59 @@ static void stalled_reader(void **state)
     rig_pump(rig);
     rig_closed(rig, USAN_ETIMEOUT);
     (void)rig_event(rig, NBD_EV_OVER); /* its memory is given back */
+    rig_close(rig);
+}
+
+/* A byte now and then is no progress, and other bytes are none of this request or reply. */
+static void trickling_reader(void **state)
+{
+    uint8_t data[512] = { 0 };
+    struct iovec iov = { data, 512 }, out[3];
+    begin(state, true);
+    rig_request(rig, 0, NBD_CMD_READ, 1, 0, 512);
+    rig->unread = true;
+    nbd_req_reply(rig_event(rig, NBD_EV_REQUEST), &iov, 1);
+    rig_pump(rig);
+    uint64_t now = 1000 * NS_PER_SEC;
+    nbd_proto_tick(rig->c, now);
+    rig_pump(rig);
+    assert_false(rig->closed);
+    assert_int_equal(nbd_proto_tx(rig->c, out, 3), 2);
+    nbd_proto_tx_done(rig->c, (512 + 28) / NBD_STALLS_MAX - 1);
+    rig_request(rig, 0, NBD_CMD_FLUSH, 2, 0, 0); /* it still speaks */
+    nbd_req_reply(rig_event(rig, NBD_EV_REQUEST), NULL, 0);
+    nbd_proto_tick(rig->c, now + RIG_STALL_NS);
+    rig_pump(rig);
+    rig_closed(rig, USAN_ETIMEOUT);
+    (void)rig_event(rig, NBD_EV_OVER);
+    (void)rig_event(rig, NBD_EV_OVER);
+    rig_close(rig);
+}
+
+static void trickling_writer(void **state)
+{
+    enum { LEN = 4096, SHARE = LEN / NBD_STALLS_MAX };
+    uint8_t data[LEN] = { 0 };
+    begin(state, true);
+    rig_request(rig, 0, NBD_CMD_WRITE, 1, 0, LEN);
+    (void)rig_event(rig, NBD_EV_REQUEST);
+    rig_send(rig, data, SHARE);
+    uint64_t now = nbd_proto_deadline(rig->c);
+    for (unsigned sent = SHARE; sent < 3 * SHARE; sent += SHARE) {
+        nbd_proto_tick(rig->c, now);
+        rig_pump(rig);
+        assert_false(rig->closed);
+        rig_send(rig, data, SHARE);
+        now += RIG_STALL_NS;
+    }
+    nbd_proto_tick(rig->c, now);
+    rig_pump(rig);
+    assert_false(rig->closed);
+    rig_send(rig, data, SHARE - 1);
+    nbd_proto_tick(rig->c, now + RIG_STALL_NS);
+    rig_pump(rig);
+    rig_closed(rig, USAN_ETIMEOUT);
+    (void)rig_event(rig, NBD_EV_OVER);
     rig_close(rig);
 }
 
@@ -665,9 +718,9 @@ static void out_of_memory(void **state)
         T(failures, chunk), T(write_refused, chunk), T(refusals, chunk), T(nothing_to_do, chunk),  \
         T(read_only, chunk), T(no_trim, chunk), T(long_requests, chunk), T(magic, chunk),          \
         T(queue_depth, chunk), T(write_waits, chunk), T(stalled_reader, chunk),                    \
-        T(stalled_writer, chunk), T(disconnect, chunk), T(killed, chunk),                          \
-        T(killed_while_waiting, chunk), T(stopping, chunk), T(private_room, chunk),                \
-        T(out_of_memory, chunk)
+        T(trickling_reader, chunk), T(trickling_writer, chunk), T(stalled_writer, chunk),          \
+        T(disconnect, chunk), T(killed, chunk), T(killed_while_waiting, chunk),                    \
+        T(stopping, chunk), T(private_room, chunk), T(out_of_memory, chunk)
 #define T(name, chunk) cmocka_unit_test_prestate(name, &chunk)
 
 int main(void)
