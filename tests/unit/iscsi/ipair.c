@@ -171,10 +171,37 @@ static void manage(struct pair *p, struct iscsi_task *tmf)
     iscsi_task_respond_tmf(tmf, found ? 0 : 1);
 }
 
+static void data_came(struct iscsi_task *t);
+
+/* What happens to the target's session apart from its connections. */
+static bool session_events(struct pair *p)
+{
+    struct iscsi_tsess_event ev;
+    bool any = false;
+    while (p->tsess && iscsi_tsess_next(p->tsess, &ev)) {
+        any = true;
+        if (ev.type == ISCSI_TSESS_EV_DATA) {
+            data_came(ev.task);
+        } else if (ev.type == ISCSI_TSESS_EV_TASK_LOST) {
+            unhold(p, ev.task);
+            (void)iscsi_task_drop(ev.task);
+        } else if (ev.type == ISCSI_TSESS_EV_DOWN) {
+            p->target_down = true;
+        }
+    }
+    while (p->tsess && iscsi_tsess_take_kick(p->tsess))
+        ;
+    return any;
+}
+
 static void bind(struct pair *p, struct pair_conn *c, const struct iscsi_event *ev)
 {
     if (!ev->tsih) { /* the old session, whose connections have ended, is reinstated */
+        if (p->tsess)
+            iscsi_tsess_close(p->tsess, true, "reinstated");
+        (void)session_events(p);
         drop_tasks(p);
+        p->target_down = false;
         for (int i = 0; i < PAIR_CONNS; i++)
             if (p->conn[i].t && p->conn[i].tclosed) {
                 iscsi_tconn_free(p->conn[i].t);
@@ -183,7 +210,7 @@ static void bind(struct pair *p, struct pair_conn *c, const struct iscsi_event *
         iscsi_tsess_free(p->tsess);
         p->tsess = iscsi_tsess_new(c->t, ++p->tsih, &p->alloc.a);
     }
-    if (p->tsess && (!ev->tsih || ev->tsih == p->tsih))
+    if (p->tsess && !p->target_down && (!ev->tsih || ev->tsih == p->tsih))
         iscsi_tconn_bind(c->t, p->tsess);
     else
         iscsi_tconn_login_reject(c->t, p->tsess ? 0x020a : 0x0302);
@@ -205,6 +232,8 @@ static void target_event(struct pair_conn *c, struct iscsi_event *ev)
     struct pair *p = c->p;
     switch (ev->type) {
     case ISCSI_EV_LOGIN_TARGET:
+        if (ev->tsih && p->tsess && ev->tsih == p->tsih)
+            iscsi_tsess_continue(p->tsess, c->t);
         if (p->redirect)
             iscsi_tconn_login_redirect(c->t, "192.0.2.9:3261,4", p->permanent);
         else if (!ev->discovery && strcmp(ev->target_name, "iqn.2026-01.test:disk") != 0)
@@ -236,11 +265,11 @@ static void target_event(struct pair_conn *c, struct iscsi_event *ev)
         break;
     case ISCSI_EV_CLOSE:
         c->tclosed = true;
-        if (pair_target_conns(p) == 0)
+        if (pair_target_conns(p) == 0 && !ev->retained)
             drop_tasks(p);
         break;
-    case ISCSI_EV_LOGOUT_OTHER: /* the whole session */
-        for (int i = 0; i < PAIR_CONNS; i++)
+    case ISCSI_EV_LOGOUT_OTHER:
+        for (int i = 0; !ev->cid && i < PAIR_CONNS; i++) /* the whole session */
             if (p->conn[i].t && &p->conn[i] != c && !p->conn[i].tclosed)
                 iscsi_tconn_rx_eof(p->conn[i].t);
         break;
@@ -289,7 +318,12 @@ static void initiator_event(struct pair *p, struct pair_conn *c, struct iscsi_ie
         p->async_event = ev->async.event;
         break;
     case ISCSI_IEV_RECOVER:
+        p->recover++;
+        p->cid = ev->cid;
+        break;
     case ISCSI_IEV_RECOVERED:
+        p->recovered++;
+        p->cid = ev->cid;
         break;
     case ISCSI_IEV_CLOSE:
         assert_non_null(ev->why);
@@ -396,6 +430,21 @@ static void to_initiator(struct pair *p, struct pair_conn *c, const uint8_t *byt
     }
 }
 
+/* What the wire does to bytes on their way. */
+static void wire(struct pair *p, struct pair_conn *c, int way, uint8_t *bytes, size_t *len)
+{
+    uint64_t from = p->moved[way] + 1, end = from + *len, at = p->flip_at[way];
+    if (at >= from && at < end)
+        bytes[at - from] ^= 0x10;
+    at = p->cut_at[way];
+    if (at >= from && at < end) {
+        *len = at - from;
+        p->cut_at[way] = 0;
+        c->broken = true;
+    }
+    p->moved[way] += *len;
+}
+
 static bool move(struct pair *p, struct pair_conn *c)
 {
     static uint8_t piece[PIECE];
@@ -407,6 +456,7 @@ static bool move(struct pair *p, struct pair_conn *c)
         assert_true(pending);
         size_t len = gather(p, iov, n, piece);
         iscsi_iconn_tx_done(c->i, len, p->now_ns);
+        wire(p, c, 0, piece, &len);
         if (!c->deaf)
             to_target(p, c, piece, len);
         any = true;
@@ -415,7 +465,15 @@ static bool move(struct pair *p, struct pair_conn *c)
     if (n > 0) {
         size_t len = gather(p, iov, n, piece);
         iscsi_tconn_tx_done(c->t, len, p->now_ns);
+        wire(p, c, 1, piece, &len);
         to_initiator(p, c, piece, len);
+        any = true;
+    }
+    if (c->broken && !c->cut) {
+        c->cut = true;
+        iscsi_iconn_lost(c->i, USAN_ECLOSED);
+        if (c->t && !c->tclosed)
+            iscsi_tconn_rx_eof(c->t);
         any = true;
     }
     return any;
@@ -423,6 +481,7 @@ static bool move(struct pair *p, struct pair_conn *c)
 
 void pair_run(struct pair *p)
 {
+    struct iscsi_ievent ev = { .err = 0 };
     for (bool any = true; any;) {
         any = false;
         for (int i = 0; i < PAIR_CONNS; i++) {
@@ -441,6 +500,23 @@ void pair_run(struct pair *p)
                 any = true;
             }
         }
+        any |= session_events(p);
+        while (p->sess && iscsi_isess_next(p->sess, &ev)) {
+            initiator_event(p, NULL, &ev);
+            any = true;
+        }
+    }
+}
+
+void pair_sweep(struct pair *p)
+{
+    for (int i = 0; i < PAIR_CONNS; i++) {
+        struct pair_conn *c = &p->conn[i];
+        if (!c->i || !c->iclosed || (c->t && !c->tclosed))
+            continue;
+        iscsi_iconn_free(c->i);
+        iscsi_tconn_free(c->t);
+        *c = (struct pair_conn){ .p = p };
     }
 }
 
@@ -454,7 +530,11 @@ void pair_pass(struct pair *p, uint64_t ns)
             struct pair_conn *c = &p->conn[i];
             if (c->i)
                 at = time_min(at, iscsi_iconn_deadline(c->i));
+            if (c->t && !c->tclosed)
+                at = time_min(at, iscsi_tconn_deadline(c->t));
         }
+        at = time_min(at, p->sess ? iscsi_isess_deadline(p->sess) : TIME_NEVER);
+        at = time_min(at, p->tsess ? iscsi_tsess_deadline(p->tsess) : TIME_NEVER);
         if (at > p->now_ns)
             p->now_ns = at;
         for (int i = 0; i < PAIR_CONNS; i++) {
@@ -463,6 +543,10 @@ void pair_pass(struct pair *p, uint64_t ns)
             if (p->conn[i].t && !p->conn[i].tclosed)
                 iscsi_tconn_tick(p->conn[i].t, p->now_ns);
         }
+        if (p->sess)
+            iscsi_isess_tick(p->sess, p->now_ns);
+        if (p->tsess)
+            iscsi_tsess_tick(p->tsess, p->now_ns);
         pair_run(p);
         if (p->now_ns >= end)
             return;
@@ -476,7 +560,7 @@ struct pair_conn *pair_connect(struct pair *p, uint16_t cid)
     struct pair_conn *c = p->conn;
     if (!p->sess)
         assert_int_equal(iscsi_isess_new(&p->icfg, &p->alloc.a, &p->sess), 0);
-    while (c->i) {
+    while (c->i || c->t) {
         c++;
         assert_true(c < p->conn + PAIR_CONNS);
     }

@@ -28,7 +28,8 @@ struct pair_conn {
     struct iscsi_iconn *i;
     struct iscsi_tconn *t;
     bool logged_in, iclosed, tclosed, cut;
-    bool deaf; /* the target hears nothing */
+    bool deaf;   /* the target hears nothing */
+    bool broken; /* the wire is, at cut_at */
     int ierr;
     const char *iwhy, *ikey;
     uint16_t status;
@@ -61,10 +62,17 @@ struct pair {
     struct iscsi_task *held[PAIR_HELD];
     unsigned held_count;
     bool redirect, permanent;
+    bool target_down; /* the target's session is over */
     unsigned targets; /* how many SendTargets tells of */
+
+    /* on the wires: bytes that went to the target [0] and to the initiator [1]; the one at flip_at
+     * (counted from 1) is damaged, at cut_at its connection is cut; 0 = none */
+    uint64_t moved[2], flip_at[2], cut_at[2];
 
     /* seen by the initiator */
     unsigned done, tmfs, redirects, target_events, text_done, asyncs, session_down;
+    unsigned recover, recovered;
+    uint16_t cid; /* of the last one */
     int text_err, down_err;
     uint8_t async_event;
     char address[64], last_target[64];
@@ -77,6 +85,8 @@ void pair_free(struct pair *p);
 uint32_t pair_draw(struct pair *p, uint32_t below);
 /* One more connection: both ends are made and connected. */
 struct pair_conn *pair_connect(struct pair *p, uint16_t cid);
+/* Free the connections that have ended on both sides. */
+void pair_sweep(struct pair *p);
 /* Session, first connection, login; asserts success. */
 void pair_login(struct pair *p);
 /* Until nothing moves any more. */
