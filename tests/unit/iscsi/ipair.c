@@ -232,8 +232,6 @@ static void target_event(struct pair_conn *c, struct iscsi_event *ev)
     struct pair *p = c->p;
     switch (ev->type) {
     case ISCSI_EV_LOGIN_TARGET:
-        if (ev->tsih && p->tsess && ev->tsih == p->tsih)
-            iscsi_tsess_continue(p->tsess, c->t);
         if (p->redirect)
             iscsi_tconn_login_redirect(c->t, "192.0.2.9:3261,4", p->permanent);
         else if (!ev->discovery && strcmp(ev->target_name, "iqn.2026-01.test:disk") != 0)

@@ -171,7 +171,7 @@ static void level1_damaged(void **st)
 {
     (void)st;
     struct sum sum;
-    everywhere(1, 1, false, 3, &sum);
+    everywhere(1, 1, false, 23, &sum);
     assert_true(sum.snacks > sum.runs / 4);                   /* data was mended */
     assert_true(sum.losses > 0 && sum.losses < sum.runs / 2); /* headers were not */
 }
