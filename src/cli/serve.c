@@ -19,7 +19,7 @@ struct serve_args {
     bool one_target, read_only, thin, removable, write_through;
     uint64_t block_size, phys_block;
     const char *chap_user, *chap_secret_file, *mutual_user, *mutual_secret_file;
-    uint64_t cores, queue_depth, sessions, connections, memory;
+    uint64_t cores, queue_depth, sessions, connections, session_connections, memory;
     const char *engine, *poll;
     const char *state_dir, *pid_file;
     uint64_t login_timeout, nop_interval, nop_timeout, progress_timeout;
@@ -71,6 +71,8 @@ const struct cli_opt cli_serve_opts[] = {
       TGT_SESSIONS_MAX },
     { "max-connections", 0, CLI_UINT, "NUMBER", "512", "connections at one time, logins included",
       AT(connections), 1, 1 << 20 },
+    { "connections-per-session", 0, CLI_UINT, "NUMBER", "8", "connections a session may have",
+      AT(session_connections), 1, TGT_SESSION_CONNECTIONS_MAX },
     { "memory", 'm', CLI_SIZE, "BYTES", "1G", "most memory for connections, commands and data",
       AT(memory), 16 << 20, 1ull << 50 },
     { "state-dir", 0, CLI_TEXT, "DIR", NULL, "keep persistent reservations and mode pages here",
@@ -248,6 +250,7 @@ static int set_program(struct tgt_config *cfg, const struct serve_args *a)
 {
     cfg->limits.sessions = (uint32_t)a->sessions;
     cfg->limits.connections = (uint32_t)a->connections;
+    cfg->limits.session_connections = (uint32_t)a->session_connections;
     cfg->limits.queue_depth = (uint32_t)a->queue_depth;
     cfg->limits.memory_bytes = a->memory;
     cfg->cores = (uint32_t)a->cores;

@@ -15,6 +15,15 @@ bool tgt_memory_take(struct tgt_memory *m, uint64_t bytes)
     return true;
 }
 
+bool tgt_memory_allows(const struct tgt_memory *m, uint64_t held, uint64_t kept, uint64_t bytes)
+{
+    if (held == 0)
+        return true;
+    uint64_t taken = atomic_load_explicit(&m->taken_bytes, memory_order_relaxed);
+    uint64_t room = m->max_bytes - taken + kept;
+    return bytes <= room && (held + bytes) / 2 <= room - bytes;
+}
+
 void tgt_memory_give(struct tgt_memory *m, uint64_t bytes)
 {
     uint64_t before = atomic_fetch_sub_explicit(&m->taken_bytes, bytes, memory_order_relaxed);
@@ -97,29 +106,35 @@ static bool take(struct tgt_buffers *b, uint64_t bytes)
     return tgt_memory_take(b->memory, bytes);
 }
 
-/* The share of an account, see buffers.h. What other reactors keep for reuse is not free. */
+/* What other reactors keep for reuse is not free. */
 static bool may_hold(const struct tgt_buffers *b, const struct tgt_account *account, uint64_t bytes)
 {
-    if (!account || account->held_bytes == 0)
+    if (!account)
         return true;
-    uint64_t taken = atomic_load_explicit(&b->memory->taken_bytes, memory_order_relaxed);
-    uint64_t room = b->memory->max_bytes - taken + b->cached_bytes;
-    return bytes <= room && (account->held_bytes + bytes) / 2 <= room - bytes;
+    uint64_t held = account->total ? atomic_load_explicit(account->total, memory_order_relaxed)
+                                   : account->held_bytes;
+    return tgt_memory_allows(b->memory, held, b->cached_bytes, bytes);
 }
 
 static void count(struct tgt_buffers *b, struct tgt_account *account, uint64_t bytes)
 {
     b->used_bytes += bytes;
-    if (account)
-        account->held_bytes += bytes;
+    if (!account)
+        return;
+    account->held_bytes += bytes;
+    if (account->total)
+        atomic_fetch_add_explicit(account->total, bytes, memory_order_relaxed);
 }
 
 static void uncount(struct tgt_buffers *b, struct tgt_account *account, uint64_t bytes)
 {
     assert(b->used_bytes >= bytes && (!account || account->held_bytes >= bytes));
     b->used_bytes -= bytes;
-    if (account)
-        account->held_bytes -= bytes;
+    if (!account)
+        return;
+    account->held_bytes -= bytes;
+    if (account->total)
+        atomic_fetch_sub_explicit(account->total, bytes, memory_order_relaxed);
 }
 
 /* ---- buffers ---- */
@@ -207,4 +222,9 @@ void tgt_buffers_uncharge(struct tgt_buffers *b, struct tgt_account *account, ui
         (void)give_credit(b, b->cached_bytes - b->cached_max);
     if (b->credit_bytes > TGT_BUFFERS_CREDIT_MAX)
         (void)give_credit(b, b->credit_bytes - TGT_BUFFERS_CREDIT_MAX);
+}
+
+void tgt_buffers_hand_over(struct tgt_buffers *b, struct tgt_account *account, uint64_t bytes)
+{
+    uncount(b, account, bytes);
 }

@@ -37,6 +37,9 @@ struct tgt_memory {
 
 /* Count bytes in; false when that would exceed the limit. */
 bool tgt_memory_take(struct tgt_memory *m, uint64_t bytes);
+/* The share (see above): may who holds `held` bytes have so many more, when `kept` bytes of those
+ * taken can be given up? */
+bool tgt_memory_allows(const struct tgt_memory *m, uint64_t held, uint64_t kept, uint64_t bytes);
 void tgt_memory_give(struct tgt_memory *m, uint64_t bytes);
 
 struct tgt_buffers {
@@ -48,9 +51,11 @@ struct tgt_buffers {
     uint64_t cached_max;   /* above this, what is put is given back to the system */
 };
 
-/* Whose memory it is: one for each session; on one reactor. Starts as 0. */
+/* Whose memory it is: one for each session; on one reactor. Starts as 0. Those of a session that
+ * is on several reactors have a total, which the share is measured by. */
 struct tgt_account {
     uint64_t held_bytes;
+    _Atomic uint64_t *total; /* borrowed; NULL: there are no others */
 };
 
 /* memory is borrowed; outlives the object. */
@@ -71,5 +76,8 @@ void tgt_buffers_put(struct tgt_buffers *b, struct tgt_account *account, void *b
 /* Count bytes that somebody else allocates or lends; false when there are not so many left. */
 bool tgt_buffers_charge(struct tgt_buffers *b, struct tgt_account *account, uint64_t bytes);
 void tgt_buffers_uncharge(struct tgt_buffers *b, struct tgt_account *account, uint64_t bytes);
+/* Charged bytes are no longer counted here, but stay taken from the shared limit: whoever has them
+ * gives them back there (tgt_memory_give). */
+void tgt_buffers_hand_over(struct tgt_buffers *b, struct tgt_account *account, uint64_t bytes);
 
 #endif

@@ -7,6 +7,7 @@
 #include "target/lun.h"
 #include "target/reactor.h"
 #include "target/session.h"
+#include "target/share.h"
 
 #include <assert.h>
 
@@ -15,33 +16,39 @@ static struct tgt_cmd_ref *ref_of(const struct iscsi_task *it)
     return it->priv;
 }
 
+struct tgt_cmd *tgt_cmd_of(const struct iscsi_task *it)
+{
+    return ref_of(it)->cmd;
+}
+
 struct tgt_reactor *tgt_cmd_reactor(const struct tgt_cmd *cmd)
 {
-    return cmd->session->reactor;
+    return cmd->part->reactor;
 }
 
 /* ---- contexts ---- */
 
 /* One that was never used before. */
-static struct tgt_cmd *make_context(struct tgt_session *s)
+static struct tgt_cmd *make_context(struct tgt_part *part)
 {
-    if (s->cmds_made == s->cmd_count ||
-        !tgt_buffers_charge(&s->reactor->buffers, NULL, sizeof(struct tgt_cmd)))
+    if (part->cmds_made == part->cmd_count ||
+        !tgt_buffers_charge(&part->reactor->buffers, NULL, sizeof(struct tgt_cmd)))
         return NULL;
-    struct tgt_cmd *cmd = &s->cmds[s->cmds_made++];
-    cmd->session = s;
+    struct tgt_cmd *cmd = &part->cmds[part->cmds_made++];
+    cmd->part = part;
     cmd->task.user = cmd;
+    list_init(&cmd->mail);
     return cmd;
 }
 
-struct tgt_cmd *tgt_cmd_get(struct tgt_session *s, struct iscsi_task *it)
+struct tgt_cmd *tgt_cmd_get(struct tgt_part *part, struct iscsi_task *it)
 {
-    struct tgt_cmd *cmd = s->free_cmds;
+    struct tgt_cmd *cmd = part->free_cmds;
     if (cmd)
-        s->free_cmds = cmd->next_free;
-    else if (!(cmd = make_context(s)))
+        part->free_cmds = cmd->next_free;
+    else if (!(cmd = make_context(part)))
         return NULL;
-    s->busy++;
+    part->busy++;
     ref_of(it)->cmd = cmd;
 
     cmd->state = TGT_CMD_RUNNING;
@@ -51,7 +58,7 @@ struct tgt_cmd *tgt_cmd_get(struct tgt_session *s, struct iscsi_task *it)
     cmd->iscsi_tmf = 0;
 
     struct scsi_task *t = &cmd->task;
-    t->nexus = s->nexus;
+    t->nexus = part->session->nexus;
     t->lun = it->lun;
     t->cdb = it->cdb;
     t->cdb_len = it->cdb_len;
@@ -69,7 +76,7 @@ struct tgt_cmd *tgt_cmd_get(struct tgt_session *s, struct iscsi_task *it)
 static bool charge(struct tgt_cmd *cmd, uint64_t bytes)
 {
     struct tgt_reactor *r = tgt_cmd_reactor(cmd);
-    if (!tgt_buffers_charge(&r->buffers, &cmd->session->account, bytes))
+    if (!tgt_buffers_charge(&r->buffers, &cmd->part->account, bytes))
         return false;
     cmd->charged_bytes += bytes;
     tgt_reactor_watch_memory(r);
@@ -80,7 +87,7 @@ static void uncharge(struct tgt_cmd *cmd)
 {
     struct tgt_reactor *r = tgt_cmd_reactor(cmd);
     if (cmd->charged_bytes)
-        tgt_buffers_uncharge(&r->buffers, &cmd->session->account, cmd->charged_bytes);
+        tgt_buffers_uncharge(&r->buffers, &cmd->part->account, cmd->charged_bytes);
     cmd->charged_bytes = 0;
 }
 
@@ -91,7 +98,7 @@ static void put_data(struct tgt_cmd *cmd)
         store_lend_end(cmd->lend_ch, &cmd->task.bio);
         cmd->lent = false;
     }
-    struct tgt_account *account = &cmd->session->account;
+    struct tgt_account *account = &cmd->part->account;
     tgt_buffers_put(&r->buffers, account, cmd->in.buf, cmd->in.cap);
     tgt_buffers_put(&r->buffers, account, cmd->out.buf, cmd->out.cap);
     if (cmd->task.buf) {
@@ -116,16 +123,38 @@ static void revoke_grant(struct tgt_cmd *cmd)
     cmd->granted = false;
 }
 
+/* Nobody shall look at it any more for what it was. */
+static void forget_notes(struct tgt_cmd *cmd)
+{
+    struct tgt_session *s = cmd->part->session;
+    tgt_session_lock(s);
+    if (cmd->notes) {
+        cmd->notes = 0;
+        list_del(&cmd->mail);
+    }
+    tgt_session_unlock(s);
+}
+
 void tgt_cmd_release(struct tgt_cmd *cmd)
 {
-    struct tgt_session *s = cmd->session;
+    struct tgt_part *part = cmd->part;
     if (cmd->granted)
         revoke_grant(cmd);
     put_data(cmd);
+    forget_notes(cmd);
     cmd->state = TGT_CMD_FREE;
-    cmd->next_free = s->free_cmds;
-    s->free_cmds = cmd;
-    tgt_session_cmd_done(s);
+    cmd->next_free = part->free_cmds;
+    part->free_cmds = cmd;
+    tgt_part_cmd_done(part);
+}
+
+void tgt_cmd_begin(struct tgt_cmd *cmd)
+{
+    struct tgt_part *part = cmd->part;
+    if (part->session->shared)
+        scsi_branch_start(part->branch, &cmd->task);
+    else
+        scsi_task_start(&cmd->task);
 }
 
 /* ---- memory ---- */
@@ -133,7 +162,7 @@ void tgt_cmd_release(struct tgt_cmd *cmd)
 /* SAM-6 5.3.1: TASK SET FULL while other commands of the initiator are there to end, else BUSY. */
 static uint8_t full_status(const struct tgt_cmd *cmd)
 {
-    return scsi_nexus_tasks(cmd->session->nexus) > 1 ? SCSI_STATUS_TASK_SET_FULL : SCSI_STATUS_BUSY;
+    return scsi_branch_tasks(cmd->part->branch) > 1 ? SCSI_STATUS_TASK_SET_FULL : SCSI_STATUS_BUSY;
 }
 
 /* Memory for len bytes, described by d->iov. */
@@ -141,7 +170,7 @@ static bool get_data(struct tgt_cmd *cmd, struct tgt_data *d, uint64_t len)
 {
     struct tgt_reactor *r = tgt_cmd_reactor(cmd);
     assert(!d->buf);
-    d->buf = tgt_buffers_get(&r->buffers, &cmd->session->account, len, &d->cap);
+    d->buf = tgt_buffers_get(&r->buffers, &cmd->part->account, len, &d->cap);
     if (!d->buf)
         return false;
     tgt_reactor_watch_memory(r);
@@ -152,7 +181,7 @@ static bool get_data(struct tgt_cmd *cmd, struct tgt_data *d, uint64_t len)
 static void give_buf(struct tgt_cmd *cmd)
 {
     struct tgt_reactor *r = tgt_cmd_reactor(cmd);
-    struct tgt_account *account = &cmd->session->account;
+    struct tgt_account *account = &cmd->part->account;
     struct scsi_task *t = &cmd->task;
     if (t->buf)
         tgt_buffers_put(&r->buffers, account, t->buf, cmd->buf_cap);
@@ -226,7 +255,11 @@ static bool want_data(struct tgt_cmd *cmd)
         t->out = &cmd->out.iov;
         t->out_cnt = 1;
     }
+    struct tgt_session *s = cmd->part->session;
+    tgt_session_lock(s);
     iscsi_task_want_data(cmd->it, t->out, t->out_cnt, t->want_len);
+    tgt_task_wake_unless_awake(cmd->it, cmd->part->reactor);
+    tgt_session_unlock(s);
     return true;
 }
 
@@ -243,10 +276,10 @@ static uint32_t data_sense(int err)
     }
 }
 
-void tgt_cmd_data(struct iscsi_task *it)
+void tgt_cmd_data(struct tgt_cmd *cmd)
 {
-    struct tgt_cmd *cmd = ref_of(it)->cmd;
-    if (!cmd || cmd->state != TGT_CMD_RUNNING || cmd->task.want != SCSI_WANT_DATA)
+    const struct iscsi_task *it = cmd->it;
+    if (cmd->state != TGT_CMD_RUNNING || cmd->task.want != SCSI_WANT_DATA)
         return; /* aborted meanwhile: the lane hands it out */
     /* Out of memory: there was no room for what came unsolicited. */
     if (it->data_err == USAN_ENOMEM)
@@ -264,8 +297,8 @@ void tgt_cmd_data(struct iscsi_task *it)
 static bool attach_read(struct tgt_cmd *cmd, struct tgt_lane *lane)
 {
     struct bio *bio = &cmd->task.bio;
-    cmd->session->read_ios++;
-    cmd->session->read_bytes += bio->len;
+    tgt_count(&cmd->part->read_ios, 1);
+    tgt_count(&cmd->part->read_bytes, bio->len);
     if (lane->lun->can_lend) {
         /* A command has one READ for the initiator: nothing is lent to it yet. */
         assert(!cmd->lent);
@@ -287,8 +320,8 @@ static void attach_write(struct tgt_cmd *cmd)
 {
     struct scsi_task *t = &cmd->task;
     struct bio *bio = &t->bio;
-    cmd->session->write_ios++;
-    cmd->session->write_bytes += bio->len;
+    tgt_count(&cmd->part->write_ios, 1);
+    tgt_count(&cmd->part->write_bytes, bio->len);
     bio->iov = t->out;
     bio->iovcnt = t->out_cnt;
     /* A write of anything but the whole grant is a copy; the grant is given back at the end. */
@@ -363,18 +396,30 @@ static void respond(struct tgt_cmd *cmd)
     };
     if (cmd->no_memory)
         rsp = (struct iscsi_response){ .status = full_status(cmd) };
+    struct tgt_session *s = cmd->part->session;
+    tgt_session_lock(s);
+    if (tgt_task_conn_lost(cmd->it)) {
+        tgt_session_unlock(s);
+        tgt_cmd_aborted(cmd);
+        return;
+    }
     iscsi_task_respond(cmd->it, &rsp);
     cmd->state = TGT_CMD_SENDING;
+    tgt_task_wake(cmd->it, cmd->part->reactor);
+    tgt_session_unlock(s);
     /* Over for SAM: nobody waits for an initiator that is slow to take its answer. */
     scsi_task_fini(t);
-    tgt_conn_want_flush(cmd->session->conn);
 }
 
-static void aborted(struct tgt_cmd *cmd)
+void tgt_cmd_aborted(struct tgt_cmd *cmd)
 {
+    struct tgt_session *s = cmd->part->session;
     scsi_task_fini(&cmd->task);
     cmd->state = TGT_CMD_SENDING;
-    if (iscsi_task_drop(cmd->it))
+    tgt_session_lock(s);
+    bool gone = tgt_task_drop(cmd->it, cmd->part->reactor);
+    tgt_session_unlock(s);
+    if (gone)
         tgt_cmd_release(cmd);
     /* else a part of it is on the wire: SENT comes */
 }
@@ -403,8 +448,8 @@ void tgt_cmd_continue(struct tgt_cmd *cmd)
             go_on = false;
             break;
         case SCSI_DONE:
-            if (cmd->session->closing) /* nobody is there to be answered */
-                aborted(cmd);
+            if (cmd->part->closing) /* nobody is there to be answered */
+                tgt_cmd_aborted(cmd);
             else if (cmd->iscsi_tmf)
                 tgt_tmf_done(cmd);
             else
@@ -412,7 +457,7 @@ void tgt_cmd_continue(struct tgt_cmd *cmd)
             go_on = false;
             break;
         case SCSI_ABORTED:
-            aborted(cmd);
+            tgt_cmd_aborted(cmd);
             go_on = false;
             break;
         }
@@ -421,32 +466,43 @@ void tgt_cmd_continue(struct tgt_cmd *cmd)
         tgt_lane_touch(lane);
 }
 
-void tgt_cmd_sent(struct iscsi_task *it)
+void tgt_cmd_sent(struct tgt_cmd *cmd)
 {
-    struct tgt_cmd *cmd = ref_of(it)->cmd;
-    if (!cmd)
-        return;
     if (cmd->cold_reset) {
-        struct tgt_session *s = cmd->session;
-        tgt_session_close_target(s->reactor->tgt, s->target, "target cold reset");
+        const struct tgt_session *s = cmd->part->session;
+        tgt_session_close_target(cmd->part->reactor->tgt, s->target, "target cold reset");
     }
     tgt_cmd_release(cmd);
 }
 
-void tgt_cmd_start(struct tgt_conn *conn, struct iscsi_task *it)
+struct tgt_cmd *tgt_cmd_admit(struct tgt_conn *conn, struct iscsi_task *it)
 {
-    struct tgt_session *s = conn->session;
-    s->commands++;
-    struct tgt_cmd *cmd = s->nexus ? tgt_cmd_get(s, it) : NULL;
+    struct tgt_part *part = conn->part;
+    tgt_count(&part->commands, 1);
+    struct tgt_cmd *cmd = part->branch ? tgt_cmd_get(part, it) : NULL;
     if (!cmd) {
         /* Immediate commands beyond all measure, or no memory at all. */
         ref_of(it)->cmd = NULL;
         iscsi_task_respond(it, &(struct iscsi_response){ .status = SCSI_STATUS_BUSY });
-        tgt_conn_want_flush(conn);
-        return;
+        tgt_task_wake(it, part->reactor);
+        return NULL;
     }
-    cmd->lane = tgt_session_lane(s, it->lun);
+    cmd->lane = tgt_part_lane(part, it->lun);
     cmd->task.tmf = SCSI_TMF_NONE;
-    scsi_task_start(&cmd->task);
-    tgt_cmd_continue(cmd);
+    tgt_cmd_begin(cmd);
+    return cmd;
+}
+
+void tgt_cmd_noted(struct tgt_cmd *cmd, uint32_t notes)
+{
+    if (notes & TGT_NOTE_SENT) {
+        tgt_cmd_sent(cmd);
+    } else if (notes & TGT_NOTE_ABORT) {
+        if (cmd->state != TGT_CMD_RUNNING)
+            return; /* it has been answered meanwhile */
+        scsi_branch_abort_task(&cmd->task);
+        tgt_part_touch(cmd->part);
+    } else if (notes & TGT_NOTE_DATA) {
+        tgt_cmd_data(cmd);
+    }
 }

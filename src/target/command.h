@@ -3,14 +3,16 @@
  * A command between the two cores: what the SCSI task wants is got from the iSCSI task, the data
  * buffers and the store.
  *
- *   COMMAND event -> tgt_cmd_start -> tgt_cmd_continue ... until the SCSI task waits for
+ *   COMMAND event -> tgt_cmd_admit -> tgt_cmd_continue ... until the SCSI task waits for
  *     data from the initiator   DATA event -> tgt_cmd_data
  *     the store                 bio done
  *     durable state             tgt_lun_state_save
  *     other commands            tgt_lane_pull
  *   DONE -> response queued; memory is kept until SENT event -> tgt_cmd_sent
  *
- * The context of a command comes from its session's pool and is not cleared between uses.
+ * The context of a command comes from the pool of its part of the session, and is not cleared
+ * between uses. Calls are made on the part's reactor and outside the session's lock, unless they
+ * say otherwise.
  */
 #ifndef USAN_TARGET_COMMAND_H
 #define USAN_TARGET_COMMAND_H
@@ -25,13 +27,20 @@
 struct store_channel;
 struct tgt_conn;
 struct tgt_lane;
+struct tgt_part;
 struct tgt_reactor;
-struct tgt_session;
 
 enum tgt_cmd_state {
     TGT_CMD_FREE,
     TGT_CMD_RUNNING, /* the SCSI task is not over */
     TGT_CMD_SENDING, /* the response is queued; its memory is still needed */
+};
+
+/* What another reactor has learnt about a command, tgt_part_note(). */
+enum {
+    TGT_NOTE_DATA = 1u << 0,  /* event DATA */
+    TGT_NOTE_SENT = 1u << 1,  /* event SENT */
+    TGT_NOTE_ABORT = 1u << 2, /* its connection is gone */
 };
 
 /* A buffer and the iovec that describes what of it is used. */
@@ -49,9 +58,13 @@ struct tgt_cmd {
     bool cold_reset; /* with its response sent, all sessions of the target end */
     uint8_t iscsi_tmf;
     uint16_t reset_at; /* TARGET RESET: index of the LUN being reset */
-    struct tgt_session *session;
+    struct tgt_part *part;
     struct iscsi_task *it;
-    struct tgt_lane *lane; /* of the addressed LUN; NULL: no such LUN */
+    struct list mail;           /* in the part's, if there are notes [S] */
+    uint32_t notes;             /* TGT_NOTE_... [S] */
+    uint8_t event;              /* TGT_NOTE_... or 0: what conn.c has got for it, ... */
+    struct tgt_cmd *next_event; /* ... and for the next one */
+    struct tgt_lane *lane;      /* of the addressed LUN; NULL: no such LUN */
     struct tgt_cmd *next_free;
     struct store_channel *lend_ch;
     void *grant_lent;
@@ -67,21 +80,32 @@ struct tgt_cmd_ref {
     struct tgt_cmd *cmd; /* NULL: answered without a context */
 };
 
-void tgt_cmd_start(struct tgt_conn *conn, struct iscsi_task *it);
-void tgt_cmd_data(struct iscsi_task *it);
-void tgt_cmd_sent(struct iscsi_task *it);
+/* Start a command that the connection reports; NULL: it has been answered. Inside the lock; then
+ * tgt_cmd_continue(). */
+struct tgt_cmd *tgt_cmd_admit(struct tgt_conn *conn, struct iscsi_task *it);
+/* The context of a task that has come up; NULL: it was answered without one. */
+struct tgt_cmd *tgt_cmd_of(const struct iscsi_task *it);
+void tgt_cmd_data(struct tgt_cmd *cmd);
+void tgt_cmd_sent(struct tgt_cmd *cmd);
+/* A note has come. */
+void tgt_cmd_noted(struct tgt_cmd *cmd, uint32_t notes);
 /* Do what the SCSI task wants, until it waits for something or is over. */
 void tgt_cmd_continue(struct tgt_cmd *cmd);
 struct tgt_reactor *tgt_cmd_reactor(const struct tgt_cmd *cmd);
 
-/* A context of the session with the SCSI task's fields for `it` filled in, but those that say
- * what it is; NULL when all are in use, or the program's memory is. */
-struct tgt_cmd *tgt_cmd_get(struct tgt_session *s, struct iscsi_task *it);
+/* A context of the part with the SCSI task's fields for `it` filled in, but those that say what it
+ * is; NULL when all are in use, or the program's memory is. Inside the lock. */
+struct tgt_cmd *tgt_cmd_get(struct tgt_part *part, struct iscsi_task *it);
+/* Start its SCSI task. Inside the lock. */
+void tgt_cmd_begin(struct tgt_cmd *cmd);
+/* The SCSI task was aborted, or nobody is left to be answered: drop it. */
+void tgt_cmd_aborted(struct tgt_cmd *cmd);
 /* Give memory and context back. The SCSI task is finished. */
 void tgt_cmd_release(struct tgt_cmd *cmd);
 
 /* ---- tmf.c ---- */
-void tgt_tmf_start(struct tgt_conn *conn, struct iscsi_task *it);
+/* As tgt_cmd_admit. */
+struct tgt_cmd *tgt_tmf_admit(struct tgt_conn *conn, struct iscsi_task *it);
 /* The SCSI task of a task management function is over: go on, or respond. */
 void tgt_tmf_done(struct tgt_cmd *cmd);
 

@@ -24,6 +24,7 @@ void tgt_config_init(struct tgt_config *cfg)
     *cfg = (struct tgt_config){
         .limits = { .sessions = 256,
                     .connections = 512,
+                    .session_connections = 8,
                     .queue_depth = 128,
                     .memory_bytes = 1ull << 30,
                     .progress_timeout_ns = 60 * NS_PER_SEC },
@@ -386,6 +387,9 @@ static int check_limits(const struct tgt_config *cfg, struct err_text *e)
                        TGT_SESSIONS_MAX);
     if (l->connections < 1)
         return err_set(e, USAN_EINVAL, "limit of connections is 0");
+    if (l->session_connections < 1 || l->session_connections > TGT_SESSION_CONNECTIONS_MAX)
+        return err_set(e, USAN_EINVAL, "limit of connections per session %u; use 1 to %d",
+                       l->session_connections, TGT_SESSION_CONNECTIONS_MAX);
     if (l->queue_depth < 1 || l->queue_depth > ISCSI_QUEUE_DEPTH_MAX)
         return err_set(e, USAN_EINVAL, "queue depth %u; use 1 to %d", l->queue_depth,
                        ISCSI_QUEUE_DEPTH_MAX);

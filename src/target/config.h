@@ -23,6 +23,7 @@ enum {
     TGT_SECRET_MIN = 12,   /* bytes; RFC 7143 12.1.4 asks for 96 bits */
     TGT_SECRET_MAX = 255,
     TGT_SESSIONS_MAX = 65535, /* TSIH has 16 bits and 0 is taken */
+    TGT_SESSION_CONNECTIONS_MAX = 16,
 };
 
 struct tgt_config_portal {
@@ -69,6 +70,7 @@ struct tgt_config_target {
 struct tgt_limits {
     uint32_t sessions;
     uint32_t connections;         /* logins under way included */
+    uint32_t session_connections; /* of one session, at a time */
     uint32_t queue_depth;         /* commands outstanding per session */
     uint64_t memory_bytes;        /* what peers can make the whole program use, see buffers.h */
     uint64_t progress_timeout_ns; /* without any, while something is owed; 0 = for ever */

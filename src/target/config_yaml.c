@@ -126,6 +126,11 @@ static const struct key discovery_keys[] = {
 static const struct key limit_keys[] = {
     { .name = "sessions", .kind = K_U32, CFG(limits.sessions), .min = 1, .max = TGT_SESSIONS_MAX },
     { .name = "connections", .kind = K_U32, CFG(limits.connections), .min = 1, .max = 1 << 20 },
+    { .name = "connections-per-session",
+      .kind = K_U32,
+      CFG(limits.session_connections),
+      .min = 1,
+      .max = TGT_SESSION_CONNECTIONS_MAX },
     { .name = "queue-depth", .kind = K_U32, CFG(limits.queue_depth), .min = 1, .max = 1024 },
     { .name = "memory",
       .kind = K_SIZE,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A connection: moves bytes between its socket and the protocol core, and answers the core's
- * login events.
+ * login events. Fields marked [S] are used inside the session's lock, all others by its reactor.
  */
 #ifndef USAN_TARGET_CONN_H
 #define USAN_TARGET_CONN_H
@@ -12,11 +12,13 @@
 #include "iscsi/target.h"
 #include "target/core_alloc.h"
 #include "target/registry.h"
+#include "target/share.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct tgt_node;
+struct tgt_part;
 struct tgt_reactor;
 struct tgt_session;
 
@@ -26,13 +28,19 @@ struct tgt_conn {
     struct tgt_core_alloc core; /* memory of tconn */
     struct tgt_reactor *reactor;
     struct tgt_session *session; /* NULL before login */
-    struct loop_work rest;       /* receives what one call did not take */
+    struct tgt_part *part;       /* of it, on this reactor */
+    uint16_t cid;
+    struct loop_work rest; /* receives what one call did not take */
     struct loop_work flush;
     struct loop_timer timer;
     bool closed;        /* no socket any more */
     bool ended;         /* by the peer or by an error: no reason to wait for more */
     bool close_flushed; /* to be closed when everything was sent */
-    bool waiting;       /* conn->waiter is out */
+    bool waiting;       /* conn->waiter or conn->join is out */
+    bool pumping;       /* its events are being taken */
+    bool logged_in;     /* full feature phase was reached */
+    bool retained;      /* its tasks stay with the session */
+    bool report_opened; /* the session: when the lock has been left */
     bool deaf;          /* nothing more is taken in: the program or the connection ends */
     bool refused;       /* its login was, and the log says so */
     bool unknown_user;  /* it named one that may not log in here */
@@ -46,6 +54,11 @@ struct tgt_conn {
     char initiator[ISCSI_NAME_MAX + 1];
     char *user; /* CHAP name it gave; NULL: none */
     struct tgt_waiter waiter;
+    struct tgt_join join;
+    struct list of_session; /* [S] */
+    unsigned left;          /* tasks that the core has to let go of, once it is closed [S] */
+    bool kicked;            /* kick is out [S] */
+    struct loop_msg kick;   /* other reactors have something for it */
     char peer[SOCK_ADDR_TEXT_BYTES];  /* "ip:port", for logs */
     char local[SOCK_ADDR_TEXT_BYTES]; /* likewise; what discovery tells the initiator */
 };
@@ -55,8 +68,8 @@ struct tgt_conn {
 void tgt_conn_open(struct tgt_reactor *r, int fd);
 /* Close the socket at once. The object goes away later, from the loop. */
 void tgt_conn_close(struct tgt_conn *conn, const char *why);
-/* Free a connection whose socket is closed; its session, if any, has no command left. */
-void tgt_conn_free(struct tgt_conn *conn);
+/* It is closed: free it soon, if nothing is to come any more. */
+void tgt_conn_settle(struct tgt_conn *conn);
 /* Send what there is, at the end of this iteration. */
 void tgt_conn_want_flush(struct tgt_conn *conn);
 /* Take the core's events after something was done to it. */
@@ -74,5 +87,7 @@ void tgt_conn_login_event(struct tgt_conn *conn, const struct iscsi_event *ev);
 void tgt_conn_login_refused(struct tgt_conn *conn, uint16_t status);
 /* The session in the way is gone. */
 void tgt_conn_retry_bind(struct tgt_conn *conn);
+/* conn->join has been answered. */
+void tgt_conn_joined(struct tgt_conn *conn);
 
 #endif

@@ -35,6 +35,8 @@ static const char *refusal(const struct tgt_conn *conn, uint16_t status)
     struct iscsi_auth auth;
     if (status >> 8 == 3)
         return "it failed here; out of memory or of random numbers";
+    if (status == TGT_LOGIN_TOO_MANY_CONNECTIONS)
+        return "the session has as many connections as were agreed on";
     if (status != TGT_LOGIN_AUTH_FAILED)
         return "the initiator broke the rules of the login";
     if (conn->unknown_user)
@@ -116,6 +118,7 @@ static void bind_session(struct tgt_conn *conn)
     switch (err) {
     case 0:
         conn->session = s;
+        conn->part = &s->home;
         iscsi_tconn_bind(conn->tconn, s->tsess);
         break;
     case USAN_EAGAIN:
@@ -138,15 +141,54 @@ static void bind_session(struct tgt_conn *conn)
 static void on_bind(struct tgt_conn *conn, const struct iscsi_event *ev)
 {
     memcpy(conn->isid, ev->isid, sizeof(conn->isid));
-    if (ev->tsih == 0) {
+    conn->cid = ev->cid;
+    /* RFC 7143 6.3.1: a TSIH names a session to add a connection to. */
+    if (ev->tsih == 0)
         bind_session(conn);
+    else if (!tgt_session_join(conn, ev->tsih))
+        reject(conn, TGT_LOGIN_NO_SESSION, "no such session");
+}
+
+/* Inside the lock. */
+static int bind_to(struct tgt_conn *conn, struct tgt_session *s)
+{
+    if (s->closing || conn->closed)
+        return USAN_ECLOSED;
+    struct tgt_part *part = &s->home;
+    int err = conn->reactor == s->home.reactor ? 0 : tgt_part_get(s, conn->reactor, &part);
+    if (err)
+        return err;
+    s->several = true;
+    conn->session = s;
+    conn->part = part;
+    list_push_back(&s->conns, &conn->of_session);
+    s->live++;
+    if (s->shared)
+        tgt_core_alloc_share(&conn->core);
+    iscsi_tconn_bind(conn->tconn, s->tsess);
+    return 0;
+}
+
+void tgt_conn_joined(struct tgt_conn *conn)
+{
+    struct tgt_session *s = conn->join.session;
+    int err = USAN_ECLOSED;
+    conn->waiting = false;
+    if (s) {
+        tgt_session_lock(s);
+        err = conn->reactor->draining ? USAN_ECLOSED : bind_to(conn, s);
+        tgt_session_leave(s);
+        tgt_session_unlock(s); /* without conn it may be gone from here on */
+    }
+    if (conn->closed) {
+        tgt_conn_settle(conn);
         return;
     }
-    /* RFC 7143 6.3.1: a TSIH names a session to add a connection to. */
-    if (tgt_registry_has(tgt_registry(conn->reactor->tgt), ev->tsih, conn->initiator, ev->isid))
-        reject(conn, TGT_LOGIN_TOO_MANY_CONNECTIONS, "the session has its one connection");
-    else
-        reject(conn, TGT_LOGIN_NO_SESSION, "no such session");
+    if (err == USAN_ECLOSED)
+        reject(conn, TGT_LOGIN_NO_SESSION, "no such session (any more)");
+    else if (err)
+        reject(conn, TGT_LOGIN_OUT_OF_RESOURCES, "out of memory, or --memory is used up");
+    tgt_conn_pump(conn);
 }
 
 void tgt_conn_retry_bind(struct tgt_conn *conn)

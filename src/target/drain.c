@@ -20,7 +20,7 @@
 
 static void drain_conn(struct tgt_conn *conn, uint64_t age_ns)
 {
-    bool idle = !conn->session || conn->session->busy == 0;
+    bool idle = !conn->session || conn->part->busy == 0;
     if (age_ns >= TGT_DRAIN_ABORT_NS || (idle && age_ns >= TGT_DRAIN_IDLE_NS) || !conn->session) {
         tgt_conn_close(conn, "the program stops");
         return;
@@ -29,13 +29,27 @@ static void drain_conn(struct tgt_conn *conn, uint64_t age_ns)
         tgt_conn_deaf(conn);
 }
 
+/* Sessions that wait for an initiator to come back. */
+static void end_lost(struct tgt_reactor *r)
+{
+    list_for_each_safe (&r->sessions, pos) {
+        struct tgt_session *s = list_entry(pos, struct tgt_session, node);
+        tgt_session_lock(s);
+        bool lost = s->live == 0 && s->joining == 0;
+        tgt_session_unlock(s);
+        if (lost)
+            tgt_session_end(s, false, "the program stops");
+    }
+}
+
 static void drain_step(struct loop_timer *t)
 {
     struct tgt_reactor *r = list_entry(t, struct tgt_reactor, drain.timer);
     uint64_t age = clock_now_ns() - r->drain.started_ns;
     list_for_each_safe (&r->conns, pos)
         drain_conn(list_entry(pos, struct tgt_conn, node), age);
-    if (list_empty(&r->conns) && list_empty(&r->sessions) && r->backgrounds == 0 &&
+    end_lost(r);
+    if (list_empty(&r->conns) && list_empty(&r->parts) && r->backgrounds == 0 &&
         atomic_load(&r->conn_count) == 0) {
         r->drain.done(r);
         return;

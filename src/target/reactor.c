@@ -30,6 +30,7 @@ int tgt_reactor_new(struct tgt *tgt, unsigned index, struct tgt_reactor **ret_r,
     list_init(&r->dirty);
     list_init(&r->conns);
     list_init(&r->sessions);
+    list_init(&r->parts);
     list_init(&r->lingering);
     loop_work_init(&r->lanes_work, run_lanes);
 
@@ -62,7 +63,8 @@ void tgt_reactor_free(struct tgt_reactor *r)
 {
     if (!r)
         return;
-    assert(list_empty(&r->conns) && list_empty(&r->sessions) && list_empty(&r->lingering));
+    assert(list_empty(&r->conns) && list_empty(&r->sessions) && list_empty(&r->parts) &&
+           list_empty(&r->lingering));
     tgt_buffers_fini(&r->buffers);
     if (r->loop)
         loop_free(r->loop);
@@ -105,8 +107,8 @@ uint32_t tgt_reactor_window(const struct tgt_reactor *r)
 static void set_windows(struct tgt_reactor *r)
 {
     uint32_t n = tgt_reactor_window(r);
-    list_for_each (&r->sessions, pos)
-        tgt_session_set_window(list_entry(pos, struct tgt_session, node), n);
+    list_for_each (&r->parts, pos)
+        tgt_session_set_window(list_entry(pos, struct tgt_part, node)->session, n);
 }
 
 void tgt_reactor_watch_memory(struct tgt_reactor *r)

@@ -45,7 +45,8 @@ struct tgt_reactor {
     struct loop_msg stop_msg;
 
     struct list conns;     /* tgt_conn.node */
-    struct list sessions;  /* tgt_session.node */
+    struct list sessions;  /* tgt_session.node: those that live here */
+    struct list parts;     /* tgt_part.node: of those and of others */
     struct list lingering; /* sockets that end, linger.c */
     uint32_t backgrounds;  /* tasks of the device servers themselves, background.c */
     bool draining;         /* the program stops: no new sessions */

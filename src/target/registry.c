@@ -126,14 +126,16 @@ void tgt_registry_release(struct tgt_registry *reg, struct tgt_entry *entry)
     }
 }
 
-bool tgt_registry_has(struct tgt_registry *reg, uint16_t tsih, const char *initiator,
-                      const uint8_t *isid)
+struct loop *tgt_registry_find(struct tgt_registry *reg, uint16_t tsih, const void *target,
+                               const char *initiator, const uint8_t *isid)
 {
     pthread_mutex_lock(&reg->lock);
     const struct tgt_entry *e = find_tsih(reg, tsih);
-    bool has = e && strcmp(e->initiator, initiator) == 0 && memcmp(e->isid, isid, 6) == 0;
+    bool has = e && e->target == target && strcmp(e->initiator, initiator) == 0 &&
+               memcmp(e->isid, isid, 6) == 0;
+    struct loop *loop = has ? e->loop : NULL;
     pthread_mutex_unlock(&reg->lock);
-    return has;
+    return loop;
 }
 
 uint32_t tgt_registry_count(struct tgt_registry *reg)

@@ -64,9 +64,10 @@ int tgt_registry_claim(struct tgt_registry *reg, struct tgt_entry *entry, struct
                        struct loop **ret_loop, uint16_t *ret_tsih);
 /* The session is gone. */
 void tgt_registry_release(struct tgt_registry *reg, struct tgt_entry *entry);
-/* Is there such a session with that initiator and ISID? */
-bool tgt_registry_has(struct tgt_registry *reg, uint16_t tsih, const char *initiator,
-                      const uint8_t *isid);
+/* Where the session of that initiator port with that target lives which has this handle; NULL:
+ * there is none. It may be gone when that is read. */
+struct loop *tgt_registry_find(struct tgt_registry *reg, uint16_t tsih, const void *target,
+                               const char *initiator, const uint8_t *isid);
 uint32_t tgt_registry_count(struct tgt_registry *reg);
 
 #endif

@@ -9,8 +9,8 @@
 #include "target/command.h"
 #include "target/conn.h"
 #include "target/log.h"
-#include "target/lun.h"
 #include "target/reactor.h"
+#include "target/share.h"
 #include "target/target.h"
 
 #include <assert.h>
@@ -18,16 +18,6 @@
 #include <string.h>
 
 /* ---- making one ---- */
-
-static int make_cmds(struct tgt_session *s)
-{
-    uint32_t n = tgt_cfg(s->reactor->tgt)->limits.queue_depth + ISCSI_EXTRA_TASKS_MAX;
-    s->cmds = calloc(n, sizeof(*s->cmds));
-    if (!s->cmds)
-        return USAN_ENOMEM;
-    s->cmd_count = n;
-    return 0;
-}
 
 static int make_nexus(struct tgt_session *s)
 {
@@ -51,50 +41,127 @@ static int make_nexus(struct tgt_session *s)
     return s->nexus ? 0 : USAN_ENOMEM;
 }
 
-static int map_luns(struct tgt_session *s)
-{
-    uint32_t top = 0;
-    for (size_t i = 0; i < s->target->lun_count; i++) {
-        uint32_t n = s->target->luns[i]->number;
-        top = n >= top ? n + 1 : top;
-    }
-    s->lanes = calloc(top, sizeof(struct tgt_lane *));
-    if (!s->lanes)
-        return USAN_ENOMEM;
-    s->lane_count = top;
-    for (size_t i = 0; i < s->target->lun_count; i++) {
-        struct tgt_lun *lun = s->target->luns[i];
-        struct tgt_lane *lane = &lun->lanes[s->reactor->index];
-        int err = tgt_lane_open(lane);
-        if (!err)
-            err = scsi_nexus_map(s->nexus, lun->number, lane->lane, false);
-        if (err)
-            return err;
-        s->lanes[lun->number] = lane;
-        tgt_lane_touch(lane);
-    }
-    return 0;
-}
-
 static void free_parts(struct tgt_session *s)
 {
-    struct tgt *tgt = s->reactor->tgt;
-    for (uint32_t i = 0; s->nexus && i < s->lane_count; i++) {
-        if (s->lanes[i])
-            tgt_lane_touch(s->lanes[i]); /* losing a nexus may let others go on */
-    }
+    struct tgt *tgt = s->home.reactor->tgt;
+    tgt_part_fini(&s->home);
     scsi_nexus_free(s->nexus);
     iscsi_tsess_free(s->tsess);
-    assert(s->account.held_bytes == 0);
-    tgt_buffers_uncharge(&s->reactor->buffers, NULL, s->cmds_made * sizeof(*s->cmds));
-    tgt_reactor_watch_memory(s->reactor);
-    free(s->lanes);
-    free(s->cmds);
+    loop_timer_cancel(s->home.reactor->loop, &s->clock);
+    assert(atomic_load(&s->held_total) == 0);
     tgt_registry_release(tgt_registry(tgt), &s->entry);
+    pthread_mutex_destroy(&s->lock);
     free(s);
 }
 
-/* ---- closing from elsewhere ---- */
+/* ---- the end ---- */
+
+/* All its connections and parts but the home one are gone, and what this reactor had of it. */
+void tgt_session_free(struct tgt_session *s)
+{
+    tgt_session_lock(s); /* whoever was last inside it is out */
+    assert(s->finishing && s->part_count == 1 && list_empty(&s->conns));
+    tgt_session_unlock(s);
+    tgt_session_report(s, TGT_LOG_INFO, "session-closed");
+    list_del(&s->node);
+    free_parts(s);
+}
+
+void tgt_session_settle(struct tgt_session *s)
+{
+    if (!s->closing || s->finishing || s->idle_parts < s->part_count || s->joining > 0 ||
+        !list_empty(&s->conns))
+        return;
+    s->finishing = true;
+    if (s->part_count == 1)
+        tgt_part_ask(&s->home, TGT_PART_FREE);
+    list_for_each (&s->parts, pos) {
+        struct tgt_part *part = list_entry(pos, struct tgt_part, of_session);
+        if (part != &s->home)
+            tgt_part_ask(part, TGT_PART_FREE);
+    }
+}
+
+/* No connection is left, and none can come. */
+static void over(struct tgt_session *s, const char *why)
+{
+    if (s->closing)
+        return;
+    s->closing = true;
+    if (!s->why)
+        s->why = why;
+    list_for_each (&s->parts, pos)
+        tgt_part_ask(list_entry(pos, struct tgt_part, of_session), TGT_PART_CLOSE);
+}
+
+/* ---- events of the session itself, at recovery level 2 ---- */
+
+static void note(const struct iscsi_task *it, uint32_t what)
+{
+    struct tgt_cmd *cmd = tgt_cmd_of(it);
+    if (cmd)
+        tgt_part_note(cmd, what);
+}
+
+void tgt_session_events(struct tgt_session *s)
+{
+    struct iscsi_tsess_event ev;
+    while (iscsi_tsess_next(s->tsess, &ev)) {
+        switch (ev.type) {
+        case ISCSI_TSESS_EV_SENT:
+            note(ev.task, TGT_NOTE_SENT);
+            break;
+        case ISCSI_TSESS_EV_DATA:
+            note(ev.task, TGT_NOTE_DATA);
+            break;
+        case ISCSI_TSESS_EV_TASK_LOST:
+            note(ev.task, TGT_NOTE_ABORT);
+            break;
+        case ISCSI_TSESS_EV_DOWN:
+            if (s->live == 0)
+                over(s, "its connections were lost, and nobody came back");
+            break;
+        }
+    }
+}
+
+void tgt_session_set_clock(struct tgt_session *s)
+{
+    tgt_session_lock(s);
+    uint64_t at = s->closing ? TIME_NEVER : iscsi_tsess_deadline(s->tsess);
+    tgt_session_unlock(s);
+    if (loop_timer_set(s->home.reactor->loop, &s->clock, at))
+        tgt_session_end(s, false, "out of memory for a timer");
+}
+
+static void clock_fired(struct loop_timer *t)
+{
+    struct tgt_session *s = list_entry(t, struct tgt_session, clock);
+    tgt_session_lock(s);
+    iscsi_tsess_tick(s->tsess, loop_now(s->home.reactor->loop));
+    tgt_session_events(s);
+    tgt_session_kicks(s, s->home.reactor);
+    tgt_session_unlock(s);
+    tgt_session_set_clock(s);
+}
+
+/* ---- closing ---- */
+
+void tgt_session_end(struct tgt_session *s, bool reinstated, const char *why)
+{
+    tgt_session_lock(s);
+    if (!s->closing) {
+        if (!s->why)
+            s->why = why;
+        iscsi_tsess_close(s->tsess, reinstated, why);
+        list_for_each (&s->conns, pos)
+            tgt_conn_wake(list_entry(pos, struct tgt_conn, of_session), s->home.reactor);
+        tgt_session_events(s);
+        if (s->live == 0)
+            over(s, why);
+    }
+    tgt_session_unlock(s);
+}
 
 struct close_call {
     struct loop_msg msg;
@@ -110,10 +177,8 @@ static void run_close(struct loop_msg *m)
     free(list_entry(m, struct close_call, msg));
     list_for_each_safe (&c.reactor->sessions, pos) {
         struct tgt_session *s = list_entry(pos, struct tgt_session, node);
-        if (c.tsih ? s->entry.tsih == c.tsih : s->target == c.target) {
-            if (!s->closing)
-                tgt_conn_close(s->conn, c.why);
-        }
+        if (c.tsih ? s->entry.tsih == c.tsih : s->target == c.target)
+            tgt_session_end(s, c.tsih != 0, c.why);
     }
 }
 
@@ -134,24 +199,55 @@ void tgt_session_close_target(struct tgt *tgt, const struct tgt_node *target, co
         post_close(tgt_reactor_at(tgt, i), 0, target, why);
 }
 
-static void finish(struct loop_work *w)
+/* ---- its connections end ---- */
+
+/* Abort the commands that belong to it; it is kept until the core has let go of them. */
+static void abort_of_conn(struct tgt_session *s, struct tgt_conn *conn)
 {
-    struct tgt_session *s = list_entry(w, struct tgt_session, finish);
-    assert(s->closing && s->busy == 0);
-    tgt_session_report(s, TGT_LOG_INFO, "session-closed");
-    list_del(&s->node);
-    tgt_conn_free(s->conn); /* before the session whose tasks it may still hold */
-    free_parts(s);
+    struct iscsi_task *it = NULL;
+    while ((it = iscsi_tsess_next_task(s->tsess, it))) {
+        if (iscsi_task_conn(it) != conn->tconn)
+            continue;
+        conn->left++;
+        note(it, TGT_NOTE_ABORT);
+    }
+}
+
+void tgt_session_conn_closed(struct tgt_conn *conn)
+{
+    struct tgt_session *s = conn->session;
+    tgt_session_lock(s);
+    s->live--;
+    if (!conn->retained)
+        abort_of_conn(s, conn);
+    tgt_session_events(s);
+    if (s->live == 0 && !conn->retained)
+        over(s, conn->why);
+    bool goes_on = !s->closing && conn->logged_in;
+    if (conn->retained)
+        tgt_part_ask(&s->home, TGT_PART_LOOK);
+    tgt_session_unlock(s);
+    if (goes_on)
+        tgt_log(TGT_LOG_INFO, "connection-removed", "tsih=%u cid=%u peer=%s reactor=%u why=%s",
+                s->entry.tsih, conn->cid, conn->peer, conn->reactor->index,
+                tgt_log_quote(conn->why).s);
+    tgt_conn_settle(conn);
+}
+
+void tgt_session_conn_freed(struct tgt_conn *conn)
+{
+    list_del(&conn->of_session);
+    tgt_session_settle(conn->session);
 }
 
 /* ---- life ---- */
 
 static int claim(struct tgt_session *s, struct tgt_conn *conn)
 {
-    struct tgt *tgt = s->reactor->tgt;
+    struct tgt *tgt = s->home.reactor->tgt;
     struct loop *loop;
     uint16_t tsih;
-    conn->waiter.loop = s->reactor->loop;
+    conn->waiter.loop = s->home.reactor->loop;
     /* Set first: the waiter's message may come as soon as it is entered. */
     conn->waiting = true;
     int err = tgt_registry_claim(tgt_registry(tgt), &s->entry, &conn->waiter, &loop, &tsih);
@@ -159,29 +255,22 @@ static int claim(struct tgt_session *s, struct tgt_conn *conn)
         conn->waiting = false;
         return err;
     }
-    for (unsigned i = 0; i < tgt_reactor_count(tgt); i++) {
-        struct tgt_reactor *r = tgt_reactor_at(tgt, i);
-        if (r->loop == loop)
-            post_close(r, tsih, NULL, "reinstated by a new login");
-    }
+    post_close(tgt_reactor_of(tgt, loop), tsih, NULL, "reinstated by a new login");
     return err;
 }
 
 static int build(struct tgt_session *s, struct tgt_conn *conn)
 {
-    tgt_core_alloc_init(&s->core, &s->reactor->buffers, &s->account);
+    struct tgt_part *home = &s->home;
+    tgt_core_alloc_init(&s->core, &home->reactor->buffers, &home->account);
     s->tsess = iscsi_tsess_new(conn->tconn, s->entry.tsih, &s->core.alloc);
-    if (!s->tsess)
-        return USAN_ENOMEM;
-    iscsi_tsess_set_window(s->tsess, tgt_reactor_window(s->reactor));
-    if (!s->target)
-        return 0;
-    int err = make_cmds(s);
-    if (!err)
-        err = make_nexus(s);
-    if (!err)
-        err = map_luns(s);
-    return err;
+    int err = s->tsess ? 0 : USAN_ENOMEM;
+    if (!err) {
+        iscsi_tsess_set_window(s->tsess, tgt_reactor_window(home->reactor));
+        err = s->target ? make_nexus(s) : 0;
+    }
+    int part_err = tgt_part_init(home); /* always: it is taken down with the session */
+    return err ? err : part_err;
 }
 
 int tgt_session_new(struct tgt_conn *conn, struct tgt_session **ret_s)
@@ -189,17 +278,22 @@ int tgt_session_new(struct tgt_conn *conn, struct tgt_session **ret_s)
     struct tgt_session *s = calloc(1, sizeof(*s));
     if (!s)
         return USAN_ENOMEM;
-    s->reactor = conn->reactor;
-    s->conn = conn;
+    s->home.session = s;
+    s->home.reactor = conn->reactor;
     s->target = conn->target;
     s->opened_ns = clock_now_ns();
     s->entry.target = conn->target;
-    s->entry.loop = s->reactor->loop;
+    s->entry.loop = conn->reactor->loop;
     memcpy(s->entry.initiator, conn->initiator, sizeof(conn->initiator));
     memcpy(s->entry.isid, conn->isid, sizeof(conn->isid));
-    loop_work_init(&s->finish, finish);
+    memcpy(s->peer, conn->peer, sizeof(conn->peer));
+    pthread_mutex_init(&s->lock, NULL);
+    list_init(&s->parts);
+    list_init(&s->conns);
+    loop_timer_init(&s->clock, clock_fired);
     int err = claim(s, conn);
     if (err) {
+        pthread_mutex_destroy(&s->lock);
         free(s);
         return err;
     }
@@ -208,54 +302,53 @@ int tgt_session_new(struct tgt_conn *conn, struct tgt_session **ret_s)
         free_parts(s);
         return err;
     }
-    list_push_back(&s->reactor->sessions, &s->node);
+    list_push_back(&s->home.reactor->sessions, &s->node);
+    list_push_back(&s->conns, &conn->of_session);
+    s->live = 1;
     *ret_s = s;
     return 0;
 }
 
-static void finish_if_idle(struct tgt_session *s)
-{
-    if (s->closing && s->busy == 0)
-        loop_work_queue(s->reactor->loop, &s->finish);
-}
-
-void tgt_session_lost(struct tgt_session *s, const char *why)
-{
-    s->closing = true;
-    s->why = why;
-    if (s->nexus) {
-        scsi_nexus_abort(s->nexus, UINT64_MAX);
-        for (uint32_t i = 0; i < s->lane_count; i++) {
-            if (s->lanes[i])
-                tgt_lane_touch(s->lanes[i]);
-        }
-    }
-    finish_if_idle(s);
-}
-
-void tgt_session_cmd_done(struct tgt_session *s)
-{
-    assert(s->busy > 0);
-    s->busy--;
-    finish_if_idle(s);
-}
-
 void tgt_session_set_window(struct tgt_session *s, uint32_t n)
 {
+    tgt_session_lock(s);
     if (!s->closing)
         iscsi_tsess_set_window(s->tsess, n);
+    tgt_session_unlock(s);
 }
 
-void tgt_session_report(const struct tgt_session *s, enum tgt_log_level level, const char *event)
+struct sums {
+    uint64_t commands, read_ios, read_bytes, write_ios, write_bytes;
+};
+
+static struct sums sum_parts(const struct tgt_session *s)
 {
+    struct sums sum = { 0 };
+    list_for_each (&s->parts, pos) {
+        const struct tgt_part *part = list_entry(pos, struct tgt_part, of_session);
+        sum.commands += atomic_load_explicit(&part->commands, memory_order_relaxed);
+        sum.read_ios += atomic_load_explicit(&part->read_ios, memory_order_relaxed);
+        sum.read_bytes += atomic_load_explicit(&part->read_bytes, memory_order_relaxed);
+        sum.write_ios += atomic_load_explicit(&part->write_ios, memory_order_relaxed);
+        sum.write_bytes += atomic_load_explicit(&part->write_bytes, memory_order_relaxed);
+    }
+    return sum;
+}
+
+void tgt_session_report(struct tgt_session *s, enum tgt_log_level level, const char *event)
+{
+    tgt_session_lock(s);
+    struct sums sum = sum_parts(s);
+    const char *state = iscsi_tsess_state(s->tsess), *why = s->why;
+    unsigned tasks = iscsi_tsess_task_count(s->tsess), live = s->live;
+    tgt_session_unlock(s);
     tgt_log(level, event,
-            "tsih=%u initiator=%s target=%s peer=%s reactor=%u state=%s age_s=%llu commands=%llu "
-            "busy=%u reads=%llu read_bytes=%llu writes=%llu write_bytes=%llu why=%s",
+            "tsih=%u initiator=%s target=%s peer=%s reactor=%u connections=%u state=%s age_s=%llu "
+            "commands=%llu busy=%u reads=%llu read_bytes=%llu writes=%llu write_bytes=%llu why=%s",
             s->entry.tsih, tgt_log_quote(s->entry.initiator).s,
-            s->target ? s->target->cfg->name : "discovery", s->conn->peer, s->reactor->index,
-            iscsi_tsess_state(s->tsess),
-            (unsigned long long)((clock_now_ns() - s->opened_ns) / NS_PER_SEC),
-            (unsigned long long)s->commands, s->busy, (unsigned long long)s->read_ios,
-            (unsigned long long)s->read_bytes, (unsigned long long)s->write_ios,
-            (unsigned long long)s->write_bytes, tgt_log_quote(s->why).s);
+            s->target ? s->target->cfg->name : "discovery", s->peer, s->home.reactor->index, live,
+            state, (unsigned long long)((clock_now_ns() - s->opened_ns) / NS_PER_SEC),
+            (unsigned long long)sum.commands, tasks, (unsigned long long)sum.read_ios,
+            (unsigned long long)sum.read_bytes, (unsigned long long)sum.write_ios,
+            (unsigned long long)sum.write_bytes, tgt_log_quote(why).s);
 }

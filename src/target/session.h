@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A session: what an initiator port has open with a target. Lives on the reactor of its
- * connection, with its SCSI nexus, its LUNs and the contexts of its commands.
+ * A session: what an initiator port has open with a target. Lives on the reactor of the connection
+ * that opened it, also when that one is gone.
  *
  *   login            tgt_session_new, entered in the registry
- *   connection lost  tgt_session_lost: every command is aborted
- *   last command     the session and its connection are freed, from the loop
+ *   more connections tgt_session_join (share.h)
+ *   connection ends  tgt_session_conn_closed: its commands are aborted, or kept for another one
+ *   session ends     every command is aborted, on every reactor; parts and connections are freed
+ *                    each on its own, then the session
+ *
+ * A session whose connections are all on one reactor takes no lock. From the moment that one on
+ * another reactor joins, it is `shared`, for good: every call into the iSCSI core, and the start of
+ * every SCSI task, is made inside the session's lock, by whichever reactor; storage, sockets and
+ * all other work on tasks stay outside. Inside the lock no other one is taken, but the registry's.
  */
 #ifndef USAN_TARGET_SESSION_H
 #define USAN_TARGET_SESSION_H
@@ -13,48 +20,49 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "io/loop.h"
-#include "scsi/lun.h"
-#include "target/buffers.h"
+#include "io/socket.h"
 #include "target/core_alloc.h"
 #include "target/log.h"
+#include "target/part.h"
 #include "target/registry.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct iscsi_tsess;
 struct scsi_nexus;
 struct tgt;
-struct tgt_cmd;
 struct tgt_conn;
-struct tgt_lane;
 struct tgt_node;
-struct tgt_reactor;
 
 struct tgt_session {
-    struct tgt_reactor *reactor;
-    struct tgt_conn *conn;
-    struct scsi_nexus *nexus; /* NULL: a discovery session */
-    struct tgt_lane **lanes;  /* by LUN; NULL where there is none */
-    uint32_t lane_count;
-    uint32_t busy; /* contexts in use */
-    struct tgt_cmd *free_cmds;
-    bool closing; /* no connection any more; freed when busy is 0 */
+    struct tgt_part home;
+    bool shared;          /* see above; set on the home reactor before others know of the session */
+    bool several;         /* it has, or had, more than one connection [S] */
+    bool opened;          /* it has been logged in, and the log says so [S] */
+    bool closing;         /* [S] */
+    bool finishing;       /* [S] */
+    pthread_mutex_t lock; /* of what is marked [S], and of tsess */
+    struct list parts;    /* tgt_part.of_session [S] */
+    unsigned part_count;  /* [S] */
+    unsigned idle_parts;  /* [S] */
+    struct list conns;    /* tgt_conn.of_session: until they are freed [S] */
+    unsigned live;        /* of them, those with a socket [S] */
+    unsigned joining;     /* logins that are about to join [S] */
 
-    /* All contexts, zeroed. Those from cmds_made on were never touched: neither the system nor the
-     * program's limit has memory for them yet. */
-    struct tgt_cmd *cmds;
-    uint32_t cmd_count, cmds_made;
-    struct tgt_account account; /* what its commands hold at this moment */
+    struct scsi_nexus *nexus;   /* NULL: a discovery session */
     struct tgt_core_alloc core; /* memory of tsess */
+    _Atomic uint64_t held_total;
     struct iscsi_tsess *tsess;
     struct tgt_node *target; /* NULL: a discovery session */
     struct tgt_entry entry;
-    struct list node; /* in the reactor's list */
-    struct loop_work finish;
-    const char *why; /* it ends; static */
+    struct list node;        /* in the home reactor's list */
+    struct loop_timer clock; /* of lost connections, at recovery level 2 */
+    const char *why;         /* it ends; static [S] */
     /* for status output */
-    uint64_t opened_ns, commands, read_ios, read_bytes, write_ios, write_bytes;
+    uint64_t opened_ns;
+    char peer[SOCK_ADDR_TEXT_BYTES]; /* of the connection that opened it */
 };
 
 /*
@@ -64,21 +72,36 @@ struct tgt_session {
  */
 USAN_MUST_CHECK
 int tgt_session_new(struct tgt_conn *conn, struct tgt_session **ret_s);
-/* Its connection is gone (the socket is closed): abort what runs, then free both. */
-void tgt_session_lost(struct tgt_session *s, const char *why);
-/* A context came back. */
-void tgt_session_cmd_done(struct tgt_session *s);
+/* Its socket is closed. On the connection's reactor, not inside the lock. */
+void tgt_session_conn_closed(struct tgt_conn *conn);
+/* It is freed: inside the lock, the last call on it. */
+void tgt_session_conn_freed(struct tgt_conn *conn);
+/* End it: close its connections, wherever they are. On the home reactor. */
+void tgt_session_end(struct tgt_session *s, bool reinstated, const char *why);
+/* What the core has to say of the session itself. Inside the lock. */
+void tgt_session_events(struct tgt_session *s);
+/* Everything has ended, perhaps: then the home reactor frees it. Inside the lock. */
+void tgt_session_settle(struct tgt_session *s);
+/* Set its clock anew. On the home reactor, not inside the lock. */
+void tgt_session_set_clock(struct tgt_session *s);
+/* All parts but the home one are freed. On the home reactor, not inside the lock. */
+void tgt_session_free(struct tgt_session *s);
 void tgt_session_set_window(struct tgt_session *s, uint32_t n);
 /* One line of the log with names and counts. */
-void tgt_session_report(const struct tgt_session *s, enum tgt_log_level level, const char *event);
+void tgt_session_report(struct tgt_session *s, enum tgt_log_level level, const char *event);
 /* Close all sessions of a target on every reactor, soon. */
 void tgt_session_close_target(struct tgt *tgt, const struct tgt_node *target, const char *why);
 
-/* Lane of a LUN field; NULL: there is no such LUN. */
-static inline struct tgt_lane *tgt_session_lane(const struct tgt_session *s, uint64_t lun)
+static inline void tgt_session_lock(struct tgt_session *s)
 {
-    uint64_t n;
-    return scsi_lun_decode(lun, &n) && n < s->lane_count ? s->lanes[n] : NULL;
+    if (s->shared)
+        pthread_mutex_lock(&s->lock);
+}
+
+static inline void tgt_session_unlock(struct tgt_session *s)
+{
+    if (s->shared)
+        pthread_mutex_unlock(&s->lock);
 }
 
 #endif

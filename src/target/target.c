@@ -92,6 +92,14 @@ struct tgt_reactor *tgt_reactor_at(const struct tgt *tgt, unsigned i)
     return tgt->reactors[i];
 }
 
+struct tgt_reactor *tgt_reactor_of(const struct tgt *tgt, const struct loop *loop)
+{
+    unsigned i = 0;
+    while (tgt->reactors[i]->loop != loop)
+        i++;
+    return tgt->reactors[i];
+}
+
 struct tgt_node *tgt_nodes(const struct tgt *tgt, size_t *ret_count)
 {
     *ret_count = tgt->node_count;

@@ -60,6 +60,8 @@ struct loop *tgt_control_loop(struct tgt *tgt);
 void tgt_count_kick(struct tgt *tgt);
 unsigned tgt_reactor_count(const struct tgt *tgt);
 struct tgt_reactor *tgt_reactor_at(const struct tgt *tgt, unsigned i);
+/* The one that runs this loop. */
+struct tgt_reactor *tgt_reactor_of(const struct tgt *tgt, const struct loop *loop);
 struct tgt_node *tgt_nodes(const struct tgt *tgt, size_t *ret_count);
 /* Addresses discovery answers with besides the one the initiator used: "ip:port" of the portals
  * that are bound to one address; NULL-terminated. */

@@ -8,6 +8,7 @@
 #include "target/lun.h"
 #include "target/reactor.h"
 #include "target/session.h"
+#include "target/share.h"
 
 static const struct {
     enum scsi_tmf scsi; /* NONE: not a function of one logical unit */
@@ -46,55 +47,57 @@ static uint8_t response_code(uint8_t rsp)
     return ISCSI_TMF_RSP_REJECTED;
 }
 
-/* A function may have ended commands of any LUN of the nexus. */
-static void touch_all(struct tgt_session *s)
-{
-    for (uint32_t i = 0; i < s->lane_count; i++) {
-        if (s->lanes[i])
-            tgt_lane_touch(s->lanes[i]);
-    }
-}
-
-static void finish(struct tgt_conn *conn, struct iscsi_task *it, uint8_t response)
-{
-    iscsi_task_respond_tmf(it, response);
-    tgt_conn_want_flush(conn);
-}
-
 static bool is_target_reset(uint8_t function)
 {
     return function == ISCSI_TMF_TARGET_WARM_RESET || function == ISCSI_TMF_TARGET_COLD_RESET;
 }
 
 /* The next LUN of the target from index `at` on; lane_count when there is none. */
-static uint32_t next_lun(const struct tgt_session *s, uint32_t at)
+static uint32_t next_lun(const struct tgt_part *part, uint32_t at)
 {
-    while (at < s->lane_count && !s->lanes[at])
+    while (at < part->lane_count && !part->lanes[at])
         at++;
     return at;
 }
 
-/* TARGET WARM RESET is a reset of every logical unit, one after the other. */
+/* TARGET WARM RESET is a reset of every logical unit, one after the other. Inside the lock. */
 static void reset_lun(struct tgt_cmd *cmd, uint32_t at)
 {
     cmd->reset_at = (uint16_t)at;
-    cmd->lane = cmd->session->lanes[at];
+    cmd->lane = cmd->part->lanes[at];
     cmd->task.lun = scsi_lun_encode(at);
     cmd->task.tmf = SCSI_TMF_LOGICAL_UNIT_RESET;
-    scsi_task_start(&cmd->task);
+    tgt_cmd_begin(cmd);
+}
+
+static void respond(struct tgt_cmd *cmd, uint8_t response)
+{
+    struct tgt_session *s = cmd->part->session;
+    tgt_session_lock(s);
+    bool lost = tgt_task_conn_lost(cmd->it);
+    bool gone = lost && tgt_task_drop(cmd->it, cmd->part->reactor);
+    if (!lost) {
+        iscsi_task_respond_tmf(cmd->it, response);
+        tgt_task_wake(cmd->it, cmd->part->reactor);
+    }
+    tgt_session_unlock(s);
+    if (gone)
+        tgt_cmd_release(cmd);
 }
 
 void tgt_tmf_done(struct tgt_cmd *cmd)
 {
-    struct tgt_session *s = cmd->session;
+    struct tgt_part *part = cmd->part;
     uint8_t rsp = cmd->task.tmf_rsp;
     cmd->it->tmf_info = cmd->task.tmf_info;
     scsi_task_fini(&cmd->task);
-    touch_all(s);
+    tgt_part_touch(part);
     if (is_target_reset(cmd->iscsi_tmf)) {
-        uint32_t at = next_lun(s, (uint32_t)cmd->reset_at + 1);
-        if (at < s->lane_count) {
+        uint32_t at = next_lun(part, (uint32_t)cmd->reset_at + 1);
+        if (at < part->lane_count) {
+            tgt_session_lock(part->session);
             reset_lun(cmd, at);
+            tgt_session_unlock(part->session);
             tgt_cmd_continue(cmd);
             return;
         }
@@ -103,7 +106,7 @@ void tgt_tmf_done(struct tgt_cmd *cmd)
         cmd->cold_reset = cmd->iscsi_tmf == ISCSI_TMF_TARGET_COLD_RESET;
     }
     cmd->state = TGT_CMD_SENDING;
-    finish(s->conn, cmd->it, response_code(rsp));
+    respond(cmd, response_code(rsp));
 }
 
 /* The response to a function that needs no SCSI task; ISCSI_TMF_RSP_COMPLETE: it needs one. */
@@ -130,28 +133,29 @@ static void log_function(const struct tgt_conn *conn, const struct iscsi_task *i
             tgt_log_quote(conn->initiator).s, (unsigned long long)lun);
 }
 
-void tgt_tmf_start(struct tgt_conn *conn, struct iscsi_task *it)
+struct tgt_cmd *tgt_tmf_admit(struct tgt_conn *conn, struct iscsi_task *it)
 {
-    struct tgt_session *s = conn->session;
+    struct tgt_part *part = conn->part;
     uint8_t no = refuse(conn, it);
     struct tgt_cmd *cmd = NULL;
-    if (no == ISCSI_TMF_RSP_COMPLETE && s->nexus)
-        cmd = tgt_cmd_get(s, it);
+    if (no == ISCSI_TMF_RSP_COMPLETE && part->branch)
+        cmd = tgt_cmd_get(part, it);
     if (!cmd) {
         ((struct tgt_cmd_ref *)it->priv)->cmd = NULL;
-        finish(conn, it, no == ISCSI_TMF_RSP_COMPLETE ? ISCSI_TMF_RSP_REJECTED : no);
-        return;
+        iscsi_task_respond_tmf(it, no == ISCSI_TMF_RSP_COMPLETE ? ISCSI_TMF_RSP_REJECTED : no);
+        tgt_task_wake(it, part->reactor);
+        return NULL;
     }
     log_function(conn, it);
     cmd->iscsi_tmf = it->tmf;
     if (is_target_reset(it->tmf)) {
-        reset_lun(cmd, next_lun(s, 0)); /* a target has at least one LUN */
+        reset_lun(cmd, next_lun(part, 0)); /* a target has at least one LUN */
     } else {
-        cmd->lane = tgt_session_lane(s, it->lun);
+        cmd->lane = tgt_part_lane(part, it->lun);
         cmd->task.tmf = (uint8_t)functions[it->tmf].scsi;
         cmd->task.ref_tag = it->ref_itt;
-        scsi_task_start(&cmd->task);
-        touch_all(s);
+        tgt_cmd_begin(cmd);
+        tgt_part_touch(part);
     }
-    tgt_cmd_continue(cmd);
+    return cmd;
 }

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,8 @@ void client_socket(struct client *c)
     *c = (struct client){ .fd = socket(AF_INET, SOCK_STREAM, 0), .itt = 0x10, .cmd_sn = 1 };
     assert_true(c->fd >= 0);
     assert_int_equal(setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
+    static const int on = 1; /* header and data are sent apart */
+    assert_int_equal(setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
 }
 
 void client_connect_socket(struct client *c, uint16_t port)
@@ -114,6 +117,18 @@ void client_send_raw(struct client *c, const void *data, size_t len)
     send_all(c, data, len);
 }
 
+/* ---- numbers of the session ---- */
+
+static uint32_t *cmd_sn(struct client *c)
+{
+    return c->session ? &c->session->cmd_sn : &c->cmd_sn;
+}
+
+static uint32_t next_itt(struct client *c)
+{
+    return c->session ? c->session->itt++ : c->itt++;
+}
+
 /* ---- login ---- */
 
 void client_send_login(struct client *c, const char *initiator, const char *target, uint8_t isid,
@@ -125,18 +140,22 @@ void client_send_login(struct client *c, const char *initiator, const char *targ
                        "InitialR2T=No%cImmediateData=Yes%cMaxRecvDataSegmentLength=262140%c"
                        "DefaultTime2Retain=0%c",
                        initiator, 0, 0, target, 0, 0, 0, 0, 0);
+    if (c->connections)
+        len += snprintf(text + len, sizeof(text) - (size_t)len, "MaxConnections=%u%c",
+                        c->connections, 0);
     uint8_t bhs[48] = { 0x43, 0x87 }; /* immediate Login; T, CSG 1, NSG 3 */
     bhs[8] = 0x80;                    /* ISID: random format */
     bhs[13] = isid;
     be16_put(bhs + 14, tsih);
-    be32_put(bhs + 16, c->itt++);
-    be32_put(bhs + 24, c->cmd_sn);
+    be32_put(bhs + 16, next_itt(c));
+    be16_put(bhs + 20, c->cid);
+    be32_put(bhs + 24, *cmd_sn(c));
     send_pdu(c, bhs, text, (uint32_t)len);
 }
 
 void client_recv_login(struct client *c)
 {
-    static struct pdu p;
+    static _Thread_local struct pdu p;
     assert_true(client_recv(c, &p));
     assert_int_equal(p.bhs[0], 0x23);
     c->tsih = be16_get(p.bhs + 14);
@@ -154,20 +173,33 @@ void client_login(struct client *c, uint16_t port, const char *initiator, const 
     assert_int_equal(c->status, 0);
 }
 
+void client_join(struct client *further, struct client *c, uint16_t port, const char *initiator,
+                 const char *target, uint8_t isid, uint16_t cid)
+{
+    client_connect(further, port);
+    further->session = c;
+    further->cid = cid;
+    client_send_login(further, initiator, target, isid, c->tsih);
+    client_recv_login(further);
+    assert_int_equal(further->status, 0);
+    assert_int_equal(further->tsih, c->tsih);
+}
+
 /* ---- commands ---- */
 
 uint32_t client_send_cdb(struct client *c, uint8_t lun, const uint8_t cdb[10], bool in, bool out,
                          uint32_t edtl, const void *data, uint32_t len)
 {
-    uint8_t bhs[48] = { 0x01, 0x81 }; /* final, SIMPLE */
+    uint8_t bhs[48] = { 0x01, (uint8_t)(0x80 | (c->attr ? c->attr : 1)) }; /* final, SIMPLE */
     bhs[1] |= (uint8_t)((in ? 0x40 : 0) | (out ? 0x20 : 0));
     bhs[9] = lun;
-    be32_put(bhs + 16, c->itt);
+    uint32_t itt = next_itt(c);
+    be32_put(bhs + 16, itt);
     be32_put(bhs + 20, edtl);
-    be32_put(bhs + 24, c->cmd_sn++);
+    be32_put(bhs + 24, (*cmd_sn(c))++);
     memcpy(bhs + 32, cdb, 10);
     send_pdu(c, bhs, data, len);
-    return c->itt++;
+    return itt;
 }
 
 uint32_t client_send_read(struct client *c, uint8_t lun, uint32_t lba, uint16_t blocks)
@@ -191,16 +223,47 @@ uint32_t client_send_tmf(struct client *c, uint8_t function, uint8_t lun, uint32
 {
     uint8_t bhs[48] = { 0x42, (uint8_t)(0x80 | function) }; /* immediate */
     bhs[9] = lun;
-    be32_put(bhs + 16, c->itt);
+    uint32_t itt = next_itt(c);
+    be32_put(bhs + 16, itt);
     be32_put(bhs + 20, ref_itt);
-    be32_put(bhs + 24, c->cmd_sn);
+    be32_put(bhs + 24, *cmd_sn(c));
     send_pdu(c, bhs, NULL, 0);
-    return c->itt++;
+    return itt;
+}
+
+void client_answer_r2t(struct client *c, uint32_t itt, const void *data)
+{
+    static _Thread_local struct pdu p;
+    do {
+        assert_true(client_recv(c, &p));
+    } while ((p.bhs[0] & 0x3f) != 0x31 || be32_get(p.bhs + 16) != itt);
+    uint32_t off = be32_get(p.bhs + 40), len = be32_get(p.bhs + 44);
+    uint8_t bhs[48] = { 0x05, 0x80 }; /* Data-Out, final */
+    bhs[9] = p.bhs[9];
+    be32_put(bhs + 16, itt);
+    memcpy(bhs + 20, p.bhs + 20, 4); /* Target Transfer Tag */
+    be32_put(bhs + 40, off);
+    send_pdu(c, bhs, (const uint8_t *)data + off, len);
+}
+
+uint8_t client_logout(struct client *c, uint8_t reason, uint16_t cid)
+{
+    static _Thread_local struct pdu p;
+    uint8_t bhs[48] = { 0x46, (uint8_t)(0x80 | reason) }; /* immediate */
+    uint32_t itt = next_itt(c);
+    be32_put(bhs + 16, itt);
+    be16_put(bhs + 20, cid);
+    be32_put(bhs + 24, *cmd_sn(c));
+    send_pdu(c, bhs, NULL, 0);
+    do {
+        assert_true(client_recv(c, &p));
+    } while ((p.bhs[0] & 0x3f) != 0x26 || be32_get(p.bhs + 16) != itt);
+    return p.bhs[2];
 }
 
 uint8_t client_finish(struct client *c, uint32_t itt, void *buf, size_t cap)
 {
-    static struct pdu p;
+    static _Thread_local struct pdu p;
     for (;;) {
         assert_true(client_recv(c, &p));
         uint8_t op = p.bhs[0] & 0x3f;
@@ -216,7 +279,7 @@ uint8_t client_finish(struct client *c, uint32_t itt, void *buf, size_t cap)
 
 uint8_t client_finish_tmf(struct client *c, uint32_t itt)
 {
-    static struct pdu p;
+    static _Thread_local struct pdu p;
     for (;;) {
         assert_true(client_recv(c, &p));
         if ((p.bhs[0] & 0x3f) == 0x22 && be32_get(p.bhs + 16) == itt)

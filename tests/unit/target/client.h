@@ -13,8 +13,12 @@
 struct client {
     int fd;
     uint32_t itt, cmd_sn;
-    uint16_t tsih;   /* of the session, after login */
-    uint16_t status; /* of the last login response: class << 8 | detail */
+    uint16_t tsih;          /* of the session, after login */
+    uint16_t cid;           /* set before the login; 0 at first */
+    uint16_t connections;   /* likewise: MaxConnections to offer; 0: none */
+    uint8_t attr;           /* of the commands to be sent, ATTR field; 0: SIMPLE */
+    struct client *session; /* tags and CmdSN are those of this one; NULL: its own */
+    uint16_t status;        /* of the last login response: class << 8 | detail */
 };
 
 struct pdu {
@@ -44,6 +48,10 @@ void client_recv_login(struct client *c);
 void client_login(struct client *c, uint16_t port, const char *initiator, const char *target,
                   uint8_t isid);
 
+/* Connect another one to the session of c, with this CID; further gets c's tags and CmdSN. */
+void client_join(struct client *further, struct client *c, uint16_t port, const char *initiator,
+                 const char *target, uint8_t isid, uint16_t cid);
+
 /* Send a SCSI command with 10-byte CDB; returns its tag. out: write data of len bytes as immediate
  * data. lun is a number below 256. */
 uint32_t client_send_cdb(struct client *c, uint8_t lun, const uint8_t cdb[10], bool in, bool out,
@@ -56,6 +64,10 @@ uint32_t client_send_tmf(struct client *c, uint8_t function, uint8_t lun, uint32
 
 /* The next PDU; false when the connection has ended. */
 bool client_recv(struct client *c, struct pdu *p);
+/* Take the R2T of this command (others are thrown away) and send what it asks for of data. */
+void client_answer_r2t(struct client *c, uint32_t itt, const void *data);
+/* Log out (RFC 7143 11.14.1: reason 0 the session, 1 the connection cid); the response. */
+uint8_t client_logout(struct client *c, uint8_t reason, uint16_t cid);
 /* PDUs until the one that ends the command with this tag; others are thrown away. Returns the SCSI
  * status; data-in of up to cap bytes is copied to buf. */
 uint8_t client_finish(struct client *c, uint32_t itt, void *buf, size_t cap);

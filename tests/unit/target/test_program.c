@@ -62,6 +62,7 @@ static void second_connection_of_a_session(void **state)
     struct client a, b;
     client_login(&a, p->port, HOST, TARGET_A, 1);
     client_connect(&b, p->port);
+    b.cid = 1;
     client_send_login(&b, HOST, TARGET_A, 1, a.tsih);
     client_recv_login(&b);
     assert_int_equal(b.status, 0x0206); /* too many connections */

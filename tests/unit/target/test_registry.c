@@ -190,7 +190,7 @@ static void number_of_sessions_is_limited(void **state)
         tgt_registry_release(&f->reg, &l[i].entry);
 }
 
-static void has_looks_at_all_of_the_name(void **state)
+static void find_looks_at_all_of_the_name(void **state)
 {
     struct fixture *f = *state;
     struct login a;
@@ -198,12 +198,14 @@ static void has_looks_at_all_of_the_name(void **state)
     make_login(&a, f, &target_a, "iqn.x:1", 1);
     assert_int_equal(claim(f, &a), 0);
     uint16_t tsih = a.entry.tsih;
-    assert_true(tgt_registry_has(&f->reg, tsih, "iqn.x:1", a.entry.isid));
-    assert_false(tgt_registry_has(&f->reg, tsih, "iqn.x:2", a.entry.isid));
-    assert_false(tgt_registry_has(&f->reg, tsih, "iqn.x:1", other));
-    assert_false(tgt_registry_has(&f->reg, (uint16_t)(tsih + 1), "iqn.x:1", a.entry.isid));
+    const uint8_t *isid = a.entry.isid;
+    assert_ptr_equal(tgt_registry_find(&f->reg, tsih, &target_a, "iqn.x:1", isid), f->loop);
+    assert_null(tgt_registry_find(&f->reg, tsih, &target_b, "iqn.x:1", isid));
+    assert_null(tgt_registry_find(&f->reg, tsih, &target_a, "iqn.x:2", isid));
+    assert_null(tgt_registry_find(&f->reg, tsih, &target_a, "iqn.x:1", other));
+    assert_null(tgt_registry_find(&f->reg, (uint16_t)(tsih + 1), &target_a, "iqn.x:1", isid));
     tgt_registry_release(&f->reg, &a.entry);
-    assert_false(tgt_registry_has(&f->reg, tsih, "iqn.x:1", a.entry.isid));
+    assert_null(tgt_registry_find(&f->reg, tsih, &target_a, "iqn.x:1", isid));
 }
 
 /* More sessions than buckets, ended in another order than they began. */
@@ -224,14 +226,14 @@ static void many_sessions(void **state)
     for (unsigned i = 0, at = 0; i < MANY; i++, at = (at + STEP) % MANY) {
         struct tgt_entry *e = &l[at].entry;
         again = l[at];
-        assert_true(tgt_registry_has(&f->reg, e->tsih, e->initiator, e->isid));
+        assert_non_null(tgt_registry_find(&f->reg, e->tsih, e->target, e->initiator, e->isid));
         if (e->target) {
             assert_int_equal(tgt_registry_claim(&f->reg, &again.entry, &again.waiter, &loop, &tsih),
                              USAN_EAGAIN);
             assert_int_equal(tsih, e->tsih);
         }
         tgt_registry_release(&f->reg, e);
-        assert_false(tgt_registry_has(&f->reg, e->tsih, e->initiator, e->isid));
+        assert_null(tgt_registry_find(&f->reg, e->tsih, e->target, e->initiator, e->isid));
         if (e->target)
             deliver_messages(f);
     }
@@ -248,7 +250,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(other_targets_and_discovery_do_not_collide, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(number_of_sessions_is_limited, setup, teardown),
-        cmocka_unit_test_setup_teardown(has_looks_at_all_of_the_name, setup, teardown),
+        cmocka_unit_test_setup_teardown(find_looks_at_all_of_the_name, setup, teardown),
         cmocka_unit_test_setup_teardown(many_sessions, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
