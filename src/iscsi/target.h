@@ -258,6 +258,10 @@ unsigned iscsi_tsess_conn_count(const struct iscsi_tsess *sess);
 /* A connection (of a session with several) on which events are due, or bytes to send, since it was
  * taken last; NULL: no more. Also the one that the call was made on. */
 struct iscsi_tconn *iscsi_tsess_take_kick(struct iscsi_tsess *sess);
+/* At LOGIN_TARGET (or later) of a connection whose ev.tsih names this session: a session that has
+ * lost all its connections is in state Q5 until that login succeeds or fails, and a lost connection
+ * with its CID is being cleaned up. Without this call both begin with iscsi_tconn_bind(). */
+void iscsi_tsess_continue(struct iscsi_tsess *sess, struct iscsi_tconn *conn);
 /* The session is over: reinstated by a new login of the initiator port (6.3.5), or for a reason of
  * the owner's. All connections are closed (event CLOSE of each), nothing is retained; tasks that
  * have no connection any more come up with TASK_LOST. why is a static string. */

@@ -1,10 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The end of a connection, and what it is for its session (RFC 7143 8.1, 8.3). */
+#include "iscsi/tjoin.h"
 #include "iscsi/tkeep.h"
+#include "iscsi/tlost.h"
 #include "iscsi/tsnack.h"
 #include "iscsi/tstate.h"
 
-/* Take everything off the send queue: control PDUs are freed, tasks reported as sent. */
+/* An answer that is not known to have gone out: it waits for another connection, or nobody will
+ * have it. */
+static void unanswered(struct ttask *t, bool retained)
+{
+    if (retained && !t->pub.tmf) {
+        t->state = TTASK_WAIT;
+    } else {
+        t->state = TTASK_SENT;
+        ttask_event(t);
+    }
+}
+
+/* An answer of another connection that did not come to be sent on this one. */
+static void not_moved(struct iscsi_tconn *c, struct tkept *k)
+{
+    k->job.kind = TXJOB_IDLE;
+    list_push_back(&c->kept, &k->node);
+    c->kept_count++;
+}
+
+/* Take everything off the send queue: control PDUs are freed, tasks are reported as sent. */
 static void flush_queue(struct iscsi_tconn *c)
 {
     if (c->tx.block) {
@@ -19,7 +41,11 @@ static void flush_queue(struct iscsi_tconn *c)
             continue;
         }
         if (job->kind == TXJOB_KEPT) {
-            tkeep_resent(c, list_entry(job, struct tkept, job));
+            struct tkept *k = list_entry(job, struct tkept, job);
+            if (k->moved)
+                not_moved(c, k);
+            else
+                tkeep_resent(c, k);
             continue;
         }
         if (job->kind == TXJOB_RESEND) {
@@ -29,19 +55,30 @@ static void flush_queue(struct iscsi_tconn *c)
         struct ttask *t = list_entry(job, struct ttask, job);
         bool responding = job->kind != TXJOB_R2T;
         job->kind = TXJOB_IDLE;
-        if (responding) {
-            t->state = TTASK_SENT;
-            ttask_event(t);
-        }
+        if (responding)
+            unanswered(t, c->retained);
     }
     c->ctl_count = 0;
     c->ctl_bytes = 0;
 }
 
+/* Nothing of it is on the wire any more. What is kept goes, or goes over to the session; so do
+ * commands that the owner has answered since the end began. */
 static void let_go(struct iscsi_tconn *c)
 {
     flush_queue(c);
+    c->gone = true;
+    if (c->retained) {
+        tlost_take(c);
+        return;
+    }
     tkeep_release_all(c);
+    if (c->erl >= 2)
+        list_for_each (&c->sess->tasks, pos) {
+            struct ttask *t = list_entry(pos, struct ttask, node);
+            if (t->conn == c && t->state == TTASK_WAIT)
+                unanswered(t, false);
+        }
 }
 
 void iscsi_tconn_lend(struct iscsi_tconn *c, bool lent)
@@ -65,6 +102,17 @@ static enum iscsi_sess_event session_event(const struct iscsi_tsess *s, bool los
     return lost && !s->ended ? ISCSI_SESS_EV_CONNS_FAILED : ISCSI_SESS_EV_CLOSED;
 }
 
+/* Its last connection has ended. If that leaves nothing to go on from, nobody will take over what
+ * earlier ones left. */
+static void session_down(struct iscsi_tconn *c)
+{
+    bool lost = c->retained || c->state == ISCSI_CONN_CLEANUP_WAIT;
+
+    tsess_event(c->sess, session_event(c->sess, lost));
+    if (c->sess->until_ns == 0)
+        tlost_end_all(c->sess, ISCSI_CONN_EV_SESSION_CLOSED);
+}
+
 void tconn_close_by(struct iscsi_tconn *c, enum iscsi_conn_event ev, int err, const char *why)
 {
     if (c->closed)
@@ -75,14 +123,20 @@ void tconn_close_by(struct iscsi_tconn *c, enum iscsi_conn_event ev, int err, co
     if (c->rx_task)
         ttask_stop_rx(c->rx_task);
     c->rx.place = NULL;
+    tconn_event(c, ev);
+    tconn_kick(c);
+    if (c->login)
+        tjoin_failed(c);
+    if (c->sess)
+        c->sess->live--;
+    if (c->sess && tlost_retains(c))
+        tlost_open(c);
+    if (c->sess && c->sess->live == 0)
+        session_down(c);
     if (c->lent)
         c->flush_due = true;
     else
         let_go(c);
-    tconn_event(c, ev);
-    tconn_kick(c);
-    if (c->sess && --c->sess->live == 0)
-        tsess_event(c->sess, session_event(c->sess, c->state == ISCSI_CONN_CLEANUP_WAIT));
 }
 
 void tconn_close(struct iscsi_tconn *c, int err, const char *why)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* PDUs the target makes by itself: NOP-In, Reject, Async Message, Logout Response. */
 #include "iscsi/tctl.h"
-#include "iscsi/tlost.h"
+#include "iscsi/tjoin.h"
 
 #include <assert.h>
 
@@ -125,28 +125,25 @@ enum treq tctl_logout(struct iscsi_tconn *conn, const uint8_t *bhs)
 {
     const struct pdu_logout_request q = pdu_logout_request_decode(bhs);
     uint8_t response = LOGOUT_RSP_OK;
-    bool ours = q.reason == LOGOUT_CLOSE_SESSION ||
-                (q.reason == LOGOUT_CLOSE_CONNECTION && q.cid == conn->cid);
+    bool recovery = q.reason == LOGOUT_RECOVERY;
 
     if (q.reason > LOGOUT_RECOVERY) {
         tctl_reject(conn, ISCSI_REJECT_INVALID_FIELD, bhs);
         return TREQ_REJECTED;
     }
-    if (q.reason == LOGOUT_RECOVERY) {
+    if (recovery && conn->erl < 2)
         response = LOGOUT_RSP_NO_RECOVERY;
-    } else if (!ours) {
-        struct iscsi_tconn *other = tlost_find_conn(conn->sess, q.cid);
-        if (other)
-            tlost_logout(other);
-        else
-            response = LOGOUT_RSP_NO_CID;
-    }
+    bool ours =
+        response == LOGOUT_RSP_OK && (q.reason == LOGOUT_CLOSE_SESSION || q.cid == conn->cid);
+    if (response == LOGOUT_RSP_OK && !ours)
+        response = tjoin_logout(conn, q.cid, recovery);
     struct tctl *ctl = tctl_new(conn, 0);
     if (!ctl)
         return TREQ_DONE;
     pdu_logout_response(ctl->bhs, bhs_itt(bhs), response, conn->params.time2wait,
                         conn->params.time2retain);
     if (ours) {
+        conn->recovery_logout = recovery;
         ctl->closes = true;
         conn->close_err = 0;
         conn->close_why = "logout";
@@ -157,7 +154,7 @@ enum treq tctl_logout(struct iscsi_tconn *conn, const uint8_t *bhs)
         conn->report_logout_other = true;
         conn->logout_cid = q.reason == LOGOUT_CLOSE_SESSION ? 0 : q.cid;
         if (q.reason == LOGOUT_CLOSE_SESSION)
-            tlost_logout_session(conn);
+            tjoin_logout_session(conn);
     }
     tctl_queue(conn, ctl);
     return TREQ_DONE;

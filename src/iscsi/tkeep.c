@@ -34,6 +34,16 @@ static void give_back_oldest(struct iscsi_tsess *s, size_t need, unsigned tasks)
     }
 }
 
+static void append(struct iscsi_tconn *c, struct tkept *k)
+{
+    if (list_empty(&c->kept)) {
+        c->ack_ns = c->now_ns;
+        c->timer_ns = time_min(c->timer_ns, c->now_ns + TCONN_ACK_WAIT_NS);
+    }
+    list_push_back(&c->kept, &k->node);
+    c->kept_count++;
+}
+
 struct tkept *tkeep_answer(struct iscsi_tconn *c, const uint8_t *bhs, const void *data,
                            uint32_t len)
 {
@@ -58,14 +68,26 @@ struct tkept *tkeep_answer(struct iscsi_tconn *c, const uint8_t *bhs, const void
         memcpy(k->data, data, len);
     k->iov.iov_base = k->data;
     k->iov.iov_len = len;
-    if (list_empty(&c->kept)) {
-        c->ack_ns = c->now_ns;
-        c->timer_ns = time_min(c->timer_ns, c->now_ns + TCONN_ACK_WAIT_NS);
-    }
-    list_push_back(&c->kept, &k->node);
-    c->kept_count++;
+    append(c, k);
     s->keep_bytes += bytes;
     return k;
+}
+
+void tkeep_moved(struct iscsi_tconn *c, struct tkept *k, uint32_t stat_sn)
+{
+    k->moved = false;
+    k->stat_sn = stat_sn;
+    append(c, k);
+}
+
+void tkeep_forget(struct iscsi_tsess *s, struct tkept *k)
+{
+    struct ttask *t = k->task;
+
+    list_del(&k->node);
+    if (t)
+        t->kept = NULL;
+    answer_free(s, k);
 }
 
 void tkeep_release(struct iscsi_tconn *c, struct tkept *k)

@@ -24,6 +24,10 @@ void tkeep_give_back(struct ttask *t);
 void tkeep_release(struct iscsi_tconn *conn, struct tkept *k);
 /* It was sent again, or is not to be. */
 void tkeep_resent(struct iscsi_tconn *conn, struct tkept *k);
+/* That of a lost connection is on the wire of this one, with this StatSN. */
+void tkeep_moved(struct iscsi_tconn *conn, struct tkept *k, uint32_t stat_sn);
+/* Take the answer off the list of a lost connection, and free it. */
+void tkeep_forget(struct iscsi_tsess *s, struct tkept *k);
 /* The connection is closed: all of it. */
 void tkeep_release_all(struct iscsi_tconn *conn);
 /* Ask about answers that are not acknowledged for long. Returns when to look again. */

@@ -3,7 +3,7 @@
 #include "iscsi/tlogin.h"
 #include "iscsi/keys.h"
 #include "iscsi/tctl.h"
-#include "iscsi/tlost.h"
+#include "iscsi/tjoin.h"
 #include "iscsi/tsess.h"
 #include "iscsi/ttask.h"
 
@@ -31,6 +31,9 @@ static void login_done(struct iscsi_tconn *conn)
     conn->rx.data_digest = conn->tx.data_digest = conn->params.data_digest;
     conn->erl = conn->discovery ? 0 : conn->params.error_recovery_level;
     conn->acked_stat_sn = conn->stat_sn;
+    if (conn->erl >= 2) /* so that a loss needs no memory; without it, that ends the tasks */
+        conn->lost = alloc_zero(s->a, sizeof *conn->lost);
+    tjoin_done(conn);
     conn->report_logged_in = true;
 }
 
@@ -194,7 +197,7 @@ void iscsi_tconn_bind(struct iscsi_tconn *conn, struct iscsi_tsess *sess)
     if (!conn->login_waits || conn->closed)
         return;
     conn->login_waits = false;
-    uint16_t refused = tlost_bind(conn, sess);
+    uint16_t refused = tjoin_bind(conn, sess);
     act_on(conn,
            refused ? iscsi_login_reject(conn->login, refused) : iscsi_login_bound(conn->login));
 }

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The connections of a session as they come and go: joining, taking another's place, logout of
- * others. */
+/* Recovery level 2: what is left of lost connections, and a session without any (RFC 7143 7.1.4,
+ * 8.2, 8.3). */
 #ifndef USAN_ISCSI_TLOST_H
 #define USAN_ISCSI_TLOST_H
 
 #include "iscsi/tstate.h"
 
-/* The login of conn is about to succeed in sess, which is new or has been logged in before. The
- * login status to refuse it with, or 0: it has joined. */
-uint16_t tlost_bind(struct iscsi_tconn *conn, struct iscsi_tsess *sess);
-/* The connection of the session with that CID that is not closed, NULL: none. */
-struct iscsi_tconn *tlost_find_conn(const struct iscsi_tsess *sess, uint16_t cid);
-/* A logout on conn ends this other connection in order, or with it the whole session. */
-void tlost_logout(struct iscsi_tconn *other);
-void tlost_logout_session(struct iscsi_tconn *conn);
+/* conn has been closed: do its tasks stay with the session? The state machines have had their
+ * steps. */
+bool tlost_retains(struct iscsi_tconn *conn);
+/* They do; conn->lost is theirs from now on. */
+void tlost_open(struct iscsi_tconn *conn);
+/* Nothing of the connection is on the wire: its tasks and answers are the session's. */
+void tlost_take(struct iscsi_tconn *conn);
+/* Nobody is to take over what was left of a connection; l is gone. */
+void tlost_end(struct iscsi_tsess *s, struct tlost *l);
+/* The same for all, with a step of their state machines. */
+void tlost_end_all(struct iscsi_tsess *s, enum iscsi_conn_event ev);
+/* The session is freed. */
+void tlost_free_all(struct iscsi_tsess *s);
 
 #endif

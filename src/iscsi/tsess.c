@@ -2,6 +2,7 @@
 /* Sessions: the command window and order of CmdSN (RFC 7143 4.2.2.1), and the pool of tasks. */
 #include "iscsi/tsess.h"
 #include "iscsi/tkeep.h"
+#include "iscsi/tlost.h"
 
 #include <assert.h>
 
@@ -49,6 +50,9 @@ struct iscsi_tsess *iscsi_tsess_new(const struct iscsi_tconn *conn, uint16_t tsi
     list_init(&s->held);
     list_init(&s->tasks);
     list_init(&s->kept);
+    list_init(&s->logins);
+    list_init(&s->lost);
+    list_init(&s->events);
     s->depth = s->window = conn->discovery ? 1 : conn->cfg.queue_depth;
     const struct iscsi_params *p = iscsi_login_params(conn->login);
     uint32_t answered = p->max_connections;
@@ -92,6 +96,7 @@ void iscsi_tsess_free(struct iscsi_tsess *s)
     if (!s)
         return;
     assert(list_empty(&s->conns));
+    tlost_free_all(s);
     for (uint32_t i = 0; i < s->pool_count; i++) {
         tsess_stash_put(task_at(s, i));
         alloc_put(s->a, tsess_take_late(task_at(s, i)));
@@ -161,6 +166,9 @@ void tsess_leave(struct iscsi_tconn *conn)
     list_del(&conn->node);
     list_del(&conn->kick);
     s->conn_count--;
+    if (!conn->retained)
+        alloc_put(s->a, conn->lost);
+    conn->lost = NULL;
     conn->sess = NULL;
 }
 
@@ -371,6 +379,9 @@ struct ttask *tsess_task_get(struct iscsi_tsess *s, uint32_t itt, bool immediate
     t->resends = t->recoveries = 0;
     t->ack_ttt = ISCSI_TAG_NONE;
     t->snack_tag = 0;
+    t->lost = NULL;
+    t->mixed = t->end_due = false;
+    t->r2t_acked = 0;
     t->counted = !immediate;
     if (t->counted)
         s->outstanding++;
@@ -523,6 +534,7 @@ void tsess_task_put(struct ttask *t)
         alloc_put(s->a, tsess_take_late(t));
     t->state = TTASK_FREE;
     t->conn = NULL;
+    t->lost = NULL;
     t->hash_next = s->free_list;
     s->free_list = t;
     s->task_count--;

@@ -35,6 +35,14 @@ void tsess_event(struct iscsi_tsess *s, enum iscsi_sess_event ev)
         s->taken |= transition_bit(name);
 }
 
+void tlost_event(struct iscsi_tsess *s, struct tlost *l, enum iscsi_conn_event ev)
+{
+    const char *name;
+
+    if (!iscsi_conn_fsm_step(&l->state, ISCSI_ROLE_TARGET, ev, &name))
+        s->taken |= transition_bit(name);
+}
+
 /* ---- the send queue ---- */
 
 void txjob_cancel(struct txjob *job)
@@ -56,7 +64,7 @@ void txjob_queue(struct iscsi_tconn *conn, struct txjob *job, enum txjob_kind ki
 void ttask_stop_rx(struct ttask *t)
 {
     struct iscsi_tconn *conn = t->conn;
-    if (conn->rx_task == t) {
+    if (conn && conn->rx_task == t) {
         conn->rx_task = NULL;
         conn->rx.place = NULL;
     }

@@ -97,11 +97,11 @@ struct tkept {
     struct list node;   /* tconn.kept, in the order of StatSN */
     struct ttask *task; /* as long as it is there: its response is on the way, or its data kept */
     uint32_t stat_sn, itt;
-    uint32_t len;         /* of data */
-    bool over;            /* acknowledged while it was being sent again */
-    bool in_data;         /* it went with the last Data-In PDU; bhs is what stands for it */
-    bool moved;           /* of a lost connection: the next StatSN of this one is for it */
-    uint32_t exp_data_sn; /* DataSN after the last one of the command */
+    uint32_t len; /* of data */
+    bool over;    /* acknowledged while it was being sent again */
+    bool in_data; /* it went with the last Data-In PDU; bhs is what stands for it */
+    bool moved;   /* of a lost connection: the next StatSN of this one is for it */
+    uint32_t data_from, exp_data_sn; /* DataSN of the first of the command, and after the last */
     uint8_t bhs[ISCSI_BHS_LEN];
     struct iovec iov;
     uint8_t data[];
@@ -329,6 +329,7 @@ struct iscsi_tconn {
     uint16_t close_status; /* of the login that was refused */
     bool retained;         /* its tasks stay with the session */
     bool gone;             /* nothing is queued or kept any more */
+    bool replaced;         /* by a login with its CID */
     bool recovery_logout;  /* it ends by a logout of reason 2 on itself */
     struct tlost *lost;    /* level 2: memory for what is left of it; with retained, in use */
 

@@ -33,6 +33,10 @@ void ttask_data_moved(struct iscsi_tconn *conn);
  * command counting that waits longest; TIME_NEVER = it owes none. An initiator that sends what it
  * was asked for one after the other is not late with the later ones. */
 uint64_t ttask_data_awaited(struct iscsi_tconn *conn);
+/* Its connection is lost: no data comes any more of what it has asked for. */
+void ttask_data_lost(struct ttask *t);
+/* It has another one: ask there for what is missing. */
+void ttask_data_resume(struct ttask *t);
 /* No data is taken in for the task any more, and none is asked for. */
 void ttask_data_stop(struct ttask *t);
 

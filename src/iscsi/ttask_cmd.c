@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Commands and task management requests as they come in (RFC 7143 11.3, 11.5). */
 #include "iscsi/tctl.h"
+#include "iscsi/treassign.h"
 #include "iscsi/tsess.h"
 #include "iscsi/ttask.h"
 
@@ -91,16 +92,25 @@ static struct ttask *new_task(struct iscsi_tconn *conn, enum tsess_order order)
     return t;
 }
 
+/* The response to a reassignment goes out before it takes effect, 7.2.2. */
+static void answer_tmf(struct ttask *t)
+{
+    struct tctl *ctl = tctl_new(t->conn, 0);
+
+    if (!ctl)
+        return;
+    pdu_tmf_response(ctl->bhs, t->pub.itt, (uint8_t)(t->tmf_answer - 1), 0);
+    tctl_queue(t->conn, ctl);
+    if (t->pub.tmf == ISCSI_TMF_TASK_REASSIGN && t->tmf_answer == 1 + ISCSI_TMF_RSP_COMPLETE)
+        treassign_do(t);
+}
+
 bool ttask_deliver(struct ttask *t, struct iscsi_event *ev)
 {
-    struct iscsi_tconn *conn = t->conn;
-
+    if (t->pub.tmf == ISCSI_TMF_TASK_REASSIGN)
+        t->tmf_answer = (uint16_t)(1 + treassign_check(t));
     if (t->tmf_answer) {
-        struct tctl *ctl = tctl_new(conn, 0);
-        if (ctl) {
-            pdu_tmf_response(ctl->bhs, t->pub.itt, (uint8_t)(t->tmf_answer - 1), 0);
-            tctl_queue(conn, ctl);
-        }
+        answer_tmf(t);
         tsess_task_put(t);
         return false;
     }
@@ -237,6 +247,7 @@ bool ttask_tmf(struct iscsi_tconn *conn, struct iscsi_event *ev)
     t->pub.tmf = q.function;
     t->pub.ref_itt = q.ref_itt;
     t->pub.ref_cmd_sn = q.ref_cmd_sn;
+    t->exp_data_sn = q.exp_data_sn;
     t->pub.read = t->pub.write = false;
     t->pub.in_expected = t->pub.out_expected = 0;
     if (q.function == ISCSI_TMF_ABORT_TASK)

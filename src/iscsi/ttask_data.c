@@ -115,7 +115,7 @@ static void ask(struct ttask *t)
     unsigned limit = r2t_limit(t->sess), active = 0;
     bool any = false;
 
-    if (t->unsolicited)
+    if (t->unsolicited || !t->conn)
         return;
     for (unsigned i = 0; i < TTASK_BURSTS; i++)
         active += t->bursts[i].active;
@@ -336,6 +336,8 @@ void ttask_data_complete(struct iscsi_tconn *conn, bool digest_ok)
     b->got += (uint32_t)len;
     if (b == &t->unsol)
         t->unsol_got = b->got;
+    else if (!sn_lt(b->r2t_sn, t->r2t_acked))
+        t->r2t_acked = b->r2t_sn + 1;
     if (t->wants || t->pub.data_err)
         tsess_stash_put(t);
     if (conn->rx_final || (b != &t->unsol && b->got >= b->len))
@@ -360,10 +362,10 @@ void iscsi_task_want_data(struct iscsi_task *task, struct iovec *iov, int iovcnt
     if (t->stash && t->unsol_got > 0) {
         uint64_t n = wanted(t, 0, t->unsol_got);
         copy_out(t, 0, t->stash, n);
-        t->got = t->conn->erl ? tmissing_covered(t, n) : n;
+        t->got = t->sess->params.error_recovery_level ? tmissing_covered(t, n) : n;
     }
     /* With a segment of it still to come from the stream, that decides what is missing. */
-    if (t->conn->rx_task == t)
+    if (t->conn && t->conn->rx_task == t)
         return;
     tsess_stash_put(t);
     data_check_complete(t);
@@ -427,15 +429,33 @@ uint64_t ttask_data_awaited(struct iscsi_tconn *conn)
     return since;
 }
 
+static void end_sequences(struct ttask *t)
+{
+    t->unsolicited = false;
+    if (t->r2t_sn || t->asked)
+        for (unsigned i = 0; i < TTASK_BURSTS; i++)
+            t->bursts[i].active = false;
+}
+
+void ttask_data_lost(struct ttask *t)
+{
+    end_sequences(t);
+    if (t->state == TTASK_OWNED && t->pub.write)
+        data_check_complete(t);
+}
+
+void ttask_data_resume(struct ttask *t)
+{
+    if (t->pub.write)
+        data_check_complete(t);
+}
+
 void ttask_data_stop(struct ttask *t)
 {
     ttask_stop_rx(t);
     t->data_done = true;
     t->data_ready = false;
-    t->unsolicited = false;
-    if (t->r2t_sn || t->asked)
-        for (unsigned i = 0; i < TTASK_BURSTS; i++)
-            t->bursts[i].active = false;
+    end_sequences(t);
     list_del(&t->event);
     tsess_stash_put(t);
 }

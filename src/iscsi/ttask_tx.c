@@ -137,6 +137,7 @@ static void keep_response(struct iscsi_tconn *conn, struct ttask *t, const uint8
         return;
     t->kept->task = t;
     t->kept->in_data = in_data;
+    t->kept->data_from = t->r2t_sn;
     t->kept->exp_data_sn = t->cur.data_sn;
 }
 
@@ -251,7 +252,12 @@ static int fill_kept(struct iscsi_tconn *conn, struct tkept *k)
         return err;
     uint8_t *bhs = wire_tx_header(&conn->tx);
     memcpy(bhs, k->bhs, ISCSI_BHS_LEN);
-    put_old_sn(conn, bhs, k->stat_sn);
+    if (k->moved) { /* a status of its own, on this connection */
+        put_sn(conn, bhs, true);
+        tkeep_moved(conn, k, bhs_stat_sn(bhs));
+    } else {
+        put_old_sn(conn, bhs, k->stat_sn);
+    }
     wire_tx_push(&conn->tx, &k->iov, 1, 0, k->len, &k->job);
     list_del(&k->job.node);
     return 0;
@@ -360,11 +366,19 @@ static void set_residuals(struct ttask *t, const struct iscsi_response *rsp)
     }
 }
 
-/* The owner is through with a task whose connection is being closed: there is nobody to tell. */
+/* The owner is through with a task whose connection is being closed, or is lost: there is nobody to
+ * tell, or not yet. */
 static bool orphaned(struct ttask *t)
 {
-    if (!t->conn->closing)
+    struct iscsi_tconn *conn = t->conn;
+
+    if (conn && !conn->closing)
         return false;
+    bool may_go_on = conn ? conn->erl >= 2 && !conn->gone : t->lost != NULL;
+    if (may_go_on && !t->pub.tmf) {
+        t->state = TTASK_WAIT;
+        return true;
+    }
     t->state = TTASK_SENT;
     ttask_event(t);
     return true;
@@ -392,10 +406,13 @@ void iscsi_task_respond(struct iscsi_task *task, const struct iscsi_response *rs
         t->sense_len = 2u + n;
     }
     t->acked = t->cur;
+    t->seg = 0;
+    if (t->conn) {
+        t->seg = t->conn->params.tx_data_segment;
+        t->tx_changes = t->conn->tx_changes;
+    }
     if (orphaned(t))
         return;
-    t->seg = t->conn->params.tx_data_segment;
-    t->tx_changes = t->conn->tx_changes;
     t->state = TTASK_SENDING;
     txjob_queue(t->conn, &t->job, TXJOB_RESPONSE);
 }
@@ -417,7 +434,7 @@ bool iscsi_task_drop(struct iscsi_task *task)
     struct ttask *t = ttask_of(task);
 
     ttask_data_stop(t);
-    if (t->on_wire && !t->conn->closed && t->state == TTASK_SENDING)
+    if (t->on_wire && t->conn && !t->conn->closed && t->state == TTASK_SENDING)
         return false;
     tsess_task_put(t);
     return true;

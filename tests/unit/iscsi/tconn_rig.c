@@ -93,7 +93,6 @@ void rig_cut(struct rig *r)
         rig_run(r);
     }
     assert_true(r->closed);
-    rig_run(r);
 }
 
 /* What a target does with a closed connection. */
@@ -270,7 +269,7 @@ static void run_conn(struct rig *r)
 {
     struct iscsi_event ev;
 
-    while (!r->closed) {
+    while (r->conn && !r->closed) {
         bool any = false;
         memset(&ev, 0x5a, sizeof ev);
         while (!r->closed && iscsi_tconn_next(r->conn, &ev)) {

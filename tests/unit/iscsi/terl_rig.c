@@ -11,19 +11,21 @@ void erl_fill(uint8_t *p, size_t len, unsigned seed)
 
 struct rig *erl_rig(uint8_t level, const char *keys, size_t len)
 {
-    static const char *const levels[] = { "ErrorRecoveryLevel=0", "ErrorRecoveryLevel=1",
-                                          "ErrorRecoveryLevel=2" };
+    static const char levels[3][38] = { "ErrorRecoveryLevel=0\0MaxConnections=4",
+                                        "ErrorRecoveryLevel=1\0MaxConnections=4",
+                                        "ErrorRecoveryLevel=2\0MaxConnections=4" };
+    const size_t n = sizeof levels[0];
     struct rig *r = rig_new_at(level, 2);
     char text[2048];
 
     r->cfg.params.max_connections = 4;
     iscsi_tconn_free(r->conn);
     r->conn = iscsi_tconn_new(&r->cfg, &r->alloc.a, r->now_ns);
-    assert_true(len + 21 <= sizeof text);
-    memcpy(text, levels[level], 21);
-    memcpy(text + 21, keys, len);
+    assert_true(len + n <= sizeof text);
+    memcpy(text, levels[level], n);
+    memcpy(text + n, keys, len);
     erl_fill(r->disk, sizeof r->disk, 1);
-    rig_login(r, text, 21 + len);
+    rig_login(r, text, n + len);
     assert_int_equal(iscsi_tconn_params(r->conn)->error_recovery_level, level);
     return r;
 }
