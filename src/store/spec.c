@@ -21,7 +21,7 @@
 
 #define SPEC_BYTES_MAX   4096
 #define SPEC_PARTS_MAX   16
-#define SPEC_OPTIONS_MAX 16 /* of one filter or store */
+#define SPEC_OPTIONS_MAX 32 /* of one filter or store */
 
 struct part {
     const struct store_ops *ops;

@@ -193,10 +193,10 @@ static void limits(void **state)
     s = NULL;
 
     (void)snprintf(spec, sizeof spec, "ram:1M?a");
-    for (int i = 0; i < 16; i++)
+    for (int i = 0; i < 32; i++)
         (void)snprintf(spec + strlen(spec), sizeof spec - strlen(spec), "&a");
     assert_int_equal(store_open_spec(spec, false, &s, &e), USAN_ELIMIT);
-    assert_string_equal(e.text, "ram: more than 16 options");
+    assert_string_equal(e.text, "ram: more than 32 options");
 
     memset(spec, '/', 4096);
     spec[4096] = '\0';
