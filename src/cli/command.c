@@ -23,6 +23,8 @@ const struct cli_command cli_commands[] = {
     { "cp", "SOURCE DESTINATION", "copy between files, streams and stores", cli_cp_opts, cli_cp },
     { "bench", "STORE", "measure how fast a store is", cli_bench_opts, cli_bench },
     { "pr", "ACTION URL", "show and change persistent reservations", cli_pr_opts, cli_pr },
+    { "iscsiadm", "-m MODE", "targets and sessions in the words of open-iscsi", cli_iscsiadm_opts,
+      cli_iscsiadm },
     { "version", "", "show the version", NULL, cli_version },
     { "help", "[COMMAND]", "show this text, or a command's options", NULL, cli_help },
     { 0 },

@@ -42,6 +42,8 @@ extern const struct cli_opt cli_cp_opts[];
 int cli_cp(const struct cli_command *cmd, int argc, char **argv);
 extern const struct cli_opt cli_pr_opts[];
 int cli_pr(const struct cli_command *cmd, int argc, char **argv);
+extern const struct cli_opt cli_iscsiadm_opts[];
+int cli_iscsiadm(const struct cli_command *cmd, int argc, char **argv);
 int cli_version(const struct cli_command *cmd, int argc, char **argv);
 int cli_help(const struct cli_command *cmd, int argc, char **argv);
 

@@ -236,6 +236,8 @@ static int change(struct ini_sync *sync, uint16_t lun, const struct request *q,
  */
 static void use_isid(struct ini_url *url)
 {
+    if (url->has_isid) /* the URL names one */
+        return;
     if (!*url->initiator)
         ini_machine_name(url->initiator);
     uint32_t hash = crc32c(url->initiator, strlen(url->initiator));

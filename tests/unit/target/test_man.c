@@ -116,6 +116,7 @@ static void tools(void **state)
     compare_options("usan-cp.1", cli_cp_opts);
     compare_options("usan-bench.1", cli_bench_opts);
     compare_options("usan-pr.1", cli_pr_opts);
+    compare_options("usan-iscsiadm.1", cli_iscsiadm_opts);
 }
 
 static void commands(void **state)

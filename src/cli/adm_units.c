@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Files of sessions, and what runs for them. */
+#include "cli/adm_units.h"
+
+#include "attach/control.h"
+#include "attach/record.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void session_path(const struct adm_sessions *s, unsigned sid, char *buf, size_t cap)
+{
+    (void)snprintf(buf, cap, "%s/iscsiadm/%u", s->dir, sid);
+}
+
+/* ---- units ---- */
+
+static const char *unit_field(const struct adm_session *ses, unsigned i, const char *what)
+{
+    char name[64];
+    (void)snprintf(name, sizeof(name), "usan.unit[%u].%s", i, what);
+    return adm_record_get(ses->r, name);
+}
+
+struct adm_unit adm_unit_at(const struct adm_session *ses, unsigned i)
+{
+    const char *name = i < ADM_UNITS_MAX ? unit_field(ses, i, "name") : "";
+    if (!*name)
+        return (struct adm_unit){ .name = NULL };
+    return (struct adm_unit){ .lun = (unsigned)strtoul(unit_field(ses, i, "lun"), NULL, 10),
+                              .pid = (pid_t)strtol(unit_field(ses, i, "pid"), NULL, 10),
+                              .name = name,
+                              .front = unit_field(ses, i, "front") };
+}
+
+bool adm_unit_alive(const struct adm_sessions *s, const struct adm_unit *u)
+{
+    struct attach_record r;
+    if (attach_record_read(s->dir, u->name, &r, NULL))
+        return false;
+    bool alive = r.alive && r.pid == u->pid;
+    attach_record_free(&r);
+    return alive;
+}
+
+bool adm_session_has(const struct adm_sessions *s, const struct adm_session *ses, unsigned lun)
+{
+    for (unsigned i = 0; i < ADM_UNITS_MAX; i++) {
+        struct adm_unit u = adm_unit_at(ses, i);
+        if (u.name && u.lun == lun && adm_unit_alive(s, &u))
+            return true;
+    }
+    return false;
+}
+
+static bool lives(const struct adm_sessions *s, const struct adm_session *ses)
+{
+    for (unsigned i = 0; i < ADM_UNITS_MAX; i++) {
+        struct adm_unit u = adm_unit_at(ses, i);
+        if (u.name && adm_unit_alive(s, &u))
+            return true;
+    }
+    return false;
+}
+
+/* ---- sessions ---- */
+
+static void set_key(struct adm_session *ses)
+{
+    const struct adm_record *r = ses->r;
+    struct adm_key *k = &ses->key;
+    (void)snprintf(k->target, sizeof(k->target), "%s", adm_record_get(r, "node.name"));
+    (void)snprintf(k->address, sizeof(k->address), "%s", adm_record_get(r, "node.conn[0].address"));
+    (void)snprintf(k->iface, sizeof(k->iface), "%s", adm_record_get(r, "iface.iscsi_ifacename"));
+    k->port = (uint16_t)adm_record_number(r, "node.conn[0].port", ADM_PORT);
+    k->tpgt = (int)adm_record_number(r, "node.tpgt", -1);
+}
+
+static int push(struct adm_sessions *s, const struct adm_session *ses)
+{
+    if (s->count == ADM_SESSIONS_MAX)
+        return USAN_ELIMIT;
+    struct adm_session *v = reallocarray(s->v, s->count + 1, sizeof(*v));
+    if (!v)
+        return USAN_ENOMEM;
+    s->v = v;
+    s->v[s->count++] = *ses;
+    return 0;
+}
+
+static int load_one(struct adm_sessions *s, unsigned sid, struct err_text *e)
+{
+    char path[1100];
+    struct adm_session ses = { .sid = sid };
+    session_path(s, sid, path, sizeof(path));
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return err_set(e, usan_err_from_errno(errno), "%s: %s", path, strerror(errno));
+    int err = adm_record_new(ADM_NODE, &ses.r);
+    if (!err)
+        err = adm_record_load(ses.r, f, path, false, e);
+    (void)fclose(f);
+    if (!err && !lives(s, &ses)) {
+        (void)unlink(path);
+        adm_record_free(ses.r);
+        return 0;
+    }
+    if (!err) {
+        set_key(&ses);
+        err = push(s, &ses);
+    }
+    if (err)
+        adm_record_free(ses.r);
+    return err;
+}
+
+static int is_number(const struct dirent *d)
+{
+    size_t n = strspn(d->d_name, "0123456789");
+    return n && n < 10 && !d->d_name[n];
+}
+
+static int load_all(struct adm_sessions *s, const char *dir, struct err_text *e)
+{
+    struct dirent **entries;
+    int n = scandir(dir, &entries, is_number, versionsort), err = 0;
+    if (n < 0)
+        return err_set(e, usan_err_from_errno(errno), "%s: %s", dir, strerror(errno));
+    for (int i = 0; i < n; i++) {
+        if (!err)
+            err = load_one(s, (unsigned)strtoul(entries[i]->d_name, NULL, 10), e);
+        free(entries[i]);
+    }
+    free(entries);
+    return err;
+}
+
+int adm_sessions_load(struct adm_sessions *s, struct err_text *e)
+{
+    char dir[1100], lock[1110];
+    *s = (struct adm_sessions){ .lock = -1 };
+    int err = attach_run_dir(s->dir, sizeof(s->dir), e);
+    if (err)
+        return err;
+    (void)snprintf(dir, sizeof(dir), "%s/iscsiadm", s->dir);
+    (void)snprintf(lock, sizeof(lock), "%s/lock", dir);
+    if (mkdir(dir, 0700) && errno != EEXIST)
+        return err_set(e, usan_err_from_errno(errno), "%s: %s", dir, strerror(errno));
+    s->lock = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (s->lock < 0 || flock(s->lock, LOCK_EX))
+        err = err_set(e, usan_err_from_errno(errno), "%s: %s", lock, strerror(errno));
+    if (!err)
+        err = load_all(s, dir, e);
+    if (err)
+        adm_sessions_fini(s);
+    return err;
+}
+
+void adm_sessions_fini(struct adm_sessions *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        adm_record_free(s->v[i].r);
+    free(s->v);
+    if (s->lock >= 0)
+        close(s->lock);
+    *s = (struct adm_sessions){ .lock = -1 };
+}
+
+int adm_session_add(struct adm_sessions *s, const struct adm_key *key, struct adm_record *r,
+                    struct adm_session **ret, struct err_text *e)
+{
+    struct adm_session ses = { .sid = 1, .key = *key, .r = r };
+    for (size_t i = 0; i < s->count; i++)
+        ses.sid = s->v[i].sid == ses.sid ? ses.sid + 1 : ses.sid;
+    int err = push(s, &ses);
+    if (err)
+        return err_set(e, err, "%s", usan_strerror(err));
+    *ret = &s->v[s->count - 1];
+    return 0;
+}
+
+int adm_session_write(const struct adm_sessions *s, const struct adm_session *ses,
+                      struct err_text *e)
+{
+    char path[1100], part[1110];
+    session_path(s, ses->sid, path, sizeof(path));
+    (void)snprintf(part, sizeof(part), "%s.new", path);
+    int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+    if (!f)
+        return err_set(e, usan_err_from_errno(errno), "%s: %s", part, strerror(errno));
+    adm_record_save(ses->r, f);
+    if (fclose(f) || rename(part, path))
+        return err_set(e, usan_err_from_errno(errno), "%s: %s", path, strerror(errno));
+    return 0;
+}
+
+/* ---- the end ---- */
+
+static int detach_unit(const struct adm_sessions *s, const struct adm_unit *u, struct err_text *e)
+{
+    struct sockaddr_un sa;
+    char *answer = NULL;
+    int err = attach_record_socket(s->dir, u->name, &sa);
+    if (!err)
+        err = attach_control_ask(&sa, "detach", -1, &answer, e);
+    if (!err && strncmp(answer, "error ", 6) == 0)
+        err =
+            err_set(e, USAN_EBUSY, "%s: %.*s", u->name, (int)strcspn(answer + 6, "\n"), answer + 6);
+    free(answer);
+    return err;
+}
+
+static void remove_log(const struct adm_sessions *s, unsigned sid, unsigned lun)
+{
+    char path[1100];
+    (void)snprintf(path, sizeof(path), "%s/iscsiadm/iscsi-%u-%u.log", s->dir, sid, lun);
+    (void)unlink(path);
+}
+
+int adm_session_detach(const struct adm_sessions *s, const struct adm_session *ses,
+                       struct err_text *e)
+{
+    char path[1100];
+    int err = 0;
+    for (unsigned i = 0; i < ADM_UNITS_MAX; i++) {
+        struct adm_unit u = adm_unit_at(ses, i);
+        if (!u.name || !adm_unit_alive(s, &u))
+            continue;
+        int one = detach_unit(s, &u, e);
+        if (!one)
+            remove_log(s, ses->sid, u.lun);
+        err = err ? err : one;
+    }
+    session_path(s, ses->sid, path, sizeof(path));
+    if (!err)
+        (void)unlink(path);
+    return err;
+}
