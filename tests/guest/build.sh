@@ -24,8 +24,9 @@ up_to_date && exit 0
 packages=(busybox-static open-iscsi e2fsprogs sg3-utils util-linux util-linux-extra kmod)
 programs=(/usr/sbin/iscsid /usr/sbin/iscsiadm /usr/sbin/mke2fs /usr/sbin/e2fsck
     /usr/bin/lsblk /usr/sbin/blkdiscard /usr/sbin/fstrim /usr/bin/kmod)
-# virtio network; disks; the iSCSI initiator; ext4 and the checksums all of these use
-modules="virtio_pci virtio_net failover qemu_fw_cfg scsi_mod sd_mod sg iscsi_tcp libiscsi
+# virtio network; disks; the iSCSI initiator and target; ext4; the checksums all of these use
+modules="configfs iscsi_target_mod target_core_mod target_core_file sha3_generic
+    virtio_pci virtio_net failover qemu_fw_cfg scsi_mod sd_mod sg iscsi_tcp libiscsi
     libiscsi_tcp scsi_transport_iscsi ext4 crc32c_generic crc32c_intel libcrc32c
     crct10dif_pclmul crct10dif_generic crct10dif_common crc_t10dif crc64_rocksoft
     crc64_rocksoft_generic md5 sha1_generic sha256_generic"
