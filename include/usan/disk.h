@@ -77,9 +77,10 @@ struct usan_open_options {
  * later one. Reservations hold for one channel only.
  *
  * spec and options are borrowed for the call. ret_id may be NULL. USAN_ERR_INVAL, USAN_ERR_NOMEM,
- * USAN_ERR_LIMIT, USAN_ERR_AGAIN (no room for a thread): then done is not called.
+ * USAN_ERR_LIMIT: then done is not called.
  * In the result: USAN_ERR_INVAL (the specification is wrong), USAN_ERR_NOENT, USAN_ERR_AUTH,
- * USAN_ERR_TIMEOUT, USAN_ERR_PERM, USAN_ERR_IO, ...; a URL's secret stands in no text.
+ * USAN_ERR_TIMEOUT, USAN_ERR_PERM, USAN_ERR_AGAIN (no room for a thread), USAN_ERR_IO, ...; a URL's
+ * secret stands in no text.
  */
 USAN_API_CHECK int usan_open(struct usan_ctx *ctx, const char *spec,
                              const struct usan_open_options *options, usan_done_fn *done,

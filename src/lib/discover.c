@@ -50,6 +50,13 @@ static void work(struct job *job)
     d->list = (struct usan_targets){ .targets = d->targets, .count = d->found.count };
 }
 
+static void failed(struct job *job, int err, const struct err_text *e)
+{
+    struct discovering *d = list_entry(job, struct discovering, job);
+    d->err = err;
+    d->e = *e;
+}
+
 /* In mode USAN_QUEUE the result is looked at later: the request's done function comes first. */
 static void give(void *user, const struct usan_result *result);
 
@@ -98,6 +105,7 @@ static int parse(const char *url, struct discovering **ret_d)
     if (!d)
         return fail(USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
     d->job.work = work;
+    d->job.failed = failed;
     d->job.over = over;
     int err = ini_url_parse(url, &d->url, &d->e);
     if (err)
@@ -122,10 +130,10 @@ int usan_discover(struct usan_ctx *ctx, const char *url, usan_done_fn *done, voi
     if (err)
         return err;
     err = request_begin(ctx, NULL, &b, &r);
-    if (!err && (err = job_start(&d->job, ctx, r)))
-        request_withdraw(r);
     if (err)
         discovering_free(d);
+    else
+        job_start(&d->job, ctx, r);
     return err;
 }
 

@@ -40,6 +40,8 @@ static void explain(struct request *r)
 {
     const struct bio *bio = &r->bio;
     const struct failure *bad = channel_take_bad(r->channel, bio);
+    if (bio->err == USAN_ECANCELED)
+        bad = NULL; /* what happened before is not why */
     struct failure *f = request_failure(r);
     if (!f)
         return;

@@ -246,12 +246,13 @@ struct job {
     struct thread thread;
     struct loop_msg msg;
     void (*work)(struct job *job); /* in the thread */
+    /* instead, on the first reactor: there is no thread */
+    void (*failed)(struct job *job, int err, const struct err_text *e);
     void (*over)(struct job *job); /* then, on the first reactor */
 };
 
-/* Start it for a request that it is the extra of. On failure nothing has happened. */
-USAN_MUST_CHECK
-int job_start(struct job *job, struct usan_ctx *ctx, struct request *request);
+/* Start it for a request, which takes it as its extra. */
+void job_start(struct job *job, struct usan_ctx *ctx, struct request *request);
 /* The last thing: the caller frees it. */
 void job_end(struct job *job);
 

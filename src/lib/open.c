@@ -36,6 +36,13 @@ static void forgotten(void *user, const struct usan_result *result)
     opening_free(o);
 }
 
+static void failed(struct job *job, int err, const struct err_text *e)
+{
+    struct opening *o = list_entry(job, struct opening, job);
+    o->err = err;
+    o->e = *e;
+}
+
 /* The request is over, if it is still there. */
 static void end(struct opening *o, struct usan_disk *disk)
 {
@@ -107,14 +114,15 @@ int open_begin(struct usan_ctx *ctx, const char *spec, const struct usan_open_op
         return fail(USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
     }
     o->job.work = work;
+    o->job.failed = failed;
     o->job.over = over;
     int err = read_options(options, &o->options);
     if (!err)
         err = request_begin(ctx, NULL, b, &r);
-    if (!err && (err = job_start(&o->job, ctx, r)))
-        request_withdraw(r);
     if (err)
         opening_free(o);
+    else
+        job_start(&o->job, ctx, r);
     return err;
 }
 
