@@ -177,14 +177,23 @@ static void data_came(struct rig *r, struct iscsi_task *t)
 static void login_event(struct rig *r, const struct iscsi_event *ev)
 {
     if (ev->type == ISCSI_EV_LOGIN_TARGET) {
-        iscsi_tconn_login_accept(r->conn, &r->auth, NULL);
+        if (r->announce)
+            iscsi_tsess_continue(lead_of(r)->sess, r->conn);
+        if (r->refuse_login)
+            iscsi_tconn_login_reject(r->conn, 0x0301);
+        else if (!r->hold_login)
+            iscsi_tconn_login_accept(r->conn, &r->auth, NULL);
     } else if (ev->type == ISCSI_EV_LOGIN_USER) {
         iscsi_tconn_login_secret(r->conn, &r->auth);
     } else if (ev->tsih) {
         assert_int_equal(ev->cid, r->cid);
+        if (r->no_memory)
+            r->alloc.fail_at = r->alloc.calls + 1;
         iscsi_tconn_bind(r->conn, lead_of(r)->sess);
     } else {
         r->sess = iscsi_tsess_new(r->conn, 0x55, &r->alloc.a);
+        if (r->no_memory)
+            r->alloc.fail_at = r->alloc.calls + 1;
         if (r->sess)
             iscsi_tconn_bind(r->conn, r->sess);
         else

@@ -46,6 +46,10 @@ struct rig {
     uint8_t disk[RIG_BLOCK * RIG_BLOCKS];
     uint8_t *out; /* what the target sent and nobody looked at */
     size_t out_len, out_pos;
+    bool announce;      /* a login that names a session tells it so at once */
+    bool hold_login;    /* it is not answered */
+    bool refuse_login;  /* it is refused */
+    bool no_memory;     /* the memory ends when the session is joined */
     bool hold_commands; /* commands are kept in `held` */
     struct iscsi_task *held[RIG_TASKS];
     unsigned held_count;
