@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=sh disable=SC2153
 # In the guest: PORTAL, OPEN (target of the plain disk, thin), WIDE (target with 4 KiB blocks),
-# CHAP_PORTAL, CLOSED (target that asks for USER and SECRET).
+# CHAP_PORTAL, CLOSED (target that asks for USER and SECRET), ROWS (combinations of parameters, with
+# semicolons between them).
 
 start_iscsid
 check "discovery" iscsiadm -m discovery -t sendtargets -p "$PORTAL"
@@ -131,4 +132,37 @@ closed=$(disk_of "$CLOSED" 0) || give_up "the disk behind CHAP appears"
 check "its data is readable" dd if="$closed" of=/dev/null bs=64k count=16
 check "logout from it" node --logout
 check_fails "no session is left" iscsiadm -m session
+
+# Parameters at their extremes: what is written in one piece comes back in others.
+set_parameter() { # NAME=VALUE
+    case $1 in
+    login=none) wanted=$WIDE ;;
+    login=one-way) wanted=$CLOSED ;;
+    HeaderDigest=* | DataDigest=* | MaxRecv*)
+        iscsiadm -m node -T "$wanted" -o update -n "node.conn[0].iscsi.${1%%=*}" -v "${1#*=}"
+        ;;
+    *) iscsiadm -m node -T "$wanted" -o update -n "node.session.iscsi.${1%%=*}" -v "${1#*=}" ;;
+    esac
+}
+round_trip() { # DISK
+    dd if=/dev/urandom of=/tmp/piece bs=64k count=16 2>/dev/null
+    dd if=/tmp/piece of="$1" bs=1M count=1 oflag=direct && dd if=/tmp/piece of="$1" bs=8k \
+        seek=128 count=128 oflag=direct || return 1
+    dd if="$1" of=/tmp/got bs=16k count=64 iflag=direct && cmp /tmp/piece /tmp/got || return 1
+    dd if="$1" of=/tmp/got bs=512k skip=2 count=2 iflag=direct && cmp /tmp/piece /tmp/got
+}
+old_ifs=$IFS
+IFS=';'
+for row in $ROWS; do
+    IFS=$old_ifs
+    for word in $row; do
+        set_parameter "$word"
+    done
+    check "login with $row" iscsiadm -m node -T "$wanted" --login
+    found=$(disk_of "$wanted" 0) || give_up "a disk appears with $row"
+    check "data with $row" round_trip "$found"
+    check "logout with $row" iscsiadm -m node -T "$wanted" --logout
+    IFS=';'
+done
+IFS=$old_ifs
 exit 0

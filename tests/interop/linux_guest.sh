@@ -70,10 +70,16 @@ restart_when_asked() {
 restart_when_asked "$TARGET_PID" &
 restarter=$!
 at_exit end_process $restarter
+rows=$(python3 tests/lib/pairwise.py login=none,one-way HeaderDigest=None,CRC32C \
+    DataDigest=None,CRC32C InitialR2T=No,Yes ImmediateData=No,Yes \
+    FirstBurstLength=512,65536,16777215 MaxBurstLength=512,65536,16777215 \
+    MaxRecvDataSegmentLength=512,8192,16777215 MaxOutstandingR2T=1,16 -- \
+    'FirstBurstLength=65536 MaxBurstLength=512' 'FirstBurstLength=16777215 MaxBurstLength=512' \
+    'FirstBurstLength=16777215 MaxBurstLength=65536')
 rc=0
 LIMIT=1000 tests/guest/run.sh usan0 disk.sh "$WORK/out" PORTAL=10.0.2.2:3260 \
     OPEN=$base:open WIDE=$base:wide CHAP_PORTAL=10.0.2.2:3261 CLOSED=$base:closed USER=carol \
-    SECRET=a-secret-for-the-guest >"$WORK/run.log" 2>&1 || rc=$?
+    SECRET=a-secret-for-the-guest ROWS="${rows//$'\n'/;}" >"$WORK/run.log" 2>&1 || rc=$?
 
 while IFS= read -r line; do
     case $line in
