@@ -172,9 +172,7 @@ static bool on_header(struct iscsi_iconn *conn, struct iscsi_ievent *ev)
     conn->rx_drop = op != ISCSI_OP_DATA_IN && not_wanted(conn, op);
     if (conn->rx_drop)
         return false;
-    /* With data, whether it is whole is seen when all is there. What Data-In says beside its data
-     * stands in its header. */
-    if (!len || op == ISCSI_OP_DATA_IN)
+    if (!len) /* with data, whether it is whole is seen when all is there */
         take_stat_sn(conn);
     if (op == ISCSI_OP_DATA_IN) {
         itask_rx_data_in(conn);
@@ -192,6 +190,7 @@ static bool on_data(struct iscsi_iconn *conn, struct iscsi_ievent *ev)
     bool ok = conn->rx.digest_ok;
 
     if (bhs_opcode(conn->rx_bhs) == ISCSI_OP_DATA_IN) {
+        take_stat_sn(conn); /* the status stands in the header, which is good */
         if (conn->rx_task)
             itask_rx_data(conn, ok);
         return false;

@@ -135,8 +135,10 @@ void ilogin_pdu_response(struct iscsi_iconn *conn, const uint8_t *bhs, const uin
         return;
     }
     /* Only a success says what the numbers are (11.13.4), and a login takes no more than one
-     * command number's place. */
-    if (!r.status && !isess_window(conn->sess, bhs, conn->now_ns)) {
+     * command number's place. Before its last response a target need not know yet which session
+     * the login is for. */
+    bool last = r.transit && r.nsg == ILOGIN_FULL_FEATURE;
+    if (!r.status && (conn->leading || last) && !isess_window(conn->sess, bhs, conn->now_ns)) {
         iconn_fail(conn, USAN_EPROTO, "the target acknowledges commands that were not sent");
         return;
     }

@@ -250,6 +250,7 @@ static void target_event(struct pair_conn *c, struct iscsi_event *ev)
         break;
     case ISCSI_EV_COMMAND:
         c->commands++;
+        p->commands++;
         if (p->hold)
             p->held[p->held_count++] = ev->task;
         else
@@ -334,6 +335,7 @@ static void initiator_event(struct pair *p, struct pair_conn *c, struct iscsi_ie
     case ISCSI_IEV_SESSION_DOWN:
         p->session_down++;
         p->down_err = ev->err;
+        p->down_why = ev->why;
         break;
     }
 }

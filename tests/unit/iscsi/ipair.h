@@ -74,9 +74,11 @@ struct pair {
     unsigned recover, recovered;
     uint16_t cid; /* of the last one */
     int text_err, down_err;
+    const char *down_why;
     uint8_t async_event;
     char address[64], last_target[64];
-    unsigned aborted; /* tasks a TMF ended at the target */
+    unsigned aborted;  /* tasks a TMF ended at the target */
+    unsigned commands; /* that the target saw */
 };
 
 struct pair *pair_new(uint64_t seed);

@@ -92,7 +92,7 @@ static bool finish(struct pair *p, struct load *l, unsigned conns)
             l->unsure++;
             submit(p, l, i);
         }
-        if (all_done(l) && living(p) == conns)
+        if (all_done(l) && living(p) == conns && iscsi_isess_deadline(p->sess) == TIME_NEVER)
             break;
     }
     return all_done(l);
@@ -130,7 +130,7 @@ static void measure(uint8_t level, unsigned conns, uint64_t *ret_bytes)
 }
 
 struct sum {
-    unsigned runs, losses, unsure;
+    unsigned runs, losses, unsure, commands;
     uint64_t snacks, reassigned, lost;
 };
 
@@ -153,6 +153,7 @@ static void run(uint8_t level, unsigned conns, bool cut, int way, uint64_t at, s
     sum->runs++;
     sum->losses += l.losses;
     sum->unsure += l.unsure;
+    sum->commands += p->commands;
     sum->snacks += s->data_snacks + s->status_snacks + s->retries;
     sum->reassigned += s->reassigned;
     sum->lost += s->lost;
@@ -190,11 +191,28 @@ static void level1_cut(void **st)
     assert_int_equal(sum.losses, sum.runs);
 }
 
+static void level2(void **st)
+{
+    (void)st;
+    for (unsigned conns = 1; conns <= 2; conns++) {
+        for (int cut = 0; cut < 2; cut++) {
+            struct sum sum;
+            everywhere(2, conns, cut, conns == 1 ? 3 : 7, &sum);
+            assert_int_equal(sum.losses, 0);
+            assert_int_equal(sum.unsure, 0);
+            assert_int_equal(sum.commands, sum.runs * CMDS); /* none is executed twice */
+            assert_true(sum.lost >= (cut ? sum.runs : 1));
+            assert_true(sum.reassigned > 0);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(level1_damaged),
         cmocka_unit_test(level1_cut),
+        cmocka_unit_test(level2),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
