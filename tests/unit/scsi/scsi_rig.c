@@ -300,6 +300,7 @@ static struct rig_task *task_new(struct rig *r, unsigned initiator)
     rt->rig = r;
     rt->out_mem = rt->io_mem = NULL;
     rt->t.nexus = r->nexus[initiator];
+    rt->branch = r->branch[initiator];
     rt->t.user = rt;
     rt->t.lun = r->lun;
     rt->t.attr = SCSI_ATTR_SIMPLE;
@@ -316,7 +317,10 @@ static struct rig_task *task_new(struct rig *r, unsigned initiator)
 
 static void begin(struct rig_task *rt)
 {
-    scsi_task_start(&rt->t);
+    if (rt->branch)
+        scsi_branch_start(rt->branch, &rt->t);
+    else
+        scsi_task_start(&rt->t);
     drive(rt);
     rig_pump(rt->rig);
 }
@@ -525,11 +529,45 @@ struct rig *rig_new(const struct rig_config *cfg)
     return r;
 }
 
+unsigned rig_add_branch(struct rig *r, unsigned initiator, unsigned lane)
+{
+    unsigned n = r->initiator_count++;
+    assert(n < RIG_INITIATORS_MAX && lane < r->lane_count);
+    scsi_nexus_share(r->nexus[initiator]);
+    r->nexus[n] = r->nexus[initiator];
+    r->branch[n] = scsi_branch_new(r->nexus[n]);
+    assert(r->branch[n]);
+    for (unsigned i = 0; i < r->unit_count; i++) {
+        int err = scsi_branch_map(r->branch[n], i, r->units[i].lanes[lane]);
+        assert(err == 0);
+        (void)err;
+    }
+    rig_pump(r);
+    return n;
+}
+
+/* All but the home one. */
+static void drop_branches(struct rig *r, const struct scsi_nexus *nexus)
+{
+    for (unsigned n = 0; n < r->initiator_count; n++) {
+        if (r->nexus[n] != nexus || !r->branch[n])
+            continue;
+        assert(scsi_branch_tasks(r->branch[n]) == 0);
+        scsi_branch_free(r->branch[n]);
+        r->branch[n] = NULL;
+        r->nexus[n] = NULL;
+    }
+}
+
 void rig_drop_initiator(struct rig *r, unsigned initiator)
 {
     struct scsi_nexus *nexus = r->nexus[initiator];
     r->stop_at = 0;
     scsi_nexus_abort(nexus, UINT64_MAX);
+    for (unsigned n = 0; n < r->initiator_count; n++) {
+        if (r->nexus[n] == nexus && r->branch[n])
+            scsi_branch_abort(r->branch[n], UINT64_MAX);
+    }
     rig_pump(r);
     list_for_each_safe (&r->tasks, pos) {
         struct rig_task *rt = list_entry(pos, struct rig_task, node);
@@ -540,8 +578,12 @@ void rig_drop_initiator(struct rig *r, unsigned initiator)
         (void)rig_end(rt);
     }
     assert(scsi_nexus_tasks(nexus) == 0);
+    drop_branches(r, nexus);
     scsi_nexus_free(nexus);
-    r->nexus[initiator] = NULL;
+    for (unsigned n = 0; n < r->initiator_count; n++) {
+        if (r->nexus[n] == nexus)
+            r->nexus[n] = NULL;
+    }
     rig_pump(r);
 }
 

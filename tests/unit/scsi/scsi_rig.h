@@ -44,6 +44,7 @@ struct rig {
     struct rig_unit units[RIG_UNITS_MAX];
     unsigned unit_count, lane_count;
     struct scsi_nexus *nexus[RIG_INITIATORS_MAX];
+    struct scsi_branch *branch[RIG_INITIATORS_MAX]; /* NULL: the home one of nexus */
     unsigned initiator_count;
 
     /* knobs */
@@ -68,6 +69,7 @@ struct rig {
 struct rig_task {
     struct scsi_task t;
     struct rig *rig;
+    struct scsi_branch *branch; /* NULL: home */
     uint8_t cdb[SCSI_CDB_MAX];
     uint8_t *out_mem, *io_mem;
     struct iovec out_iov[3], io_iov[2];
@@ -97,7 +99,10 @@ struct rig *rig_new(const struct rig_config *cfg);
 void rig_free(struct rig *r);
 /* One more initiator (rig_new's are 0..): returns its number. */
 unsigned rig_add_initiator(struct rig *r);
-/* I_T nexus loss: abort, end, free. */
+/* The same initiator on another lane: returns the number of that branch of its nexus, to be used
+ * like that of an initiator. */
+unsigned rig_add_branch(struct rig *r, unsigned initiator, unsigned lane);
+/* I_T nexus loss: abort, end, free, with all branches. */
 void rig_drop_initiator(struct rig *r, unsigned initiator);
 /* TEST UNIT READY from everybody to every unit until nothing is pending. */
 void rig_clear_ua(struct rig *r);

@@ -467,8 +467,9 @@ static void connections_change_while_io_runs(void **state)
         assert_int_equal(client_finish(&crowd.lead, itt, NULL, 0), 0);
         w[i].crowd = &crowd;
         w[i].index = i;
-        assert_int_equal(pthread_create(&w[i].thread, NULL, work, &w[i]), 0);
     }
+    for (unsigned i = 0; i < WORKERS; i++)
+        assert_int_equal(pthread_create(&w[i].thread, NULL, work, &w[i]), 0);
     nap(900);
     atomic_store(&crowd.stop, true);
     for (unsigned i = 0; i < WORKERS; i++)
