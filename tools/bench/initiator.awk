@@ -24,10 +24,8 @@ END {
         against("rawload", loads[i], "iops", 1, 0.9)
     bar("NBD, read-4k-q32: IOPS of qemu-nbd's", ratio("usan-attach", "read-4k-q32", "qemu-nbd", "read-4k-q32", "iops"), 1, 2, "%.2f", "")
     split("read-4k-delayed read-4k-delayed-digests", loads, " ")
-    for (i = 1; i <= 2; i++) {
+    for (i = 1; i <= 2; i++)
         bar("two connections, " loads[i] ": of one", ratio("usan-2conn", loads[i], "usan-1conn", loads[i], "iops"), 1, 1.8, "%.2f", "")
-        bar("four connections, " loads[i] ": of two", ratio("usan-4conn", loads[i], "usan-2conn", loads[i], "iops"), 1, 1.8, "%.2f", "")
-    }
     bar("cut, recovery level 0: slowest I/O, ms", slowest("usan-erl0", "read-4k-cut"), -1, 1000, "%.0f", "")
     bar("cut, recovery level 2: slowest I/O, ms", slowest("usan-erl2", "read-4k-cut"), -1, 100, "%.0f", "")
     print "\n## Medians\n\n| contender | load | IOPS | MB/s | CPU µs per I/O | p50 µs | p99 µs |\n|---|---|---|---|---|---|---|"

@@ -141,7 +141,7 @@ connection_loads() { # ROUND
     for n in 1 2 4; do
         record "$1" "usan-${n}conn" read-4k-delayed run_usan "read-4k-q$n" "?connections=$n"
         record "$1" "usan-${n}conn" read-4k-delayed-digests run_usan "read-4k-q$n" \
-            "?connections=$n&header-digest=crc32c&data-digest=crc32c"
+            "?connections=$n&header_digest=crc32c&data_digest=crc32c"
     done
 }
 
@@ -151,12 +151,12 @@ recovery_loads() { # ROUND
     local level url
     wanted recovery || return 0
     for level in 0 2; do
-        python3 tools/bench/cut.py "${port_of[target]}" "$(awk -v s="$seconds" \
-            'BEGIN { print s / 2 }')" >"$out/cut.port" &
+        python3 tests/lib/tcp_proxy.py --cut-after "$(awk -v s="$seconds" \
+            'BEGIN { print s / 2 }')" "${port_of[target]}" >"$out/cut.port" &
         local cutter=$!
         while [ ! -s "$out/cut.port" ]; do sleep 0.02; done
         url="iscsi://127.0.0.1:$(cat "$out/cut.port")/$iqn/0"
-        record "$1" "usan-erl$level" read-4k-cut run_usan read-4k-q8 "?error-recovery=$level"
+        record "$1" "usan-erl$level" read-4k-cut run_usan read-4k-q8 "?error_recovery=$level"
         kill "$cutter" 2>/dev/null || true
         wait "$cutter" 2>/dev/null || true
         rm -f "$out/cut.port"

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A bad network between a TCP client and a port of 127.0.0.1.
+
+usage: tcp_proxy.py [--cut-after SECONDS] [--flip-every BYTES] [--from BYTES] PORT
+
+Prints the port it listens on. What is counted are the bytes in both directions of all connections;
+nothing happens before --from bytes (65536) were carried, so that connections that only look at the
+target are left alone.
+  --cut-after   SECONDS from then on all connections are reset, once
+  --flip-every  a bit of each so many bytes is changed
+"""
+import argparse
+import select
+import socket
+import struct
+import time
+
+
+def reset(sock):
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+class Proxy:
+    def __init__(self, options):
+        self.options = options
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.other = {}
+        self.carried = 0
+        self.flip_at = options.flip_every and options.start + options.flip_every
+        self.cut_at = None
+
+    def accept(self):
+        client = self.listener.accept()[0]
+        try:
+            server = socket.create_connection(("127.0.0.1", self.options.port))
+        except OSError:
+            client.close()
+            return
+        for end in client, server:
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.other[client], self.other[server] = server, client
+
+    def drop(self, sock):
+        peer = self.other.pop(sock)
+        del self.other[peer]
+        sock.close()
+        peer.close()
+
+    def forward(self, sock):
+        try:
+            data = bytearray(sock.recv(1 << 18))
+            begin, self.carried = self.carried, self.carried + len(data)
+            while self.flip_at and begin <= self.flip_at < self.carried:
+                data[self.flip_at - begin] ^= 0x10
+                self.flip_at += self.options.flip_every
+            self.other[sock].sendall(data)
+        except OSError:
+            data = b""
+        if not data:
+            self.drop(sock)
+        elif self.options.cut_after is not None and self.cut_at is None:
+            if self.carried > self.options.start:
+                self.cut_at = time.monotonic() + self.options.cut_after
+
+    def cut(self):
+        for sock in self.other:
+            reset(sock)
+        self.other, self.cut_at = {}, float("inf")
+
+    def run(self):
+        print(self.listener.getsockname()[1], flush=True)
+        while True:
+            wait = None
+            if self.cut_at and self.cut_at != float("inf"):
+                wait = max(0, self.cut_at - time.monotonic())
+            ready = select.select([self.listener, *self.other], [], [], wait)[0]
+            if self.cut_at and time.monotonic() >= self.cut_at:
+                self.cut()
+                continue
+            for sock in ready:
+                if sock is self.listener:
+                    self.accept()
+                elif sock in self.other:
+                    self.forward(sock)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("port", type=int)
+    parser.add_argument("--cut-after", type=float)
+    parser.add_argument("--flip-every", type=int, default=0)
+    parser.add_argument("--from", dest="start", type=int, default=65536)
+    Proxy(parser.parse_args()).run()
+
+
+main()
