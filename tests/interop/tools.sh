@@ -1,0 +1,184 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# usan cp, bench, pr and inq against our own target and tgt: data is compared with other programs'
+# means, files that are replaced are whole or as they were, figures are there and make sense.
+. "$(dirname "$0")/../lib/tap.sh"
+. "$ROOT/tests/lib/target.sh"
+. "$ROOT/tests/lib/tgt.sh"
+
+json() { # COMMAND...: its output is JSON
+    "$@" >"$WORK/json" && python3 -m json.tool "$WORK/json"
+}
+# One line on standard error that matches, and the exit code.
+check_error() { # NAME CODE PATTERN COMMAND...
+    local name=$1 code=$2 pattern=$3 rc=0
+    shift 3
+    timeout 60 "$@" >"$WORK/error.out" 2>"$WORK/error" </dev/null || rc=$?
+    if [ $rc = "$code" ] && [ "$(wc -l <"$WORK/error")" = 1 ] && grep -qE -- "$pattern" "$WORK/error"
+    then
+        pass "$name"
+    else
+        fail "$name" "exit code $rc, wanted $code and one line that matches: $pattern"
+        note <"$WORK/error"
+    fi
+}
+kib() { # FILE: what it takes on the disk
+    du -k "$1" | cut -f 1
+}
+
+# 24 MiB of data at both ends of 96 MiB, a hole and zeroes between, and the end in no block.
+head -c 12582912 /dev/urandom >"$WORK/image"
+truncate -s 48M "$WORK/image"
+head -c 12582912 /dev/zero >>"$WORK/image"
+truncate -s 84M "$WORK/image"
+head -c 12582912 /dev/urandom >>"$WORK/image"
+cp "$WORK/image" "$WORK/odd"
+printf 'the end' >>"$WORK/odd"
+truncate -s 96M "$WORK/disk" "$WORK/tgt"
+
+target_start --thin "$WORK/disk"
+url=${URLS[0]}
+tgt_start "$WORK/tgt" || bail "tgt does not start"
+tgt_url=iscsi://127.0.0.1:$TGT_PORT/$TGT_NAME/1
+
+# ---- cp ----
+
+check "cp of a file that ends in no block" "$USAN" cp --verify "$WORK/odd" "$WORK/copy"
+check_output "says what was done" '100663303 bytes \(72M of them zeroes\) in .*; compared equal$'
+check "byte by byte" cmp "$WORK/odd" "$WORK/copy"
+check "what is zero takes no room" test "$(kib "$WORK/copy")" -lt 26000
+check "to a pipe and from one" sh -c "'$USAN' cp -q '$WORK/odd' - | '$USAN' cp -q - '$WORK/piped'"
+check "byte by byte" cmp "$WORK/odd" "$WORK/piped"
+check "what is zero takes no room then either" test "$(kib "$WORK/piped")" -lt 26000
+for channels in 1 3; do
+    truncate -s 0 "$WORK/disk"
+    truncate -s 96M "$WORK/disk"
+    check "to a unit, $channels channels" "$USAN" cp --verify -c $channels "$WORK/image" "$url"
+    check "as others read it" qemu-img compare -f raw -F raw "$WORK/image" "$url"
+    check "zeroes were unmapped" test "$(kib "$WORK/disk")" -lt 26000
+    check "and back, $channels channels" "$USAN" cp -q -c $channels "$url" "$WORK/back$channels"
+    check "byte by byte" cmp "$WORK/image" "$WORK/back$channels"
+done
+check "what was there is overwritten" sh -c "head -c 96M /dev/urandom | '$USAN' cp -q - '$url' &&
+    '$USAN' cp -q --sparse 0 --chunk 64K '$WORK/image' '$url'"
+check "by zeroes, too" qemu-img compare -f raw -F raw "$WORK/image" "$url"
+check "to tgt" "$USAN" cp --verify "$WORK/image" "$tgt_url"
+check "as others read it" qemu-img compare -f raw -F raw "$WORK/image" "$tgt_url"
+check "from tgt to our own" "$USAN" cp --verify "$tgt_url" "$url"
+check "into a file that keeps its size" sh -c "truncate -s 97M '$WORK/larger' &&
+    '$USAN' cp -q -n --verify '$WORK/image' '$WORK/larger'"
+check_equal "it does" "$(stat -c %s "$WORK/larger")" $((97 << 20))
+check "and has the data" cmp -n 100663296 "$WORK/image" "$WORK/larger"
+ln -s larger "$WORK/link"
+chmod 640 "$WORK/larger"
+check "through a link" "$USAN" cp -q "$WORK/image" "$WORK/link"
+check_equal "what it leads to is replaced" "$(stat -c '%s %a %F' "$WORK/larger")" \
+    "100663296 640 regular file"
+check "the link is one still" test -L "$WORK/link"
+
+check_error "a destination that is too small" 1 'has room for 1048576 bytes.*has 100663296' \
+    "$USAN" cp "$WORK/image" ram:1M
+check_error "a pipe that has too much" 1 'more comes than it has room for' \
+    sh -c "'$USAN' cp - ram:1M <'$WORK/image'"
+check_error "a source that does not exist" 1 'No such file' "$USAN" cp "$WORK/none" "$WORK/copy2"
+check "leaves nothing" test ! -e "$WORK/copy2"
+check_error "a target that does not" 1 'no such target' "$USAN" cp "${url%/*}x/0" "$WORK/copy2"
+check_error "source and destination in one" 2 'the same file' \
+    "$USAN" cp "$WORK/image" "$WORK/../$(basename "$WORK")/image"
+check_error "nothing to be read back" 2 'standard output can not be read back' \
+    "$USAN" cp --verify "$WORK/image" -
+check_error "a number of words" 2 'needs a source and a destination' "$USAN" cp "$WORK/image"
+check_error "a source that fails" 1 'reading at [0-9]+: input/output error; nothing was kept' \
+    "$USAN" cp "error(op=read,after=20)+$WORK/image" "$WORK/copy"
+check "leaves the old file" cmp "$WORK/odd" "$WORK/copy"
+check_error "a destination that fails" 1 'writing at [0-9]+: no space left' \
+    "$USAN" cp "$WORK/image" "error(op=write,after=20,err=nospc)+ram:96M"
+check_output "is said to be in part" 'it is incomplete now' "$WORK/error"
+
+interrupted() {
+    "$USAN" cp --queue-depth 1 "delay(time=20ms)+$WORK/image" "$WORK/copy" 2>"$WORK/error" &
+    local pid=$! rc=0
+    wait_for 60 sh -c "ls '$WORK'/copy.part-*" || return 1
+    kill -INT "$pid"
+    wait "$pid" || rc=$?
+    [ "$rc" = 1 ]
+}
+check "one that is interrupted" interrupted
+check_output "says so" 'interrupted after .* to .*copy; nothing was kept' "$WORK/error"
+check "leaves the old file" cmp "$WORK/odd" "$WORK/copy"
+check_equal "and nothing else" "$(find "$WORK" -name '*.part-*')" ""
+
+progress() {
+    script -qec "'$USAN' cp -d 4 'delay(time=150ms)+$WORK/image' '$WORK/slow'" /dev/null \
+        >"$WORK/terminal" </dev/null
+}
+check "on a terminal" progress
+check_output "a bar, the rate and the time that is left" \
+    '\[=+> *\] [0-9]+%  [0-9.]+M of 96M  [0-9.]+M/s  [0-9]+s left' "$WORK/terminal"
+
+# What is not the same is found, wherever it is: the store loses what it was given.
+check_error "a difference that is found" 3 'differ at byte [0-9]+' \
+    "$USAN" cp --verify "$WORK/image" null:96M
+check_equal "is where data begins" "$(sed -E 's/.* at byte ([0-9]+).*/\1/' "$WORK/error")" \
+    "$(cmp "$WORK/image" /dev/zero | sed -E 's/.*byte ([0-9]+),.*/\1/' | awk '{ print $1 - 1 }')"
+
+# ---- bench ----
+
+check "bench" "$USAN" bench --seconds 300ms "$url"
+check_output "shows requests a second" '^read +[1-9][0-9]* IOPS  [0-9.]+[KMG]/s$'
+check_output "percentiles" '^ +99\.9 %  [0-9.]+ (us|ms|s)$'
+check_output "processor time" '^cpu +[0-9.]+ us each, [0-9]+ % of a processor$'
+cat >"$WORK/figures.py" <<'PY'
+import json, sys
+b = json.load(open(sys.argv[1]))
+assert b["block_bytes"] == 8192 and b["channels"] == 2 and b["queue_depth"] == 8, b
+assert abs(b["time_ns"] - 0.4e9) < 5e9, b
+for op in "read", "write":
+    k = b[op]
+    lat = k["latency_ns"]
+    p = [lat["percentiles"][x] for x in ("50", "99", "100")]
+    assert k["ops"] > 0 and abs(k["bytes_per_second"] - k["iops"] * 8192) <= 8192, k
+    assert lat["min"] <= p[0] <= p[1] <= p[2] == lat["max"], lat
+share = b["read"]["ops"] / (b["read"]["ops"] + b["write"]["ops"])
+assert 0.2 < share < 0.4, share
+PY
+check "a mix as JSON" json "$USAN" bench -o mix --read-percent 30 --write -b 8K -d 8 -c 2 -t 400ms \
+    --percentiles 50,99,100 --json "$tgt_url"
+check "its figures agree" python3 "$WORK/figures.py" "$WORK/json"
+check "reading changes nothing" cmp "$WORK/image" "$WORK/disk"
+check "only the first part is written to" "$USAN" bench -o write -w -s --size 1M -t 200ms "$url"
+check "the rest is as it was" cmp -i 1048576 "$WORK/image" "$WORK/disk"
+check_fails "the first part is not" cmp -n 1048576 "$WORK/image" "$WORK/disk"
+check_error "writing has to be allowed" 2 'add --write' "$USAN" bench -o write "$url"
+check_error "a size that is no block" 2 'blocks of 512 bytes' "$USAN" bench -b 1000 "$url"
+check_error "a store that fails" 1 'reading at [0-9]+: input/output error' \
+    "$USAN" bench "error(after=50)+ram:1M"
+check_error "a percentile there is not" 2 'is not a list' "$USAN" bench --percentiles 101 "$url"
+
+# ---- pr ----
+
+other=(--initiator iqn.2025-01.io.usan.test:other)
+check "pr register" "$USAN" pr register "$url" --key 0xabc
+check "pr reserve" "$USAN" pr reserve "$url" --key 0xabc --type exclusive-access
+check "pr show" "$USAN" pr show "$url"
+check_output "the key" '^    0xabc$'
+check_output "the type" '^  type: exclusive-access$'
+check_fails "others can not write then" qemu-io -f raw -c 'write 0 512' "$url"
+check_error "nor take it" 1 'RESERVATION CONFLICT' \
+    "$USAN" pr reserve "$url" "${other[@]}" --key 5 --type 3
+check "they register" "$USAN" pr register "$url" "${other[@]}" --key 5
+check "and preempt" "$USAN" pr preempt "$url" "${other[@]}" --key 5 --victim 0xabc --type 1
+check "as JSON" json "$USAN" pr show "$url" --read-full-status --json
+check_output "whose it is" '"initiator": "iqn.2025-01.io.usan.test:other,i,0x80'
+check_equal "one key is left" "$(grep -c '"key"' "$WORK/json")" 1
+check_error "the first has none any more" 1 'RESERVATION CONFLICT' "$USAN" pr clear "$url" -k 0xabc
+check "pr clear" "$USAN" pr clear "$url" "${other[@]}" -k 5
+check "others can write again" qemu-io -f raw -c 'write -P 1 0 512' "$url"
+check_error "an action there is not" 2 "no action 'steal'" "$USAN" pr steal "$url"
+check_error "an option that is missing" 2 'reserve: needs --type' "$USAN" pr reserve "$url" -k 1
+check "pr show of tgt" "$USAN" pr show "$tgt_url"
+check_output "has capabilities" '^Capabilities$'
+
+check_target_healthy
+check "the target ends when asked to" target_stop
+finish
