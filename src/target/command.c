@@ -258,7 +258,7 @@ static bool want_data(struct tgt_cmd *cmd)
     struct tgt_session *s = cmd->part->session;
     tgt_session_lock(s);
     iscsi_task_want_data(cmd->it, t->out, t->out_cnt, t->want_len);
-    tgt_task_wake_unless_awake(cmd->it, cmd->part->reactor);
+    tgt_task_wake_unless_awake(s, cmd->it, cmd->part->reactor);
     tgt_session_unlock(s);
     return true;
 }
@@ -405,7 +405,7 @@ static void respond(struct tgt_cmd *cmd)
     }
     iscsi_task_respond(cmd->it, &rsp);
     cmd->state = TGT_CMD_SENDING;
-    tgt_task_wake(cmd->it, cmd->part->reactor);
+    tgt_task_wake(s, cmd->it, cmd->part->reactor);
     tgt_session_unlock(s);
     /* Over for SAM: nobody waits for an initiator that is slow to take its answer. */
     scsi_task_fini(t);
@@ -417,7 +417,7 @@ void tgt_cmd_aborted(struct tgt_cmd *cmd)
     scsi_task_fini(&cmd->task);
     cmd->state = TGT_CMD_SENDING;
     tgt_session_lock(s);
-    bool gone = tgt_task_drop(cmd->it, cmd->part->reactor);
+    bool gone = tgt_task_drop(s, cmd->it, cmd->part->reactor);
     tgt_session_unlock(s);
     if (gone)
         tgt_cmd_release(cmd);
@@ -484,7 +484,7 @@ struct tgt_cmd *tgt_cmd_admit(struct tgt_conn *conn, struct iscsi_task *it)
         /* Immediate commands beyond all measure, or no memory at all. */
         ref_of(it)->cmd = NULL;
         iscsi_task_respond(it, &(struct iscsi_response){ .status = SCSI_STATUS_BUSY });
-        tgt_task_wake(it, part->reactor);
+        tgt_task_wake(part->session, it, part->reactor);
         return NULL;
     }
     cmd->lane = tgt_part_lane(part, it->lun);

@@ -605,3 +605,15 @@ void tgt_conn_deaf(struct tgt_conn *conn)
     conn->lfd.events &= ~(uint32_t)LOOP_IN;
     loop_fd_update(&conn->lfd);
 }
+
+void tgt_conn_report(struct tgt_conn *conn)
+{
+    if (!conn->session || conn->closed)
+        return;
+    enter(conn);
+    const char *state = iscsi_tconn_state(conn->tconn);
+    leave(conn);
+    tgt_log(TGT_LOG_STATUS, "connection", "tsih=%u cid=%u peer=%s local=%s reactor=%u state=%s",
+            conn->session->entry.tsih, conn->cid, conn->peer, conn->local, conn->reactor->index,
+            state);
+}

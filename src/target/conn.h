@@ -77,6 +77,8 @@ void tgt_conn_pump(struct tgt_conn *conn);
 /* The program ends: ask the initiator to log out, within seconds. */
 void tgt_conn_ask_logout(struct tgt_conn *conn, uint16_t seconds);
 
+/* One line of the log: a connection of a session. */
+void tgt_conn_report(struct tgt_conn *conn);
 /* Take nothing more from the socket; what was accepted goes on. */
 void tgt_conn_deaf(struct tgt_conn *conn);
 

@@ -111,18 +111,21 @@ static struct tgt_conn *conn_of(const struct iscsi_task *it)
     return tconn ? iscsi_tconn_user(tconn) : NULL;
 }
 
-void tgt_task_wake(const struct iscsi_task *it, struct tgt_reactor *here)
+void tgt_task_wake(struct tgt_session *s, const struct iscsi_task *it, struct tgt_reactor *here)
 {
     struct tgt_conn *conn = conn_of(it);
     if (conn)
         tgt_conn_wake(conn, here);
+    else
+        tgt_session_events(s);
 }
 
-void tgt_task_wake_unless_awake(const struct iscsi_task *it, struct tgt_reactor *here)
+void tgt_task_wake_unless_awake(struct tgt_session *s, const struct iscsi_task *it,
+                                struct tgt_reactor *here)
 {
-    struct tgt_conn *conn = conn_of(it);
-    if (conn && (conn->reactor != here || !conn->pumping))
-        tgt_conn_wake(conn, here);
+    const struct tgt_conn *conn = conn_of(it);
+    if (!conn || conn->reactor != here || !conn->pumping)
+        tgt_task_wake(s, it, here);
 }
 
 bool tgt_task_conn_lost(const struct iscsi_task *it)
@@ -131,11 +134,13 @@ bool tgt_task_conn_lost(const struct iscsi_task *it)
     return conn && conn->left > 0;
 }
 
-bool tgt_task_drop(struct iscsi_task *it, struct tgt_reactor *here)
+bool tgt_task_drop(struct tgt_session *s, struct iscsi_task *it, struct tgt_reactor *here)
 {
     struct tgt_conn *conn = conn_of(it);
     bool gone = iscsi_task_drop(it);
-    if (gone && conn && conn->left > 0 && --conn->left == 0)
+    if (!conn)
+        tgt_session_events(s);
+    else if (gone && conn->left > 0 && --conn->left == 0)
         tgt_conn_wake(conn, here);
     return gone;
 }

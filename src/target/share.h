@@ -43,13 +43,14 @@ void tgt_session_kicks(struct tgt_session *s, struct tgt_reactor *here);
 
 /* ---- tasks and their connections, inside the lock, on reactor `here` ---- */
 
-/* The task's connection has bytes to send, or events. It may have none any more. */
-void tgt_task_wake(const struct iscsi_task *it, struct tgt_reactor *here);
+/* The task's connection has bytes to send, or events; if it has none any more, the session may. */
+void tgt_task_wake(struct tgt_session *s, const struct iscsi_task *it, struct tgt_reactor *here);
 /* The same, but for a connection that is taking its events anyway. */
-void tgt_task_wake_unless_awake(const struct iscsi_task *it, struct tgt_reactor *here);
+void tgt_task_wake_unless_awake(struct tgt_session *s, const struct iscsi_task *it,
+                                struct tgt_reactor *here);
 /* Its connection is gone, and waits for it to be dropped. */
 bool tgt_task_conn_lost(const struct iscsi_task *it);
 /* iscsi_task_drop(). */
-bool tgt_task_drop(struct iscsi_task *it, struct tgt_reactor *here);
+bool tgt_task_drop(struct tgt_session *s, struct iscsi_task *it, struct tgt_reactor *here);
 
 #endif

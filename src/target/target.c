@@ -427,6 +427,8 @@ static void report(struct tgt_reactor *r, void *arg)
     (void)arg;
     list_for_each (&r->sessions, pos)
         tgt_session_report(list_entry(pos, struct tgt_session, node), TGT_LOG_STATUS, "session");
+    list_for_each (&r->conns, pos)
+        tgt_conn_report(list_entry(pos, struct tgt_conn, node));
     tgt_log(TGT_LOG_STATUS, "reactor",
             "reactor=%u engine=%s connections=%u buffers_used=%llu buffers_kept=%llu", r->index,
             loop_engine_name(r->loop), atomic_load(&r->conn_count),
@@ -555,14 +557,19 @@ void tgt_print_urls(const struct tgt *tgt, FILE *out)
 void tgt_log_memory_bound(const struct tgt *tgt)
 {
     const struct tgt_limits *l = &tgt->cfg->limits;
-    uint64_t commands = (uint64_t)(l->queue_depth + ISCSI_EXTRA_TASKS_MAX) * sizeof(struct tgt_cmd);
+    /* The contexts of one reactor: they are made as they are used, and a session's tasks use so
+     * many at a time, wherever; each reactor keeps what it has made. */
+    unsigned parts =
+        l->session_connections < tgt->reactor_count ? l->session_connections : tgt->reactor_count;
+    uint64_t commands =
+        (uint64_t)parts * (l->queue_depth + ISCSI_EXTRA_TASKS_MAX) * sizeof(struct tgt_cmd);
     /* What is made once, and the few objects of a session that are not counted. */
     uint64_t beside = (uint64_t)tgt->reactor_count * (TGT_RX_BYTES + sizeof(struct tgt_reactor)) +
                       (uint64_t)l->sessions * sizeof(struct tgt_session) +
                       (uint64_t)l->connections * sizeof(struct tgt_conn);
     tgt_log(TGT_LOG_INFO, "memory-bound",
-            "limit_bytes=%llu beside_bytes=%llu sessions=%u connections=%u queue_depth=%u "
-            "commands_per_session_bytes=%llu",
+            "limit_bytes=%llu beside_bytes=%llu sessions=%u connections=%u "
+            "connections_per_session=%u queue_depth=%u commands_per_session_bytes=%llu",
             (unsigned long long)l->memory_bytes, (unsigned long long)beside, l->sessions,
-            l->connections, l->queue_depth, (unsigned long long)commands);
+            l->connections, l->session_connections, l->queue_depth, (unsigned long long)commands);
 }

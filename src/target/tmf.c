@@ -75,10 +75,10 @@ static void respond(struct tgt_cmd *cmd, uint8_t response)
     struct tgt_session *s = cmd->part->session;
     tgt_session_lock(s);
     bool lost = tgt_task_conn_lost(cmd->it);
-    bool gone = lost && tgt_task_drop(cmd->it, cmd->part->reactor);
+    bool gone = lost && tgt_task_drop(s, cmd->it, cmd->part->reactor);
     if (!lost) {
         iscsi_task_respond_tmf(cmd->it, response);
-        tgt_task_wake(cmd->it, cmd->part->reactor);
+        tgt_task_wake(s, cmd->it, cmd->part->reactor);
     }
     tgt_session_unlock(s);
     if (gone)
@@ -143,7 +143,7 @@ struct tgt_cmd *tgt_tmf_admit(struct tgt_conn *conn, struct iscsi_task *it)
     if (!cmd) {
         ((struct tgt_cmd_ref *)it->priv)->cmd = NULL;
         iscsi_task_respond_tmf(it, no == ISCSI_TMF_RSP_COMPLETE ? ISCSI_TMF_RSP_REJECTED : no);
-        tgt_task_wake(it, part->reactor);
+        tgt_task_wake(part->session, it, part->reactor);
         return NULL;
     }
     log_function(conn, it);

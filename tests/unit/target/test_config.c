@@ -157,6 +157,11 @@ static void plain_ipv6(void **state)
     tgt_config_fini(&c);
 }
 
+static void many_connections(struct tgt_config *c)
+{
+    c->limits.session_connections = 17;
+}
+
 static void no_target(struct tgt_config *c)
 {
     tgt_config_fini(c);
@@ -235,6 +240,7 @@ static void short_secret(struct tgt_config *c)
 static void bad_ones_are_refused(void **state)
 {
     (void)state;
+    check_fails(many_connections, "limit of connections per session 17; use 1 to 16");
     check_fails(no_target, "nothing to serve; name at least one target");
     check_fails(address_with_port, "address '127.0.0.1:3261' has a port in it; use --port 3261");
     check_fails(brackets_with_port, "address '[::1]:3262' has a port in it; use --port 3262");

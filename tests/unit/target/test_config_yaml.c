@@ -50,6 +50,7 @@ static const char full[] = "portals:\n"
                            "    redirect: 10.0.0.2:3260\n"
                            "limits:\n"
                            "  sessions: 10\n"
+                           "  connections-per-session: 3\n"
                            "  queue-depth: 64\n"
                            "  memory: 256MiB\n"
                            "  progress-timeout: 90s\n"
@@ -92,6 +93,7 @@ static void reads_every_kind_of_value(void **state)
     assert_string_equal(t->luns[1].naa, "3000000000000001");
     assert_string_equal(c.targets[1].redirect, "10.0.0.2:3260");
     assert_int_equal(c.limits.sessions, 10);
+    assert_int_equal(c.limits.session_connections, 3);
     assert_int_equal(c.limits.queue_depth, 64);
     assert_int_equal(c.limits.memory_bytes, 268435456);
     assert_int_equal(c.limits.progress_timeout_ns, 90000000000);
