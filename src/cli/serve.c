@@ -20,6 +20,7 @@ struct serve_args {
     uint64_t block_size, phys_block;
     const char *chap_user, *chap_secret_file, *mutual_user, *mutual_secret_file;
     uint64_t cores, queue_depth, sessions, connections, session_connections, memory;
+    uint64_t recovery_level, time2retain;
     const char *engine, *poll;
     const char *state_dir, *pid_file;
     uint64_t login_timeout, nop_interval, nop_timeout, progress_timeout;
@@ -73,6 +74,11 @@ const struct cli_opt cli_serve_opts[] = {
       AT(connections), 1, 1 << 20 },
     { "connections-per-session", 0, CLI_UINT, "NUMBER", "8", "connections a session may have",
       AT(session_connections), 1, TGT_SESSION_CONNECTIONS_MAX },
+    { "recovery-level", 0, CLI_UINT, "LEVEL", "2", "highest ErrorRecoveryLevel to agree on",
+      AT(recovery_level), 0, 2 },
+    { "time2retain", 0, CLI_TIME, "TIME", "20s",
+      "keep a session for so long that lost all connections at level 2; 0 not at all",
+      AT(time2retain), 0, 0 },
     { "memory", 'm', CLI_SIZE, "BYTES", "1G", "most memory for connections, commands and data",
       AT(memory), 16 << 20, 1ull << 50 },
     { "state-dir", 0, CLI_TEXT, "DIR", NULL, "keep persistent reservations and mode pages here",
@@ -251,6 +257,8 @@ static int set_program(struct tgt_config *cfg, const struct serve_args *a)
     cfg->limits.sessions = (uint32_t)a->sessions;
     cfg->limits.connections = (uint32_t)a->connections;
     cfg->limits.session_connections = (uint32_t)a->session_connections;
+    cfg->limits.recovery_level = (uint32_t)a->recovery_level;
+    cfg->limits.time2retain_ns = a->time2retain;
     cfg->limits.queue_depth = (uint32_t)a->queue_depth;
     cfg->limits.memory_bytes = a->memory;
     cfg->cores = (uint32_t)a->cores;

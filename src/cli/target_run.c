@@ -44,9 +44,11 @@ static void print_summary(const struct tgt_config *cfg)
     const struct tgt_limits *l = &cfg->limits;
     printf("%s: targets=%zu luns=%zu portals=%zu users=%zu\n", cfg->source, cfg->target_count, luns,
            cfg->portal_count, cfg->user_count);
-    printf("limits: sessions=%u connections=%u connections-per-session=%u queue-depth=%u memory=%s",
+    printf("limits: sessions=%u connections=%u connections-per-session=%u queue-depth=%u memory=%s "
+           "recovery-level=%u",
            l->sessions, l->connections, l->session_connections, l->queue_depth,
-           tgt_size_text(l->memory_bytes).s);
+           tgt_size_text(l->memory_bytes).s, l->recovery_level);
+    print_time("time2retain", l->time2retain_ns);
     print_time("progress-timeout", l->progress_timeout_ns);
     print_time("login-timeout", cfg->login_timeout_ns);
     print_time("nop-interval", cfg->nop_interval_ns);

@@ -176,7 +176,7 @@ const struct iscsi_key iscsi_keys[ISCSI_KEY_COUNT] = {
     },
     [ISCSI_KEY_ERROR_RECOVERY_LEVEL] = {
         "ErrorRecoveryLevel", NUMBER(0, 2, 0), .result = ISCSI_KEY_MIN,
-        .flags = I | T | OP | LO | SW, MEMBER(error_recovery_level), .clause = "13.20",
+        .flags = I | T | OP | LO | SW | EARLY, MEMBER(error_recovery_level), .clause = "13.20",
         .help = "0 session, 1 digest failure, 2 connection recovery",
     },
     [ISCSI_KEY_TASK_REPORTING] = {

@@ -72,6 +72,9 @@ static uint32_t ours(const struct iscsi_nego *nego, enum iscsi_key_id id)
     const struct iscsi_key *key = &iscsi_keys[id];
     if (id == ISCSI_KEY_PROTOCOL_LEVEL)
         return PROTOCOL_LEVEL;
+    if (id == ISCSI_KEY_DEFAULT_TIME2RETAIN && nego->cfg->retain_at_level_2 &&
+        nego->params->error_recovery_level < 2)
+        return 0; /* there is nothing to come back to */
     uint32_t v = clamp(iscsi_key_cfg(key, nego->cfg), key->min, key->max);
     if (id != ISCSI_KEY_FIRST_BURST_LENGTH)
         return v;

@@ -29,6 +29,7 @@ struct iscsi_params_cfg {
     uint16_t max_outstanding_r2t;
     uint16_t max_connections;
     uint16_t time2wait, time2retain; /* seconds */
+    bool retain_at_level_2; /* target: below ErrorRecoveryLevel 2, time2retain counts as 0 */
     uint8_t error_recovery_level;
     bool initial_r2t, immediate_data;
     bool data_pdu_in_order, data_sequence_in_order;

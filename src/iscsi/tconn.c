@@ -18,10 +18,10 @@ const struct iscsi_params_cfg iscsi_params_default = {
     .max_burst = 1048576,
     .first_burst = 262144,
     .max_outstanding_r2t = 4,
-    .max_connections = 1,
+    .max_connections = 8,
     .time2wait = 2,
     .time2retain = 20,
-    .error_recovery_level = 0,
+    .error_recovery_level = 2,
     .initial_r2t = false,
     .immediate_data = true,
     /* as the initiator likes it */

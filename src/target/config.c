@@ -25,6 +25,8 @@ void tgt_config_init(struct tgt_config *cfg)
         .limits = { .sessions = 256,
                     .connections = 512,
                     .session_connections = 8,
+                    .recovery_level = 2,
+                    .time2retain_ns = 20 * NS_PER_SEC,
                     .queue_depth = 128,
                     .memory_bytes = 1ull << 30,
                     .progress_timeout_ns = 60 * NS_PER_SEC },
@@ -390,6 +392,11 @@ static int check_limits(const struct tgt_config *cfg, struct err_text *e)
     if (l->session_connections < 1 || l->session_connections > TGT_SESSION_CONNECTIONS_MAX)
         return err_set(e, USAN_EINVAL, "limit of connections per session %u; use 1 to %d",
                        l->session_connections, TGT_SESSION_CONNECTIONS_MAX);
+    if (l->recovery_level > 2)
+        return err_set(e, USAN_EINVAL, "recovery level %u; use 0, 1 or 2", l->recovery_level);
+    if (l->time2retain_ns > TGT_TIME2RETAIN_MAX_S * NS_PER_SEC)
+        return err_set(e, USAN_EINVAL, "time2retain of more than %d seconds",
+                       TGT_TIME2RETAIN_MAX_S);
     if (l->queue_depth < 1 || l->queue_depth > ISCSI_QUEUE_DEPTH_MAX)
         return err_set(e, USAN_EINVAL, "queue depth %u; use 1 to %d", l->queue_depth,
                        ISCSI_QUEUE_DEPTH_MAX);

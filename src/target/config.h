@@ -24,6 +24,7 @@ enum {
     TGT_SECRET_MAX = 255,
     TGT_SESSIONS_MAX = 65535, /* TSIH has 16 bits and 0 is taken */
     TGT_SESSION_CONNECTIONS_MAX = 16,
+    TGT_TIME2RETAIN_MAX_S = 3600, /* RFC 7143 13.16 */
 };
 
 struct tgt_config_portal {
@@ -71,6 +72,8 @@ struct tgt_limits {
     uint32_t sessions;
     uint32_t connections;         /* logins under way included */
     uint32_t session_connections; /* of one session, at a time */
+    uint32_t recovery_level;      /* ErrorRecoveryLevel, at most */
+    uint64_t time2retain_ns;      /* level 2: a session whose connections were lost lives on */
     uint32_t queue_depth;         /* commands outstanding per session */
     uint64_t memory_bytes;        /* what peers can make the whole program use, see buffers.h */
     uint64_t progress_timeout_ns; /* without any, while something is owed; 0 = for ever */

@@ -131,6 +131,8 @@ static const struct key limit_keys[] = {
       CFG(limits.session_connections),
       .min = 1,
       .max = TGT_SESSION_CONNECTIONS_MAX },
+    { .name = "recovery-level", .kind = K_U32, CFG(limits.recovery_level), .max = 2 },
+    { .name = "time2retain", .kind = K_TIME, CFG(limits.time2retain_ns) },
     { .name = "queue-depth", .kind = K_U32, CFG(limits.queue_depth), .min = 1, .max = 1024 },
     { .name = "memory",
       .kind = K_SIZE,

@@ -503,8 +503,12 @@ static int make_tconn(struct tgt_conn *conn)
         .user = conn,
     };
     tc.params.max_connections = (uint16_t)cfg->limits.session_connections;
-    /* A session ends with its connection: nothing to come back to, and nothing to wait for. */
-    tc.params.time2wait = tc.params.time2retain = 0;
+    tc.params.error_recovery_level = (uint8_t)cfg->limits.recovery_level;
+    /* There is nothing to wait for before coming back; whether there is something to come back to
+     * depends on the recovery level that is agreed on. */
+    tc.params.time2wait = 0;
+    tc.params.time2retain = (uint16_t)((cfg->limits.time2retain_ns + NS_PER_SEC - 1) / NS_PER_SEC);
+    tc.params.retain_at_level_2 = true;
     if (getrandom(tc.seed, sizeof(tc.seed), 0) != (ssize_t)sizeof(tc.seed))
         return USAN_EIO;
     tgt_core_alloc_init(&conn->core, &r->buffers, NULL);

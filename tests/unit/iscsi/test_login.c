@@ -18,8 +18,9 @@ static void operational_only(void **st)
                    "DefaultTime2Retain=0|MaxOutstandingR2T=1|ErrorRecoveryLevel=0|",
              "1>3",
              TPGT "TargetAlias=disk one|InitialR2T=No|ImmediateData=Yes|MaxBurstLength=262144|"
-                  "HeaderDigest=None|DataDigest=CRC32C|FirstBurstLength=65536|DefaultTime2Wait=2|"
-                  "DefaultTime2Retain=0|MaxOutstandingR2T=1|ErrorRecoveryLevel=0|" MRDSL);
+                  "ErrorRecoveryLevel=0|HeaderDigest=None|DataDigest=CRC32C|"
+                  "FirstBurstLength=65536|DefaultTime2Wait=2|DefaultTime2Retain=0|"
+                  "MaxOutstandingR2T=1|" MRDSL);
     assert_true(iscsi_login_finished(r.login));
     assert_int_equal(r.asked_target, 1);
     assert_int_equal(r.asked_user, 0);
@@ -448,8 +449,8 @@ static void values_out_of_range(void **st)
              NAMES "MaxBurstLength=511|MaxConnections=0|InitialR2T=Maybe|HeaderDigest=MD5|"
                    "ErrorRecoveryLevel=3|DefaultTime2Wait=3601|",
              "1>3",
-             TPGT "MaxBurstLength=Reject|InitialR2T=Reject|MaxConnections=Reject|"
-                  "HeaderDigest=Reject|ErrorRecoveryLevel=Reject|DefaultTime2Wait=Reject|" MRDSL);
+             TPGT "MaxBurstLength=Reject|InitialR2T=Reject|ErrorRecoveryLevel=Reject|"
+                  "MaxConnections=Reject|HeaderDigest=Reject|DefaultTime2Wait=Reject|" MRDSL);
     rig_fini(&r);
     rig_once("1>3", NAMES "MaxRecvDataSegmentLength=511|", "1 0200");
     rig_once("1>3", NAMES "MaxBurstLength=NotUnderstood|", "1 0200");

@@ -378,6 +378,26 @@ static void test_no_time(void **state)
     rig_free(r);
 }
 
+/* What a target can say that keeps sessions at level 2 only: whatever the order of the keys. */
+static void test_time_by_level(void **state)
+{
+    (void)state;
+    static const char keys[][56] = { "DefaultTime2Retain=15\0ErrorRecoveryLevel=0",
+                                     "DefaultTime2Retain=15\0ErrorRecoveryLevel=1",
+                                     "DefaultTime2Retain=15\0ErrorRecoveryLevel=2",
+                                     "ErrorRecoveryLevel=2\0DefaultTime2Retain=30" };
+    static const uint16_t want[] = { 0, 0, 15, 20 };
+    for (unsigned i = 0; i < 4; i++) {
+        struct rig *r = rig_new_at(i, 2);
+        r->cfg.params.retain_at_level_2 = true;
+        iscsi_tconn_free(r->conn);
+        r->conn = iscsi_tconn_new(&r->cfg, &r->alloc.a, r->now_ns);
+        rig_login(r, keys[i], 43);
+        assert_int_equal(iscsi_tconn_params(r->conn)->time2retain, want[i]);
+        rig_free(r);
+    }
+}
+
 /* The owner ends the session while commands wait: those with it, those answered, those that were
  * early and never came up. */
 static void test_owner_ends_it(void **state)
@@ -468,6 +488,7 @@ int main(void)
         cmocka_unit_test(test_logout_without_recovery),
         cmocka_unit_test(test_time_passes),
         cmocka_unit_test(test_no_time),
+        cmocka_unit_test(test_time_by_level),
         cmocka_unit_test(test_owner_ends_it),
         cmocka_unit_test(test_early_command_of_a_lost_connection),
         cmocka_unit_test(test_limit_of_lost_connections),
