@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The bytes of a connection, between its socket and its core. */
+#include "target/command.h"
+#include "target/conn_priv.h"
+#include "target/reactor.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+static void socket_failed(struct tgt_conn *conn)
+{
+    conn->ended = true;
+    tgt_conn_close(conn,
+                   errno == ECONNRESET ? "connection reset by the initiator" : "connection failed");
+}
+
+static void wait_writable(struct tgt_conn *conn, bool wait)
+{
+    uint32_t events = (conn->deaf ? 0u : LOOP_IN) | (wait ? LOOP_OUT : 0u);
+    if (conn->lfd.events == events)
+        return;
+    conn->lfd.events = events;
+    loop_fd_update(&conn->lfd);
+}
+
+static size_t iov_bytes(const struct iovec *iov, int n)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < n; i++)
+        bytes += iov[i].iov_len;
+    return bytes;
+}
+
+/* May others have the lock while bytes land there? Not if it is memory that they may free. */
+static bool lands_safely(const struct tgt_conn *conn)
+{
+    bool stash;
+    const struct iscsi_task *it = iscsi_tconn_rx_task(conn->tconn, &stash);
+    if (!it)
+        return true;
+    const struct tgt_cmd *cmd = stash ? NULL : tgt_cmd_of(it);
+    return cmd && cmd->part == conn->part;
+}
+
+static ssize_t receive_into(struct tgt_conn *conn, struct iovec *iov, int n)
+{
+    struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)n };
+    struct tgt_session *s = conn->session;
+    bool apart = s && s->shared && (n == 1 || lands_safely(conn));
+    if (apart) {
+        iscsi_tconn_lend(conn->tconn, true);
+        tgt_conn_leave(conn);
+    }
+    ssize_t got = n == 1 ? recv(conn->lfd.fd, iov[0].iov_base, iov[0].iov_len, MSG_DONTWAIT)
+                         : recvmsg(conn->lfd.fd, &msg, MSG_DONTWAIT);
+    int err = errno;
+    if (apart) {
+        tgt_conn_enter(conn);
+        iscsi_tconn_lend(conn->tconn, false);
+    }
+    errno = err;
+    return got;
+}
+
+/* One receive call. Returns 1 if there may be more at once, 0 if not, -1 if nothing came. */
+static int receive(struct tgt_conn *conn)
+{
+    struct tgt_reactor *r = conn->reactor;
+    struct iovec iov[ISCSI_RX_IOV_MAX];
+    tgt_conn_enter(conn);
+    int n = iscsi_tconn_rx_space(conn->tconn, r->rx_buf, TGT_RX_BYTES, iov);
+    if (n == 0) { /* it is closing and takes no more: what still comes must not keep us awake */
+        tgt_conn_leave(conn);
+        conn->deaf = true;
+        wait_writable(conn, conn->lfd.events & LOOP_OUT);
+        return -1;
+    }
+    size_t room = iov_bytes(iov, n);
+    ssize_t got = receive_into(conn, iov, n);
+    if (got < 0) {
+        int err = errno;
+        tgt_conn_leave(conn);
+        errno = err;
+        if (errno != EAGAIN && errno != EINTR)
+            socket_failed(conn);
+        return -1;
+    }
+    conn->ended = got == 0;
+    if (conn->ended)
+        iscsi_tconn_rx_eof(conn->tconn);
+    else
+        iscsi_tconn_rx(conn->tconn, (size_t)got, loop_now(r->loop));
+    tgt_conn_take_events(conn);
+    tgt_conn_look_after(conn);
+    /* A short read has emptied the socket: asking again would only return EAGAIN. */
+    return got > 0 && (size_t)got == room && !conn->closed;
+}
+
+/* What came first is answered before the rest is taken in: an initiator that sends much at once
+ * would otherwise wait for us, and then we for it. */
+void tgt_conn_receive_rest(struct loop_work *w)
+{
+    struct tgt_conn *conn = list_entry(w, struct tgt_conn, rest);
+    if (!conn->deaf && receive(conn) > 0)
+        loop_work_queue(conn->reactor->loop, &conn->rest);
+}
+
+bool tgt_conn_ready(struct loop_fd *lfd, uint32_t events)
+{
+    struct tgt_conn *conn = list_entry(lfd, struct tgt_conn, lfd);
+    bool did = false;
+    if ((events & (LOOP_IN | LOOP_HUP)) && !conn->deaf) {
+        int more = receive(conn);
+        did = more >= 0;
+        if (more > 0)
+            loop_work_queue(conn->reactor->loop, &conn->rest);
+    }
+    if (conn->closed)
+        return true;
+    if (events & LOOP_OUT) {
+        tgt_conn_want_flush(conn);
+        did = true;
+    } else if ((events & LOOP_HUP) && !did) {
+        /* Both directions are shut and nothing is left to read. */
+        conn->ended = true;
+        tgt_conn_close(conn, "the initiator closed the connection");
+        did = true;
+    }
+    return did;
+}
+
+/* One send call of at most TGT_TX_IOV iovecs; *ret_short: the socket is full. Returns what sendmsg
+ * does, or 0 when there was nothing. Inside the lock, as after it. */
+static ssize_t send_once(struct tgt_conn *conn, bool *ret_short)
+{
+    struct tgt_reactor *r = conn->reactor;
+    int n = iscsi_tconn_tx(conn->tconn, r->tx_iov, TGT_TX_IOV);
+    *ret_short = false;
+    if (n == 0)
+        return 0;
+    /* The kernel may hold bytes back that come with MSG_MORE, so it is given only while more
+     * is sure to follow: the last iovec of a full array waits for the next call. */
+    int more = n == TGT_TX_IOV ? MSG_MORE : 0;
+    n -= more ? 1 : 0;
+    struct msghdr msg = { .msg_iov = r->tx_iov, .msg_iovlen = (size_t)n };
+    bool apart = conn->session && conn->session->shared;
+    if (apart) {
+        iscsi_tconn_lend(conn->tconn, true);
+        tgt_conn_leave(conn);
+    }
+    ssize_t sent;
+    do {
+        sent = sendmsg(conn->lfd.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL | more);
+    } while (sent < 0 && errno == EINTR);
+    int err = errno;
+    *ret_short = sent >= 0 && (size_t)sent < iov_bytes(r->tx_iov, n);
+    if (apart) {
+        tgt_conn_enter(conn);
+        iscsi_tconn_lend(conn->tconn, false);
+    }
+    errno = err;
+    return sent;
+}
+
+/* Send until nothing is left or the socket is full; true: it is full. */
+static bool send_all(struct tgt_conn *conn)
+{
+    for (;;) {
+        bool short_write;
+        tgt_conn_enter(conn);
+        ssize_t sent = send_once(conn, &short_write);
+        if (sent <= 0) {
+            int err = errno;
+            tgt_conn_leave(conn);
+            errno = err;
+            if (sent < 0 && errno != EAGAIN)
+                socket_failed(conn);
+            return sent < 0 && errno == EAGAIN;
+        }
+        iscsi_tconn_tx_done(conn->tconn, (size_t)sent, loop_now(conn->reactor->loop));
+        bool pending = iscsi_tconn_tx_pending(conn->tconn);
+        tgt_conn_take_events(conn);
+        if (conn->closed)
+            return false;
+        if (short_write)
+            return true;
+        if (!pending)
+            return false;
+    }
+}
+
+static bool tx_pending(struct tgt_conn *conn)
+{
+    tgt_conn_enter(conn);
+    bool pending = iscsi_tconn_tx_pending(conn->tconn);
+    tgt_conn_leave(conn);
+    return pending;
+}
+
+void tgt_conn_flush(struct loop_work *w)
+{
+    struct tgt_conn *conn = list_entry(w, struct tgt_conn, flush);
+    bool full = send_all(conn);
+    if (conn->closed)
+        return;
+    if (!full) {
+        tgt_conn_pump(conn);
+        if (conn->closed)
+            return;
+        /* Queued again by the pump because it is closing: this is the end. */
+        if (conn->close_flushed && !tx_pending(conn)) {
+            tgt_conn_close(conn, NULL);
+            return;
+        }
+    } else {
+        tgt_conn_look_after(conn);
+    }
+    wait_writable(conn, full);
+}
+
+void tgt_conn_want_flush(struct tgt_conn *conn)
+{
+    if (!conn->closed)
+        loop_work_queue(conn->reactor->loop, &conn->flush);
+}
