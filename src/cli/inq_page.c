@@ -1,35 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/inq.h"
+#include "cli/inq_field.h"
 
 #include "base/bytes.h"
 #include "initiator/probe.h"
 
 #include <string.h>
-
-/* ---- fields ---- */
-
-/* The n bytes at p as text, without blanks at the end; what is not printable becomes '?'. */
-static void text_field(struct report *r, const char *key, const char *label, const uint8_t *p,
-                       size_t n)
-{
-    char text[256];
-    if (n >= sizeof(text))
-        n = sizeof(text) - 1;
-    while (n && (p[n - 1] == ' ' || p[n - 1] == 0))
-        n--;
-    for (size_t i = 0; i < n; i++)
-        text[i] = p[i] >= ' ' && p[i] < 0x7f ? (char)p[i] : '?';
-    text[n] = '\0';
-    report_text(r, key, label, text);
-}
-
-static void limit(struct report *r, const char *key, const char *label, uint64_t value)
-{
-    if (value || r->json)
-        report_number(r, key, label, value, "blocks");
-    else
-        report_text(r, key, label, "not stated");
-}
 
 static const char *version_name(uint8_t version)
 {
@@ -75,9 +51,9 @@ void inq_standard(struct report *r, const uint8_t *p, size_t len)
 {
     report_text(r, "type", "device type", ini_type_name(p[0]));
     report_number(r, "qualifier", "peripheral qualifier", p[0] >> 5, NULL);
-    text_field(r, "vendor", "vendor", p + 8, 8);
-    text_field(r, "product", "product", p + 16, 16);
-    text_field(r, "revision", "revision", p + 32, 4);
+    inq_text(r, "vendor", "vendor", p + 8, 8);
+    inq_text(r, "product", "product", p + 16, 16);
+    inq_text(r, "revision", "revision", p + 32, 4);
     report_text(r, "version", "standard", version_name(p[2]));
     report_bool(r, "removable", "removable medium", p[1] & 0x80);
     report_bool(r, "normaca", "NACA supported", p[3] & 0x20);
@@ -113,7 +89,7 @@ static void supported(struct report *r, const uint8_t *p, size_t len)
 
 static void serial(struct report *r, const uint8_t *p, size_t len)
 {
-    text_field(r, "serial", "serial number", p + 4, len - 4);
+    inq_text(r, "serial", "serial number", p + 4, len - 4);
 }
 
 static const char *const associations[] = { "logical unit", "target port", "target device",
@@ -139,7 +115,7 @@ static void designator(struct report *r, const uint8_t *d, size_t len)
     report_text(r, "type", "type", type ? type : "reserved");
     uint8_t kind = d[1] & 0x0f;
     if ((d[0] & 0x0f) != 1 || kind == 1) { /* ASCII or UTF-8 */
-        text_field(r, "value", "value", d + 4, len);
+        inq_text(r, "value", "value", d + 4, len);
     } else if ((kind == 4 || kind == 5 || kind == 6) && len == 4) {
         report_number(r, "value", "value", be16_get(d + 6), NULL);
     } else {
@@ -159,19 +135,38 @@ static void designators(struct report *r, const uint8_t *p, size_t len)
     report_end(r);
 }
 
+/* SPC-6 7.7.7 */
 static void extended(struct report *r, const uint8_t *p, size_t len)
 {
-    if (len < 13)
-        return;
-    report_bool(r, "headsup", "head of queue supported", p[5] & 0x01);
-    report_bool(r, "ordsup", "ordered attribute supported", p[5] & 0x02);
-    report_bool(r, "simpsup", "simple attribute supported", p[5] & 0x04);
-    report_bool(r, "prior_sup", "command priority supported", p[5] & 0x08);
-    report_bool(r, "v_sup", "volatile cache supported", p[6] & 0x01);
-    report_bool(r, "nv_sup", "non-volatile cache supported", p[6] & 0x02);
-    report_bool(r, "wu_sup", "write uncorrectable supported", p[6] & 0x08);
-    report_bool(r, "luiclr", "unit attention cleared by I_T nexus", p[7] & 0x01);
-    report_number(r, "max_sense", "longest sense data", p[12], "bytes");
+    static const struct inq_field fields[] = {
+        { "grd_chk", "guard checked", 4, INQ_FLAG, 0x04, NULL },
+        { "app_chk", "application tag checked", 4, INQ_FLAG, 0x02, NULL },
+        { "ref_chk", "reference tag checked", 4, INQ_FLAG, 0x01, NULL },
+        { "uask_sup", "unit attention condition sense key specific data", 5, INQ_FLAG, 0x20, NULL },
+        { "group_sup", "group numbers supported", 5, INQ_FLAG, 0x10, NULL },
+        { "prior_sup", "command priority supported", 5, INQ_FLAG, 0x08, NULL },
+        { "headsup", "head of queue supported", 5, INQ_FLAG, 0x04, NULL },
+        { "ordsup", "ordered attribute supported", 5, INQ_FLAG, 0x02, NULL },
+        { "simpsup", "simple attribute supported", 5, INQ_FLAG, 0x01, NULL },
+        { "wu_sup", "write uncorrectable supported", 6, INQ_FLAG, 0x08, NULL },
+        { "crd_sup", "correction disable supported", 6, INQ_FLAG, 0x04, NULL },
+        { "nv_sup", "non-volatile cache supported", 6, INQ_FLAG, 0x02, NULL },
+        { "v_sup", "volatile cache supported", 6, INQ_FLAG, 0x01, NULL },
+        { "no_pi_chk", "protection information not checked", 7, INQ_FLAG, 0x20, NULL },
+        { "p_i_i_sup", "protection information intervals", 7, INQ_FLAG, 0x10, NULL },
+        { "luiclr", "unit attention cleared by I_T nexus", 7, INQ_FLAG, 0x01, NULL },
+        { "r_sup", "referrals supported", 8, INQ_FLAG, 0x10, NULL },
+        { "rtd_sup", "revert to defaults supported", 8, INQ_FLAG, 0x08, NULL },
+        { "hssrelef", "history snapshots released by another nexus", 8, INQ_FLAG, 0x02, NULL },
+        { "microcode_nexus", "microcode by several nexuses", 9, INQ_U8, 0x0f, NULL },
+        { "self_test", "extended self-test", 10, INQ_U16, 0, "minutes" },
+        { "poa_sup", "power on activation supported", 12, INQ_FLAG, 0x80, NULL },
+        { "hra_sup", "hard reset activation supported", 12, INQ_FLAG, 0x40, NULL },
+        { "vsa_sup", "vendor specific activation supported", 12, INQ_FLAG, 0x20, NULL },
+        { "max_sense", "longest sense data", 13, INQ_U8, 0xff, "bytes" },
+        { 0 },
+    };
+    inq_fields(r, fields, p, len);
 }
 
 static void ports(struct report *r, const uint8_t *p, size_t len)
@@ -251,60 +246,6 @@ static void third_party_copy(struct report *r, const uint8_t *p, size_t len)
     report_end(r);
 }
 
-static void block_limits(struct report *r, const uint8_t *p, size_t len)
-{
-    limit(r, "max_compare_and_write", "longest COMPARE AND WRITE", p[5]);
-    limit(r, "opt_transfer_granularity", "transfer granularity", be16_get(p + 6));
-    limit(r, "max_transfer", "longest transfer", be32_get(p + 8));
-    limit(r, "opt_transfer", "best transfer", be32_get(p + 12));
-    report_bool(r, "wsnz", "WRITE SAME needs a length", p[4] & 0x01);
-    if (len < 44)
-        return;
-    limit(r, "max_prefetch", "longest PRE-FETCH", be32_get(p + 16));
-    limit(r, "max_unmap", "longest UNMAP", be32_get(p + 20));
-    report_number(r, "max_unmap_descriptors", "descriptors of an UNMAP", be32_get(p + 24), NULL);
-    limit(r, "unmap_granularity", "unmap granularity", be32_get(p + 28));
-    if (p[32] & 0x80)
-        report_number(r, "unmap_alignment", "unmap alignment", be32_get(p + 32) & INT32_MAX, NULL);
-    limit(r, "max_write_same", "longest WRITE SAME", be64_get(p + 36));
-    if (len < 64)
-        return;
-    limit(r, "max_atomic", "longest WRITE ATOMIC", be32_get(p + 44));
-    limit(r, "atomic_alignment", "atomic alignment", be32_get(p + 48));
-    limit(r, "atomic_granularity", "atomic granularity", be32_get(p + 52));
-}
-
-static void characteristics(struct report *r, const uint8_t *p, size_t len)
-{
-    uint16_t rate = be16_get(p + 4);
-    static const char *const forms[] = { "not stated", "5.25 inch", "3.5 inch",
-                                         "2.5 inch",   "1.8 inch",  "less than 1.8 inch" };
-    if (rate > 1 || r->json)
-        report_number(r, "rotation_rate", "rotations a minute", rate, NULL);
-    else
-        report_text(r, "rotation_rate", "rotations a minute",
-                    rate ? "none: it does not rotate" : "not stated");
-    uint8_t form = p[7] & 0x0f;
-    report_text(r, "form_factor", "form factor", form < 6 ? forms[form] : "reserved");
-    if (len > 8) {
-        report_bool(r, "vbuls", "VERIFY of bytes works on unmapped blocks", p[8] & 0x01);
-        report_bool(r, "fuab", "flush after use of the write buffer", p[8] & 0x02);
-    }
-}
-
-static void provisioning(struct report *r, const uint8_t *p, size_t len)
-{
-    static const char *const types[] = { "not stated", "resource provisioned", "thin provisioned" };
-    uint8_t type = len > 6 ? p[6] & 7 : 0;
-    report_bool(r, "lbpu", "UNMAP", p[5] & 0x80);
-    report_bool(r, "lbpws", "WRITE SAME(16) may unmap", p[5] & 0x40);
-    report_bool(r, "lbpws10", "WRITE SAME(10) may unmap", p[5] & 0x20);
-    report_number(r, "lbprz", "unmapped blocks read as zeroes (LBPRZ)", (p[5] >> 2) & 7, NULL);
-    report_bool(r, "anc_sup", "anchored blocks", p[5] & 0x02);
-    report_text(r, "type", "provisioning", type < 3 ? types[type] : "reserved");
-    report_number(r, "threshold_exponent", "threshold exponent", p[4], NULL);
-}
-
 static const struct {
     uint8_t page;
     const char *name;
@@ -314,17 +255,25 @@ static const struct {
     { 0x00, "Supported VPD Pages", 4, supported },
     { 0x80, "Unit Serial Number", 4, serial },
     { 0x83, "Device Identification", 4, designators },
-    { 0x85, "Management Network Addresses", 0, NULL },
-    { 0x86, "Extended INQUIRY Data", 13, extended },
+    { 0x84, "Software Interface Identification", 4, inq_software },
+    { 0x85, "Management Network Addresses", 4, inq_management },
+    { 0x86, "Extended INQUIRY Data", 8, extended },
     { 0x87, "Mode Page Policy", 4, mode_policy },
     { 0x88, "SCSI Ports", 4, ports },
-    { 0x8a, "Power Condition", 0, NULL },
+    { 0x89, "ATA Information", 36, inq_ata },
+    { 0x8a, "Power Condition", 8, inq_power },
+    { 0x8d, "Power Consumption", 4, inq_consumption },
     { 0x8f, "Third-Party Copy", 4, third_party_copy },
-    { 0xb0, "Block Limits", 16, block_limits },
-    { 0xb1, "Block Device Characteristics", 8, characteristics },
-    { 0xb2, "Logical Block Provisioning", 7, provisioning },
-    { 0xb3, "Referrals", 0, NULL },
-    { 0xb7, "Block Limits Extension", 0, NULL },
+    { 0x90, "Protocol Specific Logical Unit Information", 0, NULL },
+    { 0x91, "Protocol Specific Port Information", 0, NULL },
+    { 0xb0, "Block Limits", 16, inq_block_limits },
+    { 0xb1, "Block Device Characteristics", 8, inq_characteristics },
+    { 0xb2, "Logical Block Provisioning", 7, inq_provisioning },
+    { 0xb3, "Referrals", 16, inq_referrals },
+    { 0xb4, "Supported Block Lengths and Protection Types", 4, inq_block_lengths },
+    { 0xb5, "Block Device Characteristics Extension", 16, inq_utilization },
+    { 0xb6, "Zoned Block Device Characteristics", 20, inq_zoned },
+    { 0xb7, "Block Limits Extension", 12, inq_limits_extension },
 };
 
 const char *inq_page_name(uint8_t page)

@@ -128,6 +128,88 @@ static void pages(void **st)
               "bytes:\n  0000  00 c9 00 01 78                                   ....x\n");
 }
 
+static void page_has(uint8_t page, const uint8_t *p, size_t len, const char *want)
+{
+    struct report r;
+    begin(&r, false);
+    report_begin(&r, NULL, NULL);
+    inq_page(&r, page, p, len);
+    report_end(&r);
+    fclose(r.out);
+    if (!strstr(text, want))
+        fail_msg("'%s' is not in:\n%s", want, text);
+    free(text);
+}
+
+/* Where the bits of this page are has been wrong once. */
+static void extended(void **st)
+{
+    (void)st;
+    uint8_t p[64] = { 0, 0x86, 0, 60 };
+    page_has(0x86, p, sizeof(p),
+             "head of queue supported: no\nordered attribute supported: no\n"
+             "simple attribute supported: no\n");
+    p[5] = 0x01;
+    page_has(0x86, p, sizeof(p),
+             "ordered attribute supported: no\nsimple attribute supported: yes");
+    p[5] = 0x04;
+    page_has(0x86, p, sizeof(p), "head of queue supported: yes\nordered attribute supported: no");
+    p[11] = 9;
+    p[12] = 0x80;
+    p[13] = 252;
+    page_has(0x86, p, sizeof(p),
+             "extended self-test: 9 minutes\npower on activation supported: yes");
+    page_has(0x86, p, sizeof(p), "longest sense data: 252 bytes\n");
+    page_has(0x86, p, 8, "unit attention cleared by I_T nexus: no\n"); /* and no more */
+}
+
+/* Each byte another number, as sg_vpd reads them too. */
+static void numbered(void **st)
+{
+    (void)st;
+    uint8_t p[64];
+    for (size_t i = 0; i < sizeof(p); i++)
+        p[i] = (uint8_t)(i + 1);
+    page_text(0x8a, p, 18,
+              "standby_y: no\nstandby_z: yes\nidle_c: yes\nidle_b: yes\nidle_a: no\n"
+              "back from stopped: 1800 ms\nback from standby_z: 2314 ms\n"
+              "back from standby_y: 2828 ms\nback from idle_a: 3342 ms\n"
+              "back from idle_b: 3856 ms\nback from idle_c: 4370 ms\n");
+    page_text(0x8d, p, 12, "most power taken\n  5: 1800 ?\n  9: 2828 kW\n");
+    page_has(0xb0, p, 64,
+             "longest with a boundary: 960117564 blocks\n"
+             "largest atomic boundary: 1027489600 blocks\n");
+    page_has(0xb1, p, 64,
+             "zones: not stated\nbackground operations control: no\n"
+             "VERIFY of bytes works on unmapped blocks: yes\n");
+    page_text(0xb3, p, 16,
+              "user data segment: 151653132 blocks\nuser data segment multiplier: 219025168\n");
+    page_text(0xb4, p, 12,
+              "block length\n  size: 84281096 bytes\n  protection information intervals: no\n"
+              "  protection information not checked: yes\n  guard checked: no\n"
+              "  application tag checked: no\n  reference tag checked: yes\n"
+              "  protection types\n    1\n    3\n");
+    page_text(0xb5, p, 16,
+              "utilization type: 6\nutilization units: 7\nutilization interval: 8\n"
+              "utilization B: 151653132\nutilization A: 219025168\n");
+    page_text(0xb6, p, 20,
+              "reads behind write pointers: yes\n"
+              "best number of open preferred zones: 151653132\n"
+              "best number of preferred zones written at random: 219025168\n"
+              "most open required zones: 286397204\n");
+    page_text(0xb7, p, 28,
+              "most streams: 1800\nbest stream write: 2314 blocks\n"
+              "stream granularity: 185339150\nlongest scattered range: 286397204 blocks\n"
+              "descriptors of a scattered write: 5912\n"
+              "longest scattered write: 421141276 blocks\n");
+    static const uint8_t net[] = { 0,   0x85, 0,   16,  0x21, 0,   0, 8, 'h', 't',
+                                   't', 'p',  ':', '/', '/',  'a', 5, 0, 0,   9 /* cut */ };
+    page_text(0x85, net, sizeof(net),
+              "address\n  service: storage configuration\n  address: http://a\n");
+    static const uint8_t software[] = { 0, 0x84, 0, 6, 1, 2, 3, 4, 5, 0xff };
+    page_text(0x84, software, sizeof(software), "software interfaces\n  0102030405ff\n");
+}
+
 /* Pages of any length with lengths that lie: nothing beyond their end is looked at (the memory has
  * no byte more), and the output ends. */
 static void hostile(void **st)
@@ -174,8 +256,9 @@ static void standard(void **st)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json),  cmocka_unit_test(people),  cmocka_unit_test(strings),
-        cmocka_unit_test(pages), cmocka_unit_test(hostile), cmocka_unit_test(standard),
+        cmocka_unit_test(json),    cmocka_unit_test(people),   cmocka_unit_test(strings),
+        cmocka_unit_test(pages),   cmocka_unit_test(extended), cmocka_unit_test(numbered),
+        cmocka_unit_test(hostile), cmocka_unit_test(standard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
