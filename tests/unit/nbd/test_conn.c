@@ -19,6 +19,7 @@
 #include <semaphore.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { KIB = 1024, MIB = 1 << 20, CLIENTS = 3 };
@@ -38,6 +39,21 @@ static void silent(enum front_level level, const char *event, const char *detail
     (void)level;
     (void)event;
     (void)details;
+}
+
+/* ---- what the server sends: its calls come through here ---- */
+
+static struct {
+    atomic_uint with_more, calls;
+    atomic_int last_flags;
+} sends;
+
+ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+    atomic_fetch_add(&sends.calls, 1);
+    atomic_fetch_add(&sends.with_more, flags & MSG_MORE ? 1 : 0);
+    atomic_store(&sends.last_flags, flags);
+    return syscall(SYS_sendmsg, fd, msg, flags);
 }
 
 /* ---- a client that waits for each answer ---- */
@@ -105,15 +121,21 @@ static void shake_hands(int fd)
     option(fd, NBD_OPT_GO, "\0\0\0\0\0\0", 6);
 }
 
-static void ask(int fd, unsigned flags, enum nbd_cmd cmd, uint64_t off, uint32_t len)
+static void make_request(uint8_t b[NBD_REQUEST_BYTES], unsigned flags, enum nbd_cmd cmd,
+                         uint64_t off, uint32_t len)
 {
-    uint8_t b[NBD_REQUEST_BYTES];
     be32_put(b, NBD_REQUEST_MAGIC);
     be16_put(b + 4, (uint16_t)flags);
     be16_put(b + 6, (uint16_t)cmd);
     be64_put(b + 8, 7);
     be64_put(b + 16, off);
     be32_put(b + 24, len);
+}
+
+static void ask(int fd, unsigned flags, enum nbd_cmd cmd, uint64_t off, uint32_t len)
+{
+    uint8_t b[NBD_REQUEST_BYTES];
+    make_request(b, flags, cmd, off, len);
     put(fd, b, sizeof(b));
 }
 
@@ -382,6 +404,55 @@ static void full(void **state)
     stop(f);
 }
 
+/* ---- many replies at once ---- */
+
+struct pause {
+    struct loop_msg msg;
+    sem_t reached, go;
+};
+
+static void pause_here(struct loop_msg *m)
+{
+    struct pause *p = list_entry(m, struct pause, msg);
+    (void)sem_post(&p->reached);
+    (void)sem_wait(&p->go);
+}
+
+/* So many reads are there when the reactor looks that their replies fill its array of iovecs, more
+ * or less: the kernel is told that more follows only while it does, or it would hold the end back.
+ */
+static void many_replies(void **state)
+{
+    (void)state;
+    struct fixture *f = prepare("ram:4M", 4 * MIB);
+    struct pause p = { .msg.deliver = pause_here };
+    f->cfg.queue_depth = 1024;
+    assert_int_equal(sem_init(&p.reached, 0, 0), 0);
+    assert_int_equal(sem_init(&p.go, 0, 0), 0);
+    start(f);
+    for (unsigned n = FRONT_TX_IOV / 2 - 1; n <= FRONT_TX_IOV / 2 + 2; n++) {
+        loop_post(f->r->front.loop, &p.msg);
+        assert_int_equal(sem_wait(&p.reached), 0);
+        for (unsigned i = 0; i < n; i++)
+            make_request(f->out + i * NBD_REQUEST_BYTES, 0, NBD_CMD_READ, 0, 512);
+        put(f->fd[0], f->out, (size_t)n * NBD_REQUEST_BYTES);
+        atomic_store(&sends.calls, 0);
+        atomic_store(&sends.with_more, 0);
+        assert_int_equal(sem_post(&p.go), 0);
+        for (unsigned i = 0; i < n; i++) {
+            uint64_t at;
+            assert_int_equal(answer(f->fd[0], f->in, &at), 0);
+        }
+        /* the last answer has come, so the last call was made */
+        assert_int_equal(atomic_load(&sends.last_flags) & MSG_MORE, 0);
+        assert_int_equal(atomic_load(&sends.with_more), n >= FRONT_TX_IOV / 2 ? 1 : 0);
+        assert_int_equal(atomic_load(&sends.calls), n >= FRONT_TX_IOV / 2 ? 2 : 1);
+    }
+    stop(f);
+    (void)sem_destroy(&p.reached);
+    (void)sem_destroy(&p.go);
+}
+
 /* ---- memory and ends ---- */
 
 /* Two clients hold all memory for writes they do not finish; the third waits until one does. */
@@ -453,8 +524,8 @@ int main(void)
         cmocka_unit_test(lent_and_granted), cmocka_unit_test(through_buffers),
         cmocka_unit_test(in_parts),         cmocka_unit_test(emulated),
         cmocka_unit_test(bad_block),        cmocka_unit_test(full),
-        cmocka_unit_test(short_of_memory),  cmocka_unit_test(killed),
-        cmocka_unit_test(stop_finishes),
+        cmocka_unit_test(many_replies),     cmocka_unit_test(short_of_memory),
+        cmocka_unit_test(killed),           cmocka_unit_test(stop_finishes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
