@@ -2,6 +2,7 @@
 #include "cli/command.h"
 
 #include "initiator/iscsi_store.h"
+#include "initiator/mpath_store.h"
 
 #include <assert.h>
 #include <string.h>
@@ -143,7 +144,7 @@ static bool asks_for_help(const char *word)
 /* Back ends that stand above the stores' own folder. */
 static void add_back_ends(void)
 {
-    static const struct store_ops *const all[] = { &iscsi_store_ops };
+    static const struct store_ops *const all[] = { &iscsi_store_ops, &mpath_store_ops };
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         int err = store_find_ops(all[i]->name) ? 0 : store_registry_add(all[i]);
         assert(!err);

@@ -81,6 +81,7 @@ static struct ini_io *io_of(struct list *node)
 
 static void start_granted(struct ini_io *io)
 {
+    io->disk->held--;
     if (io->canceled)
         io_end(io, USAN_ECANCELED);
     else
@@ -99,16 +100,17 @@ static void granted(struct ini_range *r)
     start_granted(list_entry(r, struct ini_io, range));
 }
 
-/* Blocks are closed for a time, of which nobody tells the end. */
+/* Blocks may be closed for a time, of which nobody tells the end. */
 static void poll_fired(struct loop_timer *t)
 {
     struct ini_disk *d = list_entry(t, struct ini_disk, poll);
     struct list go;
     list_init(&go);
-    ini_ranges_poll(d->ranges, d->loop, &go);
     if (ini_ranges_orphans(d->ranges))
-        (void)!loop_timer_set(d->loop, &d->poll, loop_now(d->loop) + POLL_NS);
+        ini_ranges_poll(d->ranges, d->loop, &go);
     start_all(&go);
+    if (d->held)
+        (void)!loop_timer_set(d->loop, &d->poll, loop_now(d->loop) + POLL_NS);
 }
 
 static void io_put(struct ini_io *io, struct list *go)
@@ -319,7 +321,8 @@ void ini_disk_submit(struct ini_disk *d, struct bio *bio)
         return;
     }
     d->stats.held++;
-    if (ini_ranges_orphans(d->ranges))
+    d->held++;
+    if (!d->own_ranges && d->poll.deadline_ns == TIME_NEVER)
         (void)!loop_timer_set(d->loop, &d->poll, loop_now(d->loop) + POLL_NS);
 }
 
@@ -334,6 +337,7 @@ int ini_disk_cancel(struct ini_disk *d, struct bio *bio)
     if (held || !list_empty(&io->node)) { /* it waits, for others or for its time */
         list_del(&io->node);
         io->writes = io->writes && !held;
+        d->held -= held;
         bio->err_off = bio->off + io->pos;
         io_end(io, USAN_ECANCELED);
         start_all(&go);

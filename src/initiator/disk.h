@@ -85,6 +85,9 @@ int ini_disk_cancel(struct ini_disk *disk, struct bio *bio);
  * another one, the disk has failed. */
 void ini_disk_check(struct ini_disk *disk);
 
+/* It is known to have so many blocks now: as if the unit had said so. */
+void ini_disk_set_blocks(struct ini_disk *disk, uint64_t blocks);
+
 /* A command of the disk (submitted to its way) may take effect although it is over or was sent
  * again elsewhere: its blocks stay closed to other writes, also when the request has ended, until
  * ini_disk_ghost_gone() was called as often. */

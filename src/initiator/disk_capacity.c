@@ -29,6 +29,11 @@ static void use_blocks(struct ini_disk *d, uint64_t blocks)
         d->ops->resized(blocks, d->user);
 }
 
+void ini_disk_set_blocks(struct ini_disk *d, uint64_t blocks)
+{
+    use_blocks(d, blocks);
+}
+
 /* ---- the unit says that it changed ---- */
 
 static void send_capacity(struct ini_disk *d)

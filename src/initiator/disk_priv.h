@@ -58,7 +58,7 @@ struct ini_disk {
     struct list haunted; /* over, but for commands that may still take effect */
     struct list spare;
     struct loop_timer timer, poll;
-    unsigned in_flight;
+    unsigned in_flight, held;
 
     /* READ CAPACITY after the unit has said that it changed */
     struct ini_cmd capacity;

@@ -4,15 +4,13 @@
 #include "initiator/disk.h"
 #include "initiator/probe.h"
 #include "initiator/status.h"
+#include "initiator/store_info.h"
 #include "initiator/sync.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* A COMPARE AND WRITE may have so many blocks (SBC-4 5.3); a unit that takes fewer is not asked. */
-#define COMPARE_AND_WRITE_BLOCKS 255
 
 /* How long a busy unit is asked again. */
 #define BUSY_TIMEOUT_NS (60 * NS_PER_SEC)
@@ -78,6 +76,7 @@ static void resized(uint64_t blocks, void *user)
     struct remote_store *r = list_entry(c->ch.store, struct remote_store, store);
     atomic_fetch_add(&r->resizes, 1);
     __atomic_store_n(&r->store.info.size_bytes, blocks * r->info.block_bytes, __ATOMIC_RELAXED);
+    store_tell(&r->store, STORE_NEWS_SIZE, NULL);
     if (c->watch)
         c->watch->resized(blocks * r->info.block_bytes, c->watch_user);
 }
@@ -189,35 +188,6 @@ static int remote_check(const struct store_open *how, struct err_text *e)
     return err;
 }
 
-static uint32_t bytes_max(uint64_t blocks, uint32_t block_bytes)
-{
-    return blocks < UINT32_MAX / block_bytes ? (uint32_t)blocks * block_bytes : 0;
-}
-
-static void fill_info(struct remote_store *r, bool read_only)
-{
-    const struct ini_disk_info *d = &r->info;
-    bool unmap = d->thin && (d->can_unmap || d->can_write_same_unmap);
-    uint32_t gran = bytes_max(d->unmap_gran_blocks, d->block_bytes);
-    r->store.info = (struct store_info){
-        .size_bytes = d->blocks * d->block_bytes,
-        .block_bytes = d->block_bytes,
-        .phys_block_bytes = d->phys_block_bytes,
-        .opt_io_bytes = bytes_max(d->opt_transfer_blocks, d->block_bytes),
-        .unmap_gran_bytes = !unmap ? 0
-                            : gran ? gran
-                                   : d->block_bytes,
-        .unmap_zeroes = d->unmap_zeroes,
-        /* Even if it is off now: someone else may turn it on. A flush of no cache costs little. */
-        .volatile_cache = true,
-        .rotational = d->rotational,
-        .read_only = read_only || d->write_protected,
-        .can_write_zeroes = true,
-        .can_fua = d->fua,
-        .can_compare_and_write = d->max_compare_and_write_blocks >= COMPARE_AND_WRITE_BLOCKS,
-    };
-}
-
 static int probe(struct remote_store *r, struct err_text *e)
 {
     struct ini_sync *sync;
@@ -254,7 +224,7 @@ static int remote_open(const struct store_open *how, struct store **ret_store, s
         remote_close(&r->store);
         return err;
     }
-    fill_info(r, how->read_only);
+    r->store.info = ini_store_info(&r->info, how->read_only);
     *ret_store = &r->store;
     return 0;
 }

@@ -133,6 +133,12 @@ static const struct ini_conn_ops conn_ops = { .event = on_event,
 
 /* ---- the owner's look at the unit ---- */
 
+static void drop_all(struct ini_session *s)
+{
+    list_for_each (&s->conns, pos)
+        ini_conn_drop(list_entry(pos, struct ini_conn, node), USAN_ECANCELED);
+}
+
 void ini_session_checked(struct ini_session *s, enum ini_checked result, const char *why)
 {
     if (s->phase != INI_PHASE_CHECK) /* lost in the meantime */
@@ -143,8 +149,19 @@ void ini_session_checked(struct ini_session *s, enum ini_checked result, const c
     }
     s->refused = result == INI_CHECK_OTHER;
     ini_session_set_error(s, s->refused ? USAN_EIO : USAN_EAGAIN, "%s", why);
-    list_for_each (&s->conns, pos)
-        ini_conn_drop(list_entry(pos, struct ini_conn, node), USAN_ECANCELED);
+    drop_all(s);
+}
+
+void ini_session_drop(struct ini_session *s, const char *why)
+{
+    ini_session_set_error(s, USAN_EIO, "%s", why);
+    drop_all(s);
+}
+
+bool ini_session_reinstated(const struct ini_session *s)
+{
+    return s->was_up && (s->phase == INI_PHASE_CHECK || s->phase == INI_PHASE_UP) &&
+           ini_portal_same_addr(&s->addr, &s->last_addr);
 }
 
 int ini_session_send_targets(struct ini_session *s)

@@ -76,6 +76,8 @@ enum { INI_REDIRECTS_MAX = 8, INI_RESENDS_MAX = 8 };
 
 enum ini_again { INI_AGAIN_NEVER, INI_AGAIN, INI_AGAIN_WRITE };
 
+struct ini_mpath;
+
 /* A SCSI command. In place, with all it points to, from ini_session_submit() until done. */
 struct ini_cmd {
     struct iscsi_icmd scsi; /* in: its "in" fields; out: its "out" fields */
@@ -92,8 +94,14 @@ struct ini_cmd {
     uint64_t at_ns;  /* when the core got it */
     uint32_t resent; /* times */
     uint8_t late;    /* times that it was not answered */
-    bool canceled;   /* by ini_session_cancel(): not to be sent again */
-    bool seen;       /* the target may have seen it, in this session or an earlier one */
+    struct {         /* kept by what spreads commands over several sessions: mpath.h */
+        void (*done)(struct ini_cmd *cmd);
+        struct ini_mpath *mpath;
+        uint64_t start_ns, work;
+        unsigned path, moves;
+    } way;
+    bool canceled; /* by ini_session_cancel(): not to be sent again */
+    bool seen;     /* the target may have seen it, in this session or an earlier one */
 };
 
 enum ini_change {
@@ -160,6 +168,11 @@ void ini_session_checked(struct ini_session *s, enum ini_checked result, const c
 /* Have so many connections from now on, 1 .. INI_CONNECTIONS_MAX, if the target allows: more are
  * opened; those that are too many get no more commands and are closed when they have none. */
 void ini_session_set_connections(struct ini_session *s, unsigned count);
+/* Give its connections up and log in anew. why: static, for ini_session_error(). */
+void ini_session_drop(struct ini_session *s, const char *why);
+/* The session that there is, or is being checked, was logged in where the one before it was, and
+ * has thereby ended all that that one had (RFC 7143 6.3.5). */
+bool ini_session_reinstated(const struct ini_session *s);
 /* Those that are logged in. */
 unsigned ini_session_connections(const struct ini_session *s);
 

@@ -15,45 +15,7 @@
 
 #define SCHEME "iscsi://"
 
-const struct store_opt_desc ini_url_opts[] = {
-    { "user", "text", "", "name to log in with (CHAP), if it is not in front of the host" },
-    { "password", "text", "",
-      "its secret; every user of this machine may see it in the process "
-      "list" },
-    { "password_file", "text", "", "file whose first line is its secret" },
-    { "target_user", "text", "", "name the target has to authenticate itself with; any if empty" },
-    { "target_password", "text", "", "secret the target has to know (mutual CHAP)" },
-    { "target_password_file", "text", "", "file whose first line is that secret" },
-    { "chap_hashes", "text", "",
-      "hashes of which the target takes one: md5,sha1,sha256,sha3-256; all if empty" },
-    { "header_digest", "text", "none",
-      "checksum of headers: none, crc32c, or crc32c-none to let "
-      "the target choose" },
-    { "data_digest", "text", "none", "checksum of data, likewise" },
-    { "initiator", "text", "", "name of this initiator; made from the machine's if empty" },
-    { "isid", "text", "",
-      "initiator session ID, 12 hexadecimal digits; further sessions with the "
-      "target count up from it; random if empty" },
-    { "connections", "uint", "1", "TCP connections of a session, if the target allows" },
-    { "queue_depth", "uint", "128", "commands the target may have at a time" },
-    { "initial_r2t", "bool", "no", "data of a write is sent only when it is asked for" },
-    { "immediate_data", "bool", "yes", "the first of it may go with the command" },
-    { "first_burst", "size", "256K", "most data sent without being asked for" },
-    { "max_burst", "size", "1M", "most data asked for, or sent, in one go" },
-    { "max_segment", "size", "256K", "most data of one PDU from the target" },
-    { "max_r2t", "uint", "8", "requests for data that a command may have open, 1 to 16" },
-    { "data_pdu_in_order", "bool", "yes", "no: data within a burst may come in any order" },
-    { "data_sequence_in_order", "bool", "yes", "no: bursts may come in any order" },
-    { "login_timeout", "time", "15s", "a login has to be complete by then" },
-    { "reconnect_timeout", "time", "60s",
-      "how long commands wait for a lost session to come back" },
-    { "command_timeout", "time", "60s",
-      "abort a command that is not answered then, reset the unit or the session if that fails; 0s "
-      "never" },
-    { "nop_interval", "time", "10s", "ask a silent target for a sign of life; 0s never" },
-    { "nop_timeout", "time", "10s", "give a connection up that does not answer then" },
-    { .key = NULL },
-};
+const struct store_opt_desc ini_url_opts[] = { INI_URL_OPTIONS, { .key = NULL } };
 
 /* ---- pieces of text ---- */
 

@@ -403,6 +403,28 @@ void store_channel_close(struct store_channel *ch)
     ch->ops->channel_close(ch);
 }
 
+/* ---- news ---- */
+
+void store_watch(struct store *s, struct store_watcher *w)
+{
+    w->top = s;
+    for (; s; s = s->lower)
+        s->watcher = w;
+}
+
+void store_tell(struct store *s, enum store_news what, const char *text)
+{
+    struct store_watcher *w = s->watcher;
+    uint64_t size = __atomic_load_n(&s->info.size_bytes, __ATOMIC_RELAXED);
+    if (!w)
+        return;
+    for (struct store *f = w->top; what == STORE_NEWS_SIZE && f != s; f = f->lower) {
+        if (!f->ops->resize)
+            __atomic_store_n(&f->info.size_bytes, size, __ATOMIC_RELAXED);
+    }
+    w->news(w, what, text);
+}
+
 /* A filter that does not care about sizes follows the store below it. */
 int store_resize(struct store *s, uint64_t size_bytes, struct err_text *e)
 {

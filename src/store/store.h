@@ -24,7 +24,8 @@ struct store;
 struct store_channel;
 struct store_emu;
 
-/* What a store can do; filled by open, changed only by a resize. */
+/* What a store can do; filled by open. Only size_bytes changes later: by store_resize(), or by
+ * itself (STORE_NEWS_SIZE). */
 struct store_info {
     uint64_t size_bytes;
     uint32_t block_bytes;      /* smallest unit of I/O the back end accepts (power of two) */
@@ -116,10 +117,25 @@ struct store_ops {
     void (*stats)(struct store *s, FILE *out);
 };
 
+/* What a store has to tell by itself. */
+enum store_news {
+    STORE_NEWS_SIZE, /* info.size_bytes is another one, without store_resize() */
+    STORE_NEWS_TEXT, /* something for the log: one line */
+};
+
+/* Who wants to know; embedded by the owner of a store. */
+struct store_watcher {
+    /* On the thread of any loop that has a channel of the store. text is borrowed, NULL with SIZE.
+     */
+    void (*news)(struct store_watcher *w, enum store_news what, const char *text);
+    struct store *top; /* kept by store.c */
+};
+
 struct store {
     const struct store_ops *ops;
     struct store_info info;
     struct store *lower; /* NULL for a back end */
+    struct store_watcher *watcher;
 };
 
 struct store_channel {
@@ -216,6 +232,10 @@ USAN_MUST_CHECK
 int store_write_grant(struct store_channel *ch, struct bio *bio);
 void store_write_revoke(struct store_channel *ch, struct bio *bio);
 
+/* Be told what the store, and those below it, have to tell; before the first channel is opened. w
+ * stays in place as long as the store. */
+void store_watch(struct store *s, struct store_watcher *w);
+
 USAN_MUST_CHECK
 int store_resize(struct store *s, uint64_t size_bytes, struct err_text *e);
 /* Of the back end at the bottom, or of the first filter that keeps account of its own. */
@@ -227,6 +247,9 @@ void store_stats(struct store *s, FILE *out);
 void store_report(struct store *s, void (*line)(void *arg, const char *what, const char *values),
                   void *arg);
 
+/* For back ends and filters. With SIZE the new size stands in s->info already; stores above s that
+ * do not care about sizes get it as well. */
+void store_tell(struct store *s, enum store_news what, const char *text);
 /* For back ends: the request is finished (bio->err set). May be called from inside submit. */
 void store_complete(struct store_channel *ch, struct bio *bio, int err);
 

@@ -125,7 +125,7 @@ static void unmap(struct rig *rig, const uint8_t *list, size_t len)
     for (size_t at = 8; at + 16 <= len; at += 16) {
         uint64_t lba = be64_get(list + at);
         uint32_t n = be32_get(list + at + 8);
-        memset(rig->disk + lba * 512, 0, (size_t)n * 512);
+        memset(rig->medium + lba * 512, 0, (size_t)n * 512);
         log_access(rig, 0x42, lba, n);
     }
 }
@@ -138,7 +138,7 @@ static void carry_out(struct rig *rig, struct iscsi_task *t)
     uint32_t blocks = 0;
     (void)decode(t->cdb, &lba, &blocks);
     size_t len = (size_t)blocks * 512;
-    uint8_t *at = rig->disk + lba * 512, *data = p->iov.iov_base;
+    uint8_t *at = rig->medium + lba * 512, *data = p->iov.iov_base;
     if (atomic_load(&rig->slow_ms))
         usleep(1000 * atomic_load(&rig->slow_ms));
     if (t->cdb[0] != 0x42)
@@ -688,6 +688,7 @@ struct rig *rig_start(void)
                                     .poll = LOOP_POLL_NEVER,
                                     .cpu = -1 };
     list_init(&rig->conns);
+    rig->medium = rig->disk;
     atomic_store(&rig->blocks, RIG_BLOCKS);
     atomic_store(&rig->block_bytes, 512);
     atomic_store(&rig->max_connections, 8);
@@ -701,6 +702,14 @@ struct rig *rig_start(void)
     err = thread_start_loop(&rig->thread, "rig", rig->loop, NULL);
     assert(!err);
     (void)err;
+    return rig;
+}
+
+struct rig *rig_start_beside(struct rig *other)
+{
+    struct rig *rig = rig_start();
+    rig->medium = other->medium;
+    rig_touched(rig);
     return rig;
 }
 

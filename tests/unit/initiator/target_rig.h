@@ -77,12 +77,15 @@ struct rig {
         uint8_t opcode;
         uint64_t lba;
         uint32_t blocks;
-    } log[RIG_LOG]; /* medium accesses carried out, in order */
+    } log[RIG_LOG];  /* medium accesses carried out, in order */
+    uint8_t *medium; /* disk, or that of another rig */
     uint8_t disk[RIG_BLOCKS * 512];
 };
 
 struct rig *rig_start(void);
 void rig_stop(struct rig *rig);
+/* Another target of the same medium, which outlives it. */
+struct rig *rig_start_beside(struct rig *other);
 /* Its medium, after all that was answered; say so when it, or another plain field, was written to.
  */
 uint8_t *rig_disk(struct rig *rig);

@@ -2,6 +2,7 @@
 /* doc/stores.md against the tables: every store, filter and option with its type, default and
  * help text, and none that does not exist. USAN_DOC is the path of the page. */
 #include "initiator/iscsi_store.h"
+#include "initiator/mpath_store.h"
 #include "store/store.h"
 
 #include <setjmp.h>
@@ -81,7 +82,7 @@ static void every_option(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(every_option) };
-    if (store_registry_add(&iscsi_store_ops))
+    if (store_registry_add(&iscsi_store_ops) || store_registry_add(&mpath_store_ops))
         return 1;
     return cmocka_run_group_tests(tests, load, NULL);
 }
