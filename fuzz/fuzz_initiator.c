@@ -1,19 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * An initiator connection whose target is the input.
+ * Initiator connections whose target is the input.
  *
  * The first byte says how the session is set up (SETUP_...). Then follow steps, each a byte
- * STEP_... (modulo their number) and its operands: RAW     1 byte length, bytes: received as they
- * are PDU     opcode, flags, byte 2, byte 3, which ITT (WHICH_... or one of those seen), LUN byte,
+ * STEP_... (modulo their number) and its operands:
+ *   RAW     1 byte length, bytes: received as they are
+ *   PDU     opcode, flags, byte 2, byte 3, which ITT (0xff: none, or one of those seen), LUN byte,
  *           TTT byte, then 4 bytes for 36..39, 4 for 40..43, 4 for 44..47, 2 bytes data length,
- * data: StatSN, ExpCmdSN, MaxCmdSN and the digests are put in as they should be, unless bit 7 of
- *           the opcode asks for a wrong StatSN, and bit 6 of the length for a wrong data digest
+ *           data: StatSN, ExpCmdSN, MaxCmdSN and the digests are put in as they should be, unless
+ *           bit 7 of the opcode asks for a wrong StatSN, and bit 6 of the length for a wrong data
+ *           digest
  *   LOGIN   flags, 2 bytes status, 1 byte length, text: a Login Response ('|' stands for NUL)
  *   SUBMIT  flags, length (in 64 bytes): a command
  *   CANCEL  which command
  *   TMF     function, which command
  *   OWNER   one of: logout, SendTargets, renegotiate, tick, lost
  *   SEND    how many bytes go out
+ * With SETUP_RECOVERY the second byte is the recovery level (1, 2), the StatSN of a PDU may be off
+ * by a byte that follows the opcode (bit 7), its ExpCmdSN by one (bit 6), and there are
+ *   CONNECT cid; bit 7: its login is done as it should be
+ *   USE     which connection the steps are for
+ *   TIME    tenths of seconds that pass for all
+ *   CUT     a connection is lost, and freed
  *
  * What must hold: a command is done once and never before the wire gave its memory back, its
  * buffer is the only memory written, what is sent is well-formed, and nothing is left at the end.
@@ -34,6 +42,8 @@ enum {
     SETUP_ANY_ORDER = 1 << 4,
     SETUP_SOLICITED = 1 << 5, /* InitialR2T=Yes, ImmediateData=No */
     SETUP_SMALL = 1 << 6,     /* window of two commands */
+    SETUP_RECOVERY = 1 << 7,  /* at a recovery level; logged in */
+    LINKS = 4,
     CMDS = 8,
     CMD_MAX = 64 * 255,
     TMFS = 4,
@@ -49,7 +59,12 @@ enum step {
     STEP_TMF,
     STEP_OWNER,
     STEP_SEND,
-    STEPS
+    STEPS,
+    STEP_CONNECT = STEPS, /* from here on only with SETUP_RECOVERY */
+    STEP_USE,
+    STEP_TIME,
+    STEP_CUT,
+    STEPS_ALL
 };
 
 /* A property that must hold whatever the input is. */
@@ -67,22 +82,30 @@ struct cmd {
     uint8_t cdb[32], sense[20];
 };
 
+/* A connection. */
+struct link {
+    struct iscsi_iconn *conn; /* NULL = none */
+    bool logged_in, closed;
+    uint32_t stat_sn;
+    /* the stream the initiator sends: where its next header is */
+    uint8_t head[ISCSI_BHS_LEN];
+    size_t head_len, skip;
+};
+
 struct world {
     struct alloc a;
     long live;
     unsigned setup;
+    uint8_t level;
     uint64_t now_ns;
     struct iscsi_isess *sess;
-    struct iscsi_iconn *conn;
-    bool closed, logged_in;
+    struct link link[LINKS], *at;
+    bool was_up;
     struct cmd cmd[CMDS];
     struct iscsi_itmf tmf[TMFS];
     bool tmf_busy[TMFS];
     uint32_t itt[ITTS], itts;
-    uint32_t stat_sn, cmd_sn;
-    /* the stream the initiator sends: where its next header is */
-    uint8_t head[ISCSI_BHS_LEN];
-    size_t head_len, skip;
+    uint32_t cmd_sn;
 };
 
 static void *get(void *ctx, size_t bytes)
@@ -113,12 +136,18 @@ static void done(struct world *w, struct iscsi_icmd *c)
     m->busy = false;
 }
 
-static void events(struct world *w)
+static bool of_session(enum iscsi_iev type)
+{
+    return type == ISCSI_IEV_DONE || type == ISCSI_IEV_TMF_DONE || type == ISCSI_IEV_SESSION_DOWN ||
+           type == ISCSI_IEV_RECOVER || type == ISCSI_IEV_RECOVERED;
+}
+
+static void events_of(struct world *w, struct link *l)
 {
     struct iscsi_ievent ev;
-    while (iscsi_iconn_next(w->conn, &ev)) {
+    while (l->conn ? iscsi_iconn_next(l->conn, &ev) : iscsi_isess_next(w->sess, &ev)) {
         /* events of the session go on, those of the connection have an end */
-        must(!w->closed || ev.type == ISCSI_IEV_DONE || ev.type == ISCSI_IEV_TMF_DONE);
+        must((l->conn && !l->closed) || of_session(ev.type));
         switch (ev.type) {
         case ISCSI_IEV_DONE:
             done(w, ev.cmd);
@@ -141,59 +170,71 @@ static void events(struct world *w)
             must(ev.why != NULL);
             break;
         case ISCSI_IEV_SESSION_DOWN:
-            must(ev.why != NULL && w->logged_in);
+            must(ev.why != NULL && w->was_up);
             break;
         case ISCSI_IEV_LOGGED_IN:
-            must(!w->logged_in);
-            w->logged_in = true;
+            must(!l->logged_in);
+            l->logged_in = w->was_up = true;
             break;
         case ISCSI_IEV_RECOVER:
+            must(ev.why != NULL && w->level == 2);
+            break;
         case ISCSI_IEV_RECOVERED:
+            must(w->level == 2);
             break;
         case ISCSI_IEV_CLOSE:
             must(ev.why != NULL && ev.why[0]);
-            w->closed = true;
+            l->closed = true;
             break;
         }
     }
+}
+
+static void events(struct world *w)
+{
+    for (int i = 0; i < LINKS; i++)
+        events_of(w, &w->link[i]);
 }
 
 /* ---- bytes out ---- */
 
 static void sent_header(struct world *w)
 {
-    const struct iscsi_params *p = iscsi_iconn_params(w->conn);
-    const uint8_t *b = w->head;
+    const struct iscsi_params *p = iscsi_iconn_params(w->at->conn);
+    const uint8_t *b = w->at->head;
     uint8_t op = bhs_opcode(b);
     /* A login that was answered before it was all sent is still without digests. */
-    bool login = op == ISCSI_OP_LOGIN_REQUEST, digests = !login && w->logged_in;
+    bool login = op == ISCSI_OP_LOGIN_REQUEST, digests = !login && w->at->logged_in;
     uint32_t len = bhs_data_len(b);
-    must(op <= ISCSI_OP_LOGOUT_REQUEST && (w->logged_in || login));
-    w->skip = bhs_ahs_len(b) + ((len + 3) & ~3u);
-    w->skip += digests && p->header_digest ? ISCSI_DIGEST_LEN : 0u;
-    w->skip += digests && p->data_digest && len ? ISCSI_DIGEST_LEN : 0u;
+    must((op <= ISCSI_OP_LOGOUT_REQUEST || (op == ISCSI_OP_SNACK && w->level)) &&
+         (w->at->logged_in || login));
+    w->at->skip = bhs_ahs_len(b) + ((len + 3) & ~3u);
+    w->at->skip += digests && p->header_digest ? ISCSI_DIGEST_LEN : 0u;
+    w->at->skip += digests && p->data_digest && len ? ISCSI_DIGEST_LEN : 0u;
     w->itt[w->itts++ % ITTS] = bhs_itt(b);
     if (login)
         w->cmd_sn = bhs_cmd_sn(b);
-    else if (op != ISCSI_OP_DATA_OUT)
+    else if (op != ISCSI_OP_DATA_OUT && op != ISCSI_OP_SNACK && !w->level)
         must(bhs_cmd_sn(b) == w->cmd_sn);
-    if (op == ISCSI_OP_SCSI_COMMAND && !bhs_immediate(b))
+    else if (op != ISCSI_OP_DATA_OUT && op != ISCSI_OP_SNACK) /* one may come again */
+        must(bhs_cmd_sn(b) == w->cmd_sn || (!bhs_immediate(b) && sn_lt(bhs_cmd_sn(b), w->cmd_sn)));
+    if (op == ISCSI_OP_SCSI_COMMAND && !bhs_immediate(b) && bhs_cmd_sn(b) == w->cmd_sn)
         w->cmd_sn++;
 }
 
 static void sent(struct world *w, const uint8_t *p, size_t n)
 {
     while (n > 0) {
-        size_t k = w->skip ? w->skip : ISCSI_BHS_LEN - w->head_len;
+        size_t k = w->at->skip ? w->at->skip : ISCSI_BHS_LEN - w->at->head_len;
         if (k > n)
             k = n;
-        if (w->skip) {
-            w->skip -= k;
+        if (w->at->skip) {
+            w->at->skip -= k;
         } else {
-            memcpy(w->head + w->head_len, p, k);
-            w->head_len += k;
-            if (w->head_len == ISCSI_BHS_LEN) {
-                w->head_len = 0;
+            memcpy(w->at->head + w->at->head_len, p, k);
+            w->at->head_len += k;
+            if (w->at->head_len == ISCSI_BHS_LEN) {
+                w->at->head_len = 0;
                 sent_header(w);
             }
         }
@@ -206,14 +247,14 @@ static void send_out(struct world *w, size_t most)
 {
     struct iovec iov[5];
     int n;
-    while (most > 0 && (n = iscsi_iconn_tx(w->conn, iov, 5)) > 0) {
+    while (w->at->conn && most > 0 && (n = iscsi_iconn_tx(w->at->conn, iov, 5)) > 0) {
         size_t total = 0;
         for (int i = 0; i < n && total < most; i++) {
             size_t k = iov[i].iov_len < most - total ? iov[i].iov_len : most - total;
             sent(w, iov[i].iov_base, k);
             total += k;
         }
-        iscsi_iconn_tx_done(w->conn, total, w->now_ns);
+        iscsi_iconn_tx_done(w->at->conn, total, w->now_ns);
         most -= total;
     }
     events(w);
@@ -224,17 +265,17 @@ static void send_out(struct world *w, size_t most)
 static void receive(struct world *w, const uint8_t *p, size_t len)
 {
     struct iovec iov[ISCSI_IRX_IOV_MAX];
-    while (len > 0) {
+    while (w->at->conn && len > 0) {
         size_t cap = len < 4096 ? len : 4096, got = 0;
         uint8_t *buf = malloc(cap);
-        int n = buf ? iscsi_iconn_rx_space(w->conn, buf, cap, iov) : 0;
+        int n = buf ? iscsi_iconn_rx_space(w->at->conn, buf, cap, iov) : 0;
         for (int i = 0; i < n && got < len; i++) {
             size_t k = iov[i].iov_len < len - got ? iov[i].iov_len : len - got;
             memcpy(iov[i].iov_base, p + got, k);
             got += k;
         }
         if (n) {
-            iscsi_iconn_rx(w->conn, got, w->now_ns);
+            iscsi_iconn_rx(w->at->conn, got, w->now_ns);
             events(w);
         }
         free(buf);
@@ -253,18 +294,22 @@ static bool takes_stat_sn(const uint8_t *bhs)
 }
 
 static void receive_pdu(struct world *w, uint8_t *bhs, const uint8_t *data, uint32_t len,
-                        bool bad_sn, bool bad_digest)
+                        int off_sn, bool less, bool bad_digest)
 {
-    const struct iscsi_params *p = iscsi_iconn_params(w->conn);
+    if (!w->at->conn)
+        return;
+    const struct iscsi_params *p = iscsi_iconn_params(w->at->conn);
     uint8_t *b = calloc(1, ISCSI_BHS_LEN + 4 + len + 8u), *at = b;
     uint32_t crc;
     must(b != NULL);
-    bhs_put_sn(bhs, w->stat_sn + bad_sn, w->cmd_sn, w->cmd_sn + (w->setup & SETUP_SMALL ? 1 : 20));
-    w->stat_sn += takes_stat_sn(bhs);
+    bhs_put_sn(bhs, w->at->stat_sn + (uint32_t)off_sn, w->cmd_sn - less,
+               w->cmd_sn + (w->setup & SETUP_SMALL ? 1 : 20));
+    if (off_sn >= 0)
+        w->at->stat_sn += takes_stat_sn(bhs);
     be24_put(bhs + 5, len);
     memcpy(at, bhs, ISCSI_BHS_LEN);
     at += ISCSI_BHS_LEN;
-    if (w->logged_in && p->header_digest) {
+    if (w->at->logged_in && p->header_digest) {
         crc = crc32c(b, ISCSI_BHS_LEN);
         memcpy(at, &crc, 4);
         at += 4;
@@ -272,7 +317,7 @@ static void receive_pdu(struct world *w, uint8_t *bhs, const uint8_t *data, uint
     if (len) {
         uint32_t padded = (len + 3) & ~3u;
         memcpy(at, data, len);
-        if (w->logged_in && p->data_digest) {
+        if (w->at->logged_in && p->data_digest) {
             crc = crc32c(at, padded) ^ bad_digest;
             memcpy(at + padded, &crc, 4);
             at += 4;
@@ -287,6 +332,7 @@ static void step_pdu(struct world *w, struct rd *r)
 {
     uint8_t bhs[ISCSI_BHS_LEN] = { 0 };
     uint8_t op = rd_u8(r);
+    int off_sn = op & 0x80 ? w->level ? (int8_t)rd_u8(r) : 1 : 0;
     bhs[0] = op & 0x3f;
     bhs[1] = rd_u8(r);
     bhs[2] = rd_u8(r);
@@ -301,7 +347,7 @@ static void step_pdu(struct world *w, struct rd *r)
     uint16_t n = rd_be16(r);
     size_t len = n & 0x3fff;
     len = len < rd_left(r) ? len : rd_left(r);
-    receive_pdu(w, bhs, rd_bytes(r, len), (uint32_t)len, op & 0x80, n & 0x4000);
+    receive_pdu(w, bhs, rd_bytes(r, len), (uint32_t)len, off_sn, w->level && op & 0x40, n & 0x4000);
 }
 
 static void login_rsp(struct world *w, uint8_t flags, uint16_t status, const char *text,
@@ -317,10 +363,12 @@ static void login_rsp(struct world *w, uint8_t flags, uint16_t status, const cha
                                           .tsih = 1,
                                           .status = status };
     send_out(w, SIZE_MAX);
+    if (!w->itts)
+        return;
     pdu_login_response_encode(bhs, w->itt[(w->itts + ITTS - 1) % ITTS], 0, &q);
     for (size_t i = 0; i < text_len; i++)
         buf[i] = text[i] == '|' ? 0 : (uint8_t)text[i];
-    receive_pdu(w, bhs, buf, (uint32_t)text_len, false, false);
+    receive_pdu(w, bhs, buf, (uint32_t)text_len, 0, false, false);
 }
 
 static void step_login(struct world *w, struct rd *r)
@@ -329,7 +377,7 @@ static void step_login(struct world *w, struct rd *r)
     uint16_t status = rd_be16(r);
     size_t len = rd_u8(r);
     len = len < rd_left(r) ? len : rd_left(r);
-    if (!w->logged_in)
+    if (w->at->conn && !w->at->logged_in)
         login_rsp(w, flags, status, (const char *)rd_bytes(r, len), len);
 }
 
@@ -403,32 +451,116 @@ static void step_owner(struct world *w, struct rd *r)
 {
     uint8_t what = rd_u8(r);
     int err = 0;
+    if (!w->at->conn)
+        return;
     switch (what % 5) {
     case 0:
         err = iscsi_isess_logout(w->sess, w->now_ns);
         break;
     case 1:
-        err = iscsi_iconn_send_targets(w->conn, "All", w->now_ns);
+        err = iscsi_iconn_send_targets(w->at->conn, "All", w->now_ns);
         break;
     case 2:
-        err = iscsi_iconn_renegotiate(w->conn, 512u + what, w->now_ns);
+        err = iscsi_iconn_renegotiate(w->at->conn, 512u + what, w->now_ns);
         break;
     case 3:
         w->now_ns += NS_PER_SEC;
-        iscsi_iconn_tick(w->conn, w->now_ns);
+        iscsi_iconn_tick(w->at->conn, w->now_ns);
         break;
     default:
-        iscsi_iconn_lost(w->conn, USAN_ECLOSED);
+        iscsi_iconn_lost(w->at->conn, USAN_ECLOSED);
         break;
     }
     must(!err || err == USAN_ECLOSED || err == USAN_EBUSY);
     events(w);
 }
 
+/* A login as it should be. */
+static void log_in(struct world *w)
+{
+    /* clang-format off */
+    static const char plain[] = "MaxRecvDataSegmentLength=1024|",
+        digests[] = "HeaderDigest=CRC32C|DataDigest=CRC32C|MaxRecvDataSegmentLength=1024|"
+                    "InitialR2T=No|iSCSIProtocolLevel=2|DataPDUInOrder=No|",
+        level1[] = "ErrorRecoveryLevel=1|MaxRecvDataSegmentLength=1024|DefaultTime2Wait=1|"
+                   "DefaultTime2Retain=3|MaxConnections=4|InitialR2T=No|",
+        level2[] = "ErrorRecoveryLevel=2|MaxRecvDataSegmentLength=1024|DefaultTime2Wait=1|"
+                   "DefaultTime2Retain=3|MaxConnections=4|InitialR2T=No|",
+        crc[] = "HeaderDigest=CRC32C|DataDigest=CRC32C|";
+    /* clang-format on */
+    char text[512] = "";
+    const char *keys = w->level == 1 ? level1 : w->level == 2 ? level2 : plain;
+    unsigned setup = w->setup;
+    login_rsp(w, 0x81, 0, "AuthMethod=None|", 16);
+    if (!w->level && setup & SETUP_DIGESTS && setup & SETUP_ANY_ORDER &&
+        !(setup & SETUP_SOLICITED) && !(setup & SETUP_DISCOVERY))
+        keys = digests;
+    if (w->was_up && w->level)
+        keys = plain; /* joins */
+    if (w->level && setup & SETUP_DIGESTS)
+        memcpy(text, crc, sizeof(crc));
+    memcpy(text + strlen(text), keys, strlen(keys) + 1);
+    login_rsp(w, 0x87, 0, text, strlen(text));
+}
+
+static void step_connect(struct world *w, struct rd *r)
+{
+    uint8_t how = rd_u8(r);
+    for (int i = 0; i < LINKS; i++) {
+        struct link *l = &w->link[i];
+        if (l->conn && !l->closed)
+            continue;
+        iscsi_iconn_free(l->conn);
+        *l = (struct link){ .stat_sn = 0 };
+        int err = iscsi_iconn_new(w->sess, how & 7, w->now_ns, &l->conn);
+        if (err) {
+            must(err == USAN_EAGAIN || err == USAN_EBUSY || err == USAN_ELIMIT ||
+                 err == USAN_EEXIST);
+            l->conn = NULL;
+            return;
+        }
+        w->at = l;
+        iscsi_iconn_connected(l->conn, w->now_ns);
+        send_out(w, SIZE_MAX);
+        if (how & 0x80)
+            log_in(w);
+        return;
+    }
+}
+
+static void step_time(struct world *w, struct rd *r)
+{
+    w->now_ns += rd_u8(r) * 100 * NS_PER_MS;
+    for (int i = 0; i < LINKS; i++)
+        if (w->link[i].conn)
+            iscsi_iconn_tick(w->link[i].conn, w->now_ns);
+    iscsi_isess_tick(w->sess, w->now_ns);
+    events(w);
+}
+
+static void step_cut(struct world *w)
+{
+    iscsi_iconn_free(w->at->conn);
+    *w->at = (struct link){ .stat_sn = 0 };
+    events(w);
+}
+
 static void step(struct world *w, struct rd *r)
 {
     size_t len;
-    switch ((enum step)(rd_u8(r) % STEPS)) {
+    switch ((enum step)(rd_u8(r) % (w->level ? STEPS_ALL : STEPS))) {
+    case STEP_CONNECT:
+        step_connect(w, r);
+        break;
+    case STEP_USE:
+        w->at = &w->link[rd_u8(r) % LINKS];
+        break;
+    case STEP_TIME:
+        step_time(w, r);
+        break;
+    case STEP_CUT:
+        step_cut(w);
+        break;
     case STEP_RAW:
         len = rd_u8(r);
         len = len < rd_left(r) ? len : rd_left(r);
@@ -455,7 +587,7 @@ static void step(struct world *w, struct rd *r)
     case STEP_SEND:
         send_out(w, rd_u8(r) * 16u);
         break;
-    case STEPS:
+    case STEPS_ALL:
     default:
         break;
     }
@@ -488,42 +620,45 @@ static void begin(struct world *w)
     p->initial_r2t = setup & SETUP_SOLICITED;
     p->immediate_data = !p->initial_r2t;
     p->max_burst = p->first_burst = 4096;
+    if (w->level) {
+        p->error_recovery_level = w->level;
+        p->time2wait = 1;
+        p->max_connections = LINKS;
+    }
     must(iscsi_isess_new(&cfg, &w->a, &w->sess) == 0);
-    must(iscsi_iconn_new(w->sess, 1, w->now_ns, &w->conn) == 0);
-    iscsi_iconn_connected(w->conn, w->now_ns);
+    must(iscsi_iconn_new(w->sess, 1, w->now_ns, &w->at->conn) == 0);
+    iscsi_iconn_connected(w->at->conn, w->now_ns);
     send_out(w, SIZE_MAX);
-    if (!(setup & SETUP_LOGGED_IN) || (setup & SETUP_CHAP))
+    if (!(setup & (SETUP_LOGGED_IN | SETUP_RECOVERY)) || (setup & SETUP_CHAP))
         return;
-    static const char op[] = "HeaderDigest=CRC32C|DataDigest=CRC32C|MaxRecvDataSegmentLength=1024|"
-                             "InitialR2T=No|iSCSIProtocolLevel=2|DataPDUInOrder=No|";
-    static const char plain[] = "MaxRecvDataSegmentLength=1024|";
-    login_rsp(w, 0x81, 0, "AuthMethod=None|", 16);
-    if (setup & SETUP_DIGESTS && setup & SETUP_ANY_ORDER && !(setup & SETUP_SOLICITED) &&
-        !(setup & SETUP_DISCOVERY))
-        login_rsp(w, 0x87, 0, op, sizeof(op) - 1);
-    else
-        login_rsp(w, 0x87, 0, plain, sizeof(plain) - 1);
-    must(w->logged_in);
+    log_in(w);
+    must(w->at->logged_in);
+    must(iscsi_isess_params(w->sess)->error_recovery_level == w->level);
 }
 
 static void end(struct world *w)
 {
-    struct iscsi_ievent ev;
-    iscsi_iconn_lost(w->conn, USAN_ECLOSED);
-    events(w);
-    must(w->closed);
-    must(iscsi_iconn_deadline(w->conn) == TIME_NEVER);
-    iscsi_isess_fail_queued(w->sess, USAN_ECANCELED, "the end");
-    while (iscsi_isess_next(w->sess, &ev)) {
-        must(ev.type == ISCSI_IEV_DONE);
-        done(w, ev.cmd);
+    for (int i = 0; i < LINKS; i++) {
+        struct link *l = &w->link[i];
+        if (!l->conn)
+            continue;
+        iscsi_iconn_lost(l->conn, USAN_ECLOSED);
+        events(w);
+        must(l->closed);
+        must(iscsi_iconn_deadline(l->conn) == TIME_NEVER);
+        must(iscsi_iconn_load(l->conn) == 0);
     }
+    iscsi_isess_abandon(w->sess, USAN_ECANCELED, "the end");
+    iscsi_isess_fail_queued(w->sess, USAN_ECANCELED, "the end");
+    events(w);
     for (int i = 0; i < CMDS; i++)
         must(!w->cmd[i].busy);
     for (int i = 0; i < TMFS; i++)
         must(!w->tmf_busy[i]);
-    must(iscsi_isess_active(w->sess) == 0 && iscsi_iconn_load(w->conn) == 0);
-    iscsi_iconn_free(w->conn);
+    must(iscsi_isess_active(w->sess) == 0);
+    must(iscsi_isess_deadline(w->sess) == TIME_NEVER);
+    for (int i = 0; i < LINKS; i++)
+        iscsi_iconn_free(w->link[i].conn);
     iscsi_isess_free(w->sess);
     must(w->live == 0);
 }
@@ -533,6 +668,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct rd r = rd_init(data, size);
     struct world w = { .now_ns = NS_PER_SEC, .setup = rd_u8(&r) };
     w.a = (struct alloc){ .get = get, .put = put, .ctx = &w };
+    w.at = &w.link[0];
+    if (w.setup & SETUP_RECOVERY) {
+        w.level = rd_u8(&r) % 2 ? 1 : 2;
+        w.setup &= ~(unsigned)(SETUP_DISCOVERY | SETUP_CHAP | SETUP_ANY_ORDER | SETUP_SOLICITED);
+    }
     begin(&w);
     while (rd_left(&r))
         step(&w, &r);
