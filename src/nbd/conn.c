@@ -3,6 +3,7 @@
 
 #include "base/alloc_heap.h"
 #include "io/clock.h"
+#include "io/stream.h"
 #include "nbd/io.h"
 
 #include <assert.h>
@@ -91,10 +92,10 @@ static void watch(struct nbd_conn *conn, uint32_t events)
     loop_fd_update(&conn->lfd);
 }
 
-static void socket_failed(struct nbd_conn *conn)
+static void socket_failed(struct nbd_conn *conn, int errnum)
 {
-    nbd_conn_close(conn, errno == ECONNRESET || errno == EPIPE ? "connection reset by the client"
-                                                               : "connection failed");
+    nbd_conn_close(conn, errnum == ECONNRESET || errnum == EPIPE ? "connection reset by the client"
+                                                                 : "connection failed");
 }
 
 /* Nothing is taken in for now. */
@@ -121,15 +122,11 @@ static int receive(struct nbd_conn *conn)
         conn->paused = false;
         watch(conn, conn->lfd.events | LOOP_IN);
     }
-    size_t room = 0;
-    for (int i = 0; i < n; i++)
-        room += iov[i].iov_len;
-    struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)n };
-    ssize_t got = n == 1 ? recv(conn->lfd.fd, iov[0].iov_base, iov[0].iov_len, MSG_DONTWAIT)
-                         : recvmsg(conn->lfd.fd, &msg, MSG_DONTWAIT);
+    bool more;
+    ssize_t got = stream_recv(conn->lfd.fd, iov, n, &more);
     if (got < 0) {
-        if (errno != EAGAIN && errno != EINTR)
-            socket_failed(conn);
+        if (got != -EAGAIN)
+            socket_failed(conn, (int)-got);
         return -1;
     }
     if (got == 0)
@@ -137,8 +134,7 @@ static int receive(struct nbd_conn *conn)
     else
         nbd_proto_rx(conn->proto, (size_t)got);
     pump(conn);
-    /* A short read has emptied the socket: asking again would only return EAGAIN. */
-    return got > 0 && (size_t)got == room && !conn->closed;
+    return more && !conn->closed;
 }
 
 /* What came first is answered before the rest is taken in. */
@@ -180,26 +176,19 @@ static bool send_all(struct nbd_conn *conn)
         int n = nbd_proto_tx(conn->proto, f->tx_iov, FRONT_TX_IOV);
         if (n == 0)
             return false;
-        /* The kernel may hold bytes back that come with MSG_MORE, so it is given only while more
-         * is sure to follow: the last iovec of a full array waits for the next call. */
-        int more = n == FRONT_TX_IOV ? MSG_MORE : 0;
-        n -= more ? 1 : 0;
-        struct msghdr msg = { .msg_iov = f->tx_iov, .msg_iovlen = (size_t)n };
-        ssize_t sent = sendmsg(conn->lfd.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL | more);
+        bool full;
+        ssize_t sent = stream_send(conn->lfd.fd, f->tx_iov, n, FRONT_TX_IOV, &full);
+        if (sent == -EAGAIN)
+            return true;
         if (sent < 0) {
-            if (errno == EINTR)
-                continue;
-            if (errno == EAGAIN)
-                return true;
-            socket_failed(conn);
+            socket_failed(conn, (int)-sent);
             return false;
         }
         nbd_proto_tx_done(conn->proto, (size_t)sent);
         take_events(conn);
         if (conn->closed || !nbd_proto_tx_pending(conn->proto))
             return false;
-        /* With all iovecs of the core given, what is left is a short write. */
-        if (!more)
+        if (full)
             return true;
     }
 }
