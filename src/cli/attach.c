@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* usan attach: a store as a network block device. */
 #include "attach/attach.h"
+#include "cli/background.h"
 #include "cli/command.h"
 #include "cli/name.h"
 #include "cli/run.h"
@@ -18,7 +19,8 @@ struct attach_args {
     uint64_t cores, queue_depth, connections, memory;
     const char *engine, *poll, *pid_file;
     uint64_t handshake_timeout, stall_timeout;
-    bool verbose;
+    const char *log;
+    bool background, verbose;
 };
 
 #define AT(field) offsetof(struct attach_args, field)
@@ -51,6 +53,10 @@ const struct cli_opt cli_attach_opts[] = {
       "give a client up that stops in the middle of something for so long", AT(stall_timeout), 0,
       0 },
     { "pid-file", 0, CLI_TEXT, "FILE", NULL, "write the process id here when ready", AT(pid_file),
+      0, 0 },
+    { "background", 'b', CLI_FLAG, NULL, NULL, "return when ready, and go on in the background",
+      AT(background), 0, 0 },
+    { "log", 0, CLI_TEXT, "FILE", NULL, "where a program in the background writes its log", AT(log),
       0, 0 },
     { "verbose", 'v', CLI_FLAG, NULL, NULL, "log clients that come and go", AT(verbose), 0, 0 },
     { 0 },
@@ -97,6 +103,8 @@ static int make_config(struct attach_config *cfg, const struct attach_args *a, c
     };
     if (!a->handshake_timeout || !a->stall_timeout)
         return err_set(e, USAN_EINVAL, "a time-out of 0 would end every connection");
+    if (!a->background != !a->log)
+        return err_set(e, USAN_EINVAL, "--background and --log FILE belong together");
     int err = parse_mode(a->mode, &cfg->mode, e);
     if (err)
         return err;
@@ -107,7 +115,7 @@ static int make_config(struct attach_config *cfg, const struct attach_args *a, c
     return err ? err : attach_check(cfg, e);
 }
 
-static int run(struct attach *at, struct err_text *e)
+static int run(struct attach *at, struct cli_background *bg, struct err_text *e)
 {
     int err = attach_start(at, e);
     if (err)
@@ -116,17 +124,19 @@ static int run(struct attach *at, struct err_text *e)
     for (size_t i = 0; (uri = attach_uri(at, i)); i++)
         puts(uri);
     fflush(stdout);
+    cli_background_ready(bg);
     return attach_run(at, e);
 }
 
-static int serve(const struct cli_command *cmd, struct attach *at, const char *pid_file)
+static int serve(const struct cli_command *cmd, struct attach *at, const char *pid_file,
+                 struct cli_background *bg)
 {
     struct err_text e = { "" };
     if (pid_file && cli_write_pid_file(pid_file, &e)) {
         attach_free(at);
         return cli_fail(cmd, CLI_FAILED, e.text);
     }
-    int err = run(at, &e);
+    int err = run(at, bg, &e);
     if (pid_file)
         (void)unlink(pid_file);
     if (err == USAN_ETIMEOUT) {
@@ -155,6 +165,7 @@ int cli_attach(const struct cli_command *cmd, int argc, char **argv)
     }
     if (a.verbose)
         tgt_log_set_level(TGT_LOG_DEBUG);
+    struct cli_background bg = { .ready_fd = -1 };
     struct attach_config cfg;
     struct attach *at;
     char *spec = cli_make_spec(argv[0]);
@@ -163,10 +174,10 @@ int cli_attach(const struct cli_command *cmd, int argc, char **argv)
     cli_block_signals();
     if (make_config(&cfg, &a, spec, &e))
         code = cli_fail(cmd, CLI_USAGE, e.text);
-    else if (attach_new(&cfg, &at, &e))
+    else if ((a.background && cli_background_start(a.log, &bg, &e)) || attach_new(&cfg, &at, &e))
         code = cli_fail(cmd, CLI_FAILED, e.text);
     else
-        code = serve(cmd, at, a.pid_file);
+        code = serve(cmd, at, a.pid_file, &bg);
     free(spec);
     return code;
 }

@@ -25,8 +25,6 @@ enum {
 
 #define FUSE_MAGIC 0x65735546 /* f_type of statfs(2) */
 
-extern char **environ;
-
 /* ---- words of libfuse ---- */
 
 /* What libfuse said last, without the end of the line; it has only one function for all. */
@@ -61,8 +59,8 @@ static bool means_dead(int errnum)
 
 static int check_dir(const char *dir, struct err_text *e)
 {
-    struct stat st;
-    struct statfs fs;
+    struct stat st = { 0 };
+    struct statfs fs = { 0 };
     int rc = statfs(dir, &fs) || stat(dir, &st) ? errno : 0;
     if (means_dead(rc))
         return err_set(e, USAN_EBUSY,

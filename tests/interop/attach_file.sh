@@ -195,4 +195,19 @@ attach_start 1 --as "fuse:$dir" "$WORK/disk"
 check_equal "it is attached again" "$(stat -c %s "$dir/disk")" 67108864
 check_target_healthy
 check "it ends" target_stop
+
+# ---- in the background ----
+
+check_fails "a log belongs to it" attach_fails --background --as "fuse:$dir" "$WORK/disk"
+check_output "it says so" '--background and --log FILE belong together'
+check_fails "what cannot be opened is told" attach_fails --background --log "$WORK/log" \
+    --as "fuse:$dir" "$WORK/missing"
+check_output "in words" "$WORK/missing"
+check "it returns when it is ready" "$USAN" attach -v -b --log "$WORK/log" --pid-file "$WORK/pid" \
+    --as "fuse:$dir" "$WORK/disk"
+check_output "and has told the path" "^$dir/disk\$"
+cat "$WORK/pid" >>"$WORK/target.pids"
+check "it serves" test -w "$dir/disk"
+check "it is detached" "$USAN" attach detach disk
+check_output "the log has it" 'event=stopped flushed=yes' "$WORK/log"
 finish
