@@ -214,6 +214,8 @@ int attach_control_ask(const struct sockaddr_un *sa, const char *line, int timeo
 {
     char text[CONTROL_LINE_MAX];
     int n = snprintf(text, sizeof(text), "%s\n", line);
+    if (n < 0 || (size_t)n >= sizeof(text))
+        return err_set(e, USAN_EINVAL, "too long a request");
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int err = 0;
     if (fd < 0 || connect(fd, (const struct sockaddr *)sa, sizeof(*sa)))

@@ -80,7 +80,7 @@ static void make_name(const char *wish, char ret[RECORD_NAME_MAX - 5])
 /* Ours from now on; USAN_EBUSY: it is of a program that lives, or of a dead one with a mount. */
 static int take(struct attach_record_file *f, const char *dir, struct err_text *e)
 {
-    struct attach_record old;
+    struct attach_record old = { .store = "" };
     struct stat st, now;
     int err = attach_record_read(dir, f->name, &old, NULL);
     bool keep = err == 0 && (old.alive || old.mount_count);
