@@ -245,7 +245,7 @@ static enum adm_code portal_record(const struct adm *a, const struct adm_key *po
 
 enum adm_code adm_mode_discovery(const struct adm *a)
 {
-    struct adm_key portal;
+    struct adm_key portal = { .tpgt = -1 };
     struct adm_record *r = NULL;
     if (!a->args->type && !*a->like.address)
         return list_portals(a);
@@ -287,7 +287,7 @@ static enum adm_code change_portal(const struct adm *a, const struct adm_key *po
 
 enum adm_code adm_mode_discoverydb(const struct adm *a)
 {
-    struct adm_key portal;
+    struct adm_key portal = { .tpgt = -1 };
     struct adm_record *r = NULL;
     if (!a->args->type && !*a->like.address)
         return list_portals(a);

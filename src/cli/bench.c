@@ -300,7 +300,11 @@ static int run(struct job *j, struct store *s, struct err_text *e)
     if (err)
         return err == USAN_EINVAL ? USAN_EIO : err; /* not what the command line says */
     r = calloc(1, sizeof(*r));
-    err = r ? measure(j, b, r, e) : err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
+    if (!r) {
+        bench_free(b);
+        return err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
+    }
+    err = measure(j, b, r, e);
     if (!err && j->args->json)
         print_json(j, r);
     else if (!err)

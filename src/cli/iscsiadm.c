@@ -190,7 +190,7 @@ int cli_iscsiadm(const struct cli_command *cmd, int argc, char **argv)
     if (!cli_begin(cmd, &args, argc, argv, &words, &code))
         return code == CLI_USAGE ? ADM_INVALID : code;
     if (words)
-        return adm_fail(&a, ADM_INVALID, "takes options only; '%.40s' is none", argv[0]);
+        return (int)adm_fail(&a, ADM_INVALID, "takes options only; '%.40s' is none", argv[0]);
     if (args.version) {
         puts("usan iscsiadm " USAN_VERSION);
         return ADM_OK;
