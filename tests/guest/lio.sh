@@ -51,9 +51,9 @@ done
 echo "lio is ready"
 nc -l -p 7777 >/dev/null </dev/null
 open=/sys/kernel/config/target/iscsi/$NAME-open/tpgt_1/enable
-echo 0 >$open || not_ok "LIO takes a target away"
+echo 0 >"$open" || not_ok "LIO takes a target away"
 sleep 1
-echo 1 >$open || not_ok "LIO brings a target back"
+echo 1 >"$open" || not_ok "LIO brings a target back"
 echo "it was away"
 nc -l -p 7777 >/dev/null </dev/null
 dmesg | grep -iE 'iscsi|target' | grep -v iSCSIProtocolLevel | tail -n 20
