@@ -162,6 +162,17 @@ static int make_lu(struct tgt_lun *lun, uint16_t rel_port, struct err_text *e)
     return err;
 }
 
+/* From the reactor that has found it out; one of them, always the same, tells the logical unit. */
+static void store_news(struct store_watcher *w, enum store_news what, const char *text)
+{
+    struct tgt_lun *lun = list_entry(w, struct tgt_lun, watcher);
+    if (what == STORE_NEWS_TEXT)
+        tgt_log(TGT_LOG_WARN, "store", "target=%s lun=%u what=%s", lun->target_name, lun->number,
+                tgt_log_quote(text).s);
+    else if (lun->lanes && !atomic_exchange(&lun->lanes[0].size_posted, true))
+        loop_post(lun->lanes[0].reactor->loop, &lun->lanes[0].size);
+}
+
 int tgt_lun_open(const struct tgt_config_lun *cfg, const char *target_name, uint16_t rel_port,
                  const char *state_dir, struct tgt_lun **ret_lun, struct err_text *e)
 {
@@ -187,6 +198,8 @@ int tgt_lun_open(const struct tgt_config_lun *cfg, const char *target_name, uint
     err = store_open_spec(cfg->store, cfg->read_only, &lun->store, e);
     if (err)
         goto fail;
+    lun->watcher.news = store_news;
+    store_watch(lun->store, &lun->watcher);
     lun->can_lend = lun->store->info.can_lend;
     lun->can_grant = lun->store->info.can_grant;
     err = make_lu(lun, rel_port, e);
@@ -233,6 +246,21 @@ static void kicked(struct loop_msg *m)
     tgt_lane_pull(lane);
 }
 
+static void size_changed(struct loop_msg *m)
+{
+    struct tgt_lane *lane = list_entry(m, struct tgt_lane, size);
+    struct tgt_lun *lun = lane->lun;
+    atomic_store(&lane->size_posted, false);
+    uint64_t bytes = __atomic_load_n(&lun->store->info.size_bytes, __ATOMIC_RELAXED);
+    uint64_t blocks = bytes / scsi_lu_config(lun->lu)->block_bytes;
+    tgt_log(TGT_LOG_WARN, "store", "target=%s lun=%u what=size bytes=%llu", lun->target_name,
+            lun->number, (unsigned long long)bytes);
+    if (blocks == 0)
+        return; /* there is no such unit: what is read and written fails by itself */
+    (void)!scsi_lu_set_block_count(lane->lane, blocks); /* while commands run: after them */
+    tgt_lane_pull(lane);
+}
+
 static void space_reported(struct loop_msg *m)
 {
     struct tgt_lane *lane = list_entry(m, struct tgt_lane, space);
@@ -266,6 +294,7 @@ int tgt_lun_make_lanes(struct tgt_lun *lun, struct tgt_reactor **reactors, unsig
         list_init(&lane->dirty_node);
         lane->kick.deliver = kicked;
         lane->space.deliver = space_reported;
+        lane->size.deliver = size_changed;
         lane->lane = scsi_lane_new(lun->lu, i);
         if (!lane->lane)
             return USAN_ENOMEM;

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "io/loop.h"
+#include "store/store.h"
 #include "target/config.h"
 
 #include <stdatomic.h>
@@ -18,8 +19,6 @@
 struct scsi_lane;
 struct scsi_lu;
 struct scsi_task;
-struct store;
-struct store_channel;
 struct tgt_lun;
 struct tgt_reactor;
 
@@ -37,6 +36,8 @@ struct tgt_lane {
     struct loop_msg space; /* the control thread's report of space in use */
     atomic_bool space_posted;
     _Atomic uint64_t used_bytes, avail_bytes;
+    struct loop_msg size; /* the store has another size */
+    atomic_bool size_posted;
 };
 
 struct tgt_lun {
@@ -47,7 +48,8 @@ struct tgt_lun {
     struct scsi_lu *lu;
     bool can_lend, can_grant; /* of the store, cached */
     char *state_path;         /* NULL = no durable state */
-    struct tgt_lane *lanes;   /* one per reactor, by its index */
+    struct store_watcher watcher;
+    struct tgt_lane *lanes; /* one per reactor, by its index */
     unsigned lane_count;
 };
 

@@ -59,7 +59,7 @@ refused() { # PATTERN STORE
     local rc=0
     timeout 60 "$USAN" serve --address 127.0.0.1 --port 0 "$2" >"$WORK/refused" 2>&1 || rc=$?
     cat "$WORK/refused"
-    [ $rc != 0 ] && grep -qE -- "$1" "$WORK/refused"
+    [ "$rc" != 0 ] && grep -qE -- "$1" "$WORK/refused"
 }
 
 check "a path to another unit is refused" \
