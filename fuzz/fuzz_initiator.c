@@ -198,6 +198,23 @@ static void events(struct world *w)
 
 /* ---- bytes out ---- */
 
+static void check_cmd_sn(struct world *w, const uint8_t *b, uint8_t op)
+{
+    uint32_t sn = bhs_cmd_sn(b);
+    if (op == ISCSI_OP_DATA_OUT || op == ISCSI_OP_SNACK)
+        return;
+    if (op == ISCSI_OP_LOGIN_REQUEST)
+        w->cmd_sn = sn;
+    else if (!w->level)
+        must(sn == w->cmd_sn);
+    else /* one may come again, or be still to come as its connection was lost */
+        must(sn - w->cmd_sn <= CMDS || (!bhs_immediate(b) && sn_lt(sn, w->cmd_sn)));
+    if (sn_lt(w->cmd_sn, sn))
+        w->cmd_sn = sn;
+    if (op == ISCSI_OP_SCSI_COMMAND && !bhs_immediate(b) && sn == w->cmd_sn)
+        w->cmd_sn++;
+}
+
 static void sent_header(struct world *w)
 {
     const struct iscsi_params *p = iscsi_iconn_params(w->at->conn);
@@ -212,14 +229,7 @@ static void sent_header(struct world *w)
     w->at->skip += digests && p->header_digest ? ISCSI_DIGEST_LEN : 0u;
     w->at->skip += digests && p->data_digest && len ? ISCSI_DIGEST_LEN : 0u;
     w->itt[w->itts++ % ITTS] = bhs_itt(b);
-    if (login)
-        w->cmd_sn = bhs_cmd_sn(b);
-    else if (op != ISCSI_OP_DATA_OUT && op != ISCSI_OP_SNACK && !w->level)
-        must(bhs_cmd_sn(b) == w->cmd_sn);
-    else if (op != ISCSI_OP_DATA_OUT && op != ISCSI_OP_SNACK) /* one may come again */
-        must(bhs_cmd_sn(b) == w->cmd_sn || (!bhs_immediate(b) && sn_lt(bhs_cmd_sn(b), w->cmd_sn)));
-    if (op == ISCSI_OP_SCSI_COMMAND && !bhs_immediate(b) && bhs_cmd_sn(b) == w->cmd_sn)
-        w->cmd_sn++;
+    check_cmd_sn(w, b, op);
 }
 
 static void sent(struct world *w, const uint8_t *p, size_t n)

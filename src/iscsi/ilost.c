@@ -18,6 +18,15 @@ enum {
 
 /* ---- losing ---- */
 
+static void wait_for(struct itask *orphan, struct ilost *lost)
+{
+    list_del(&orphan->node);
+    list_push_back(&lost->tasks, &orphan->node);
+    orphan->lost = lost;
+    orphan->retries = 0;
+    orphan->losses++;
+}
+
 bool ilost_take(struct iscsi_iconn *conn)
 {
     struct iscsi_isess *sess = conn->sess;
@@ -41,10 +50,13 @@ bool ilost_take(struct iscsi_iconn *conn)
     sess->stats.lost++;
     list_for_each_safe (&conn->tasks, pos) {
         struct itask *t = list_entry(pos, struct itask, node);
+        if (t->function == ISCSI_TMF_TASK_REASSIGN && t->victim)
+            wait_for(t->victim, lost); /* it may be this one's by now */
         if (!t->cmd || t->state != ITASK_ACTIVE || (t->immediate && !t->cmd->sent))
             continue; /* ends, or begins anew */
         t->exp_data_sn = isnack_rewind(t);
-        itask_orphan(t, lost);
+        itask_orphan(t);
+        wait_for(t, lost);
     }
     return true;
 }
@@ -264,7 +276,7 @@ static bool reassign_task(struct iscsi_isess *sess, struct itask *t)
             go_on_with(t, conn, true);
         return true;
     }
-    if (t->retries++ >= ISCSI_IRECOVERY_TRIES) {
+    if (t->retries++ >= ISCSI_IRECOVERY_TRIES || t->losses > ILOSSES_MAX) {
         give_up(sess, USAN_EPROTO, "the target does not reassign a task");
         return false;
     }

@@ -41,6 +41,7 @@ enum {
     ITASK_LOAD = 4096,       /* what a command weighs beside its data */
     IADDRESS_MAX = 256,      /* of a TargetAddress, NUL included */
     ICONN_SMALL = 512,       /* a data segment that needs no memory of its own */
+    ILOSSES_MAX = 16,        /* connections that may be lost with one task */
     IHOLES_MAX = 16,         /* runs of Data-In PDUs of one task that are missing */
     ISTAT_GAP_MAX = 1 << 12, /* how far a StatSN, ... */
     IDATA_GAP_MAX = 1 << 20, /* ... a DataSN may be ahead of what came */
@@ -155,6 +156,7 @@ struct itask {
     bool mending;      /* rec counts; data is placed by `ranges` */
     bool resend;       /* the command is queued to go out again, with its CmdSN */
     unsigned retries;  /* so often it has been, or was tried to be reassigned */
+    unsigned losses;   /* connections that were lost with it */
     uint32_t acked_sn; /* data below is acknowledged (DataACK) */
     uint32_t epoch;    /* of its connection, when the target began to send */
     struct irec *rec;

@@ -65,7 +65,7 @@ struct itask *itask_get(struct iscsi_iconn *conn, bool tmf)
     t->wire_refs = 0;
     t->ahs_len = 0;
     t->mending = t->resend = false;
-    t->retries = 0;
+    t->retries = t->losses = 0;
     t->acked_sn = 0;
     t->epoch = conn->epoch;
     return t;
@@ -198,7 +198,7 @@ static void withdraw(struct itask *t)
     t->load = 0;
 }
 
-void itask_orphan(struct itask *t, struct ilost *lost)
+void itask_orphan(struct itask *t)
 {
     assert(t->state == ITASK_ACTIVE && t->cmd && !t->wire_refs);
     detach(t);
@@ -207,12 +207,10 @@ void itask_orphan(struct itask *t, struct ilost *lost)
     t->aborter = NULL;
     t->conn->task_count--;
     t->conn = NULL;
-    t->lost = lost;
     t->resend = false;
     t->unsol_pos = t->unsol_end;
     t->state = ITASK_ORPHAN;
     list_del(&t->node);
-    list_push_back(&lost->tasks, &t->node);
 }
 
 void itask_adopt(struct itask *t, struct iscsi_iconn *conn)

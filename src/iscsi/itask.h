@@ -16,8 +16,8 @@ void itask_end(struct itask *t, int err, const char *why);
 void itask_spoil(struct itask *t, int err, const char *why);
 /* ExpStatSN after a status was held or is not any more. */
 void itask_rehold(struct iscsi_iconn *conn);
-/* An ACTIVE task leaves its connection, which is lost, and stays as an ORPHAN in `tasks`. */
-void itask_orphan(struct itask *t, struct ilost *lost);
+/* An ACTIVE task leaves its connection, which is lost, and is an ORPHAN, in no list. */
+void itask_orphan(struct itask *t);
 /* The other way round: it is ACTIVE on conn from now on. */
 void itask_adopt(struct itask *t, struct iscsi_iconn *conn);
 /* A PDU of the task left the wire's queue: it was sent, or the connection is down. */

@@ -264,7 +264,7 @@ static void target_event(struct pair_conn *c, struct iscsi_event *ev)
         break;
     case ISCSI_EV_CLOSE:
         c->tclosed = true;
-        if (pair_target_conns(p) == 0 && !ev->retained)
+        if (c->tup && pair_target_conns(p) == 0 && !ev->retained)
             drop_tasks(p);
         break;
     case ISCSI_EV_LOGOUT_OTHER:
@@ -273,6 +273,8 @@ static void target_event(struct pair_conn *c, struct iscsi_event *ev)
                 iscsi_tconn_rx_eof(p->conn[i].t);
         break;
     case ISCSI_EV_LOGGED_IN:
+        c->tup = true;
+        break;
     case ISCSI_EV_SENT:
         break;
     }

@@ -28,6 +28,7 @@ struct pair_conn {
     struct iscsi_iconn *i;
     struct iscsi_tconn *t;
     bool logged_in, iclosed, tclosed, cut;
+    bool tup;    /* logged in, as the target sees it */
     bool deaf;   /* the target hears nothing */
     bool broken; /* the wire is, at cut_at */
     int ierr;

@@ -3,129 +3,36 @@
  * Recovery of both roles against each other: a byte on the wire is damaged, or the wire is cut at
  * it, for bytes all over a small load. Every command is done once, with the right data.
  */
-#include "ipair.h"
+#include "ierl_load.h"
 
-#include "base/bytes.h"
+enum { CMDS = 6, BLOCKS = 3 };
 
-#include <stdlib.h>
-
-enum { CMDS = 6, BLOCKS = 3, LEN = BLOCKS * PAIR_BLOCK };
-
-struct load {
-    struct pair_cmd cmd[CMDS];
-    uint8_t buf[CMDS][LEN];
-    unsigned losses; /* sessions */
-    unsigned unsure; /* commands that came back with `sent`, and were sent again */
-};
-
-static void submit(struct pair *p, struct load *l, unsigned i)
-{
-    bool write = i & 1;
-    for (uint32_t k = 0; k < LEN; k++)
-        l->buf[i][k] = write ? (uint8_t)(i * 31 + k * 7) : 0;
-    pair_rw(&l->cmd[i], write, i * BLOCKS, BLOCKS, l->buf[i], LEN);
-    assert_int_equal(iscsi_isess_submit(p->sess, &l->cmd[i].c), 0);
-}
-
-static void begin(struct pair *p, struct load *l, uint8_t level, unsigned conns)
+static void begin(struct pair *p, struct ierl_load *l, uint8_t level, unsigned conns)
 {
     struct iscsi_params_cfg *i = &p->icfg.params, *t = &p->tcfg.params;
-    i->error_recovery_level = t->error_recovery_level = level;
-    i->header_digest = i->data_digest = true;
+    ierl_config(p, level);
     i->max_recv_data_segment = t->max_recv_data_segment = 512;
     i->max_burst = i->first_burst = 1024;
-    i->time2wait = t->time2wait = 1;
-    p->icfg.recovery_timeout_ns = 300 * NS_PER_MS;
-    /* a damaged length makes its receiver wait for bytes that nobody sends: until a ping */
-    p->icfg.nop_interval_ns = p->icfg.nop_timeout_ns = NS_PER_SEC;
-    p->tcfg.nop_interval_ns = p->tcfg.nop_timeout_ns = NS_PER_SEC;
     p->max_piece = 0;
-    *l = (struct load){ .losses = 0 };
-    for (size_t k = 0; k < sizeof(p->disk) / 1024; k++)
-        p->disk[k] = (uint8_t)(k * 13);
-    pair_login(p);
-    for (uint16_t cid = 2; cid < conns + 1u; cid++)
-        (void)pair_connect(p, cid);
-    pair_run(p);
-    p->moved[0] = p->moved[1] = 0; /* logins are another matter: they have no digests */
+    *l = (struct ierl_load){ .cmds = CMDS, .conns = conns, .blocks = BLOCKS };
+    ierl_begin(p, l);
     assert_int_equal(iscsi_isess_params(p->sess)->error_recovery_level, level);
-}
-
-static bool all_done(const struct load *l)
-{
-    for (unsigned i = 0; i < CMDS; i++)
-        if (!l->cmd[i].done)
-            return false;
-    return true;
-}
-
-static unsigned living(const struct pair *p)
-{
-    unsigned n = 0;
-    for (int i = 0; i < PAIR_CONNS; i++)
-        n += p->conn[i].i && !p->conn[i].iclosed;
-    return n;
-}
-
-/* The owner: connects again, and sends again what came back. Reads and writes of the same blocks
- * with the same data may be done twice. */
-static bool finish(struct pair *p, struct load *l, unsigned conns)
-{
-    uint16_t cid = 10;
-    for (int step = 0; step < 200; step++) {
-        pair_pass(p, 100 * NS_PER_MS);
-        pair_sweep(p);
-        if (p->session_down) {
-            l->losses += p->session_down;
-            p->session_down = 0;
-        }
-        if (living(p) < conns) {
-            struct pair_conn *c = pair_connect(p, cid++);
-            assert_true(!c->ierr || c->ierr == USAN_EAGAIN || c->ierr == USAN_EBUSY);
-            pair_run(p);
-        }
-        for (unsigned i = 0; i < CMDS; i++) {
-            struct pair_cmd *m = &l->cmd[i];
-            if (!m->done || !m->c.err)
-                continue;
-            assert_true(m->c.sent); /* else it would have waited */
-            l->unsure++;
-            submit(p, l, i);
-        }
-        if (all_done(l) && living(p) == conns && iscsi_isess_deadline(p->sess) == TIME_NEVER)
-            break;
-    }
-    return all_done(l);
-}
-
-static void check(const struct pair *p, const struct load *l)
-{
-    for (unsigned i = 0; i < CMDS; i++) {
-        const struct iscsi_icmd *c = &l->cmd[i].c;
-        assert_int_equal(c->err, 0);
-        assert_int_equal(c->status, 0);
-        assert_memory_equal(l->buf[i], p->disk + (size_t)i * LEN, LEN);
-    }
-    assert_int_equal(p->done, CMDS + l->unsure); /* once each */
-    assert_int_equal(iscsi_isess_active(p->sess), 0);
-    assert_int_equal(iscsi_isess_queued(p->sess), 0);
-    assert_true(iscsi_isess_deadline(p->sess) == TIME_NEVER);
 }
 
 /* How many bytes go each way when nothing happens. */
 static void measure(uint8_t level, unsigned conns, uint64_t *ret_bytes)
 {
-    static struct load l;
+    static struct ierl_load l;
     struct pair *p = pair_new(1);
     begin(p, &l, level, conns);
-    for (unsigned i = 0; i < CMDS; i++)
-        submit(p, &l, i);
+    ierl_submit(p, &l);
     pair_run(p);
-    assert_true(all_done(&l));
-    check(p, &l);
+    assert_true(ierl_done(&l));
+    ierl_check(p, &l);
     ret_bytes[0] = p->moved[0];
     ret_bytes[1] = p->moved[1];
-    assert_true(ret_bytes[0] > CMDS / 2 * LEN && ret_bytes[1] > CMDS / 2 * LEN);
+    assert_true(ret_bytes[0] > CMDS / 2 * BLOCKS * PAIR_BLOCK &&
+                ret_bytes[1] > CMDS / 2 * BLOCKS * PAIR_BLOCK);
     pair_free(p);
 }
 
@@ -136,19 +43,18 @@ struct sum {
 
 static void run(uint8_t level, unsigned conns, bool cut, int way, uint64_t at, struct sum *sum)
 {
-    static struct load l;
+    static struct ierl_load l;
     struct pair *p = pair_new(at);
     begin(p, &l, level, conns);
     *(cut ? &p->cut_at[way] : &p->flip_at[way]) = at;
-    for (unsigned i = 0; i < CMDS; i++)
-        submit(p, &l, i);
-    if (!finish(p, &l, conns)) {
+    ierl_submit(p, &l);
+    if (!ierl_finish(p, &l, NULL)) {
         print_message("level %u, %s: byte %u to the %s: %s, not done\n", level,
                       cut ? "cut" : "damaged", (unsigned)at, way ? "initiator" : "target",
                       iscsi_isess_state(p->sess));
         fail();
     }
-    check(p, &l);
+    ierl_check(p, &l);
     const struct iscsi_isess_stats *s = iscsi_isess_stats(p->sess);
     sum->runs++;
     sum->losses += l.losses;
