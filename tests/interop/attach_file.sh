@@ -128,6 +128,33 @@ check_output "is found out by probing" 'ublk: (this kernel does not offer it|the
 check_fails "--loop without a file" attach_fails --loop --as "nbd:unix:$WORK/s" ram:1M
 check_output "is a mistake" 'add --as fuse:DIR'
 
+# ---- who is not root ----
+
+nobody() { # COMMAND...
+    setpriv --reuid=65534 --regid=65534 --clear-groups env USAN_RUN_DIR="$WORK/nobody/run" "$@"
+}
+if ! command -v fusermount3 >/dev/null; then
+    skip "who is not root" "there is no fusermount3"
+else
+    chmod 711 "$WORK"
+    mkdir -p "$WORK/nobody/mnt"
+    cp "$USAN" "$WORK/nobody/usan" # the build may stand where nobody may look
+    truncate -s 16M "$WORK/nobody/disk"
+    chown -R 65534:65534 "$WORK/nobody"
+    at_exit umount -q -l "$WORK/nobody/mnt"
+    check "nobody attaches" nobody "$WORK/nobody/usan" attach -b --log "$WORK/nobody/log" \
+        --pid-file "$WORK/nobody/pid" --as "fuse:$WORK/nobody/mnt" "$WORK/nobody/disk"
+    check "and writes" nobody dd if=/dev/zero of="$WORK/nobody/mnt/disk" bs=1M count=4 conv=notrunc
+    check_fails "others do not even look" ls "$WORK/nobody/mnt"
+    check "it is detached" nobody "$WORK/nobody/usan" attach detach disk
+    check_fails "and unmounted" mountpoint -q "$WORK/nobody/mnt"
+    check "nobody attaches again" nobody "$WORK/nobody/usan" attach -b --log "$WORK/nobody/log" \
+        --pid-file "$WORK/nobody/pid" --as "fuse:$WORK/nobody/mnt" "$WORK/nobody/disk"
+    kill -KILL "$(cat "$WORK/nobody/pid")"
+    check "what a kill leaves" wait_for 10 nobody "$WORK/nobody/usan" attach detach disk
+    check_fails "is cleared" mountpoint -q "$WORK/nobody/mnt"
+fi
+
 # ---- several event loops, front ends of several kinds ----
 
 attach_start 3 --cores 2 --as "fuse:$dir" --as "nbd:unix:$WORK/s" --as iscsi:127.0.0.1:0 \

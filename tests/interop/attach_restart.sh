@@ -85,6 +85,20 @@ elif ! attach_start 2 --loop --as "fuse:$dir"; then
 else
     through_restarts "file" --ioengine=libaio --direct=1 --filename="${FRONTS[0]}"
     through_restarts "loop device" --ioengine=libaio --direct=1 --filename="${FRONTS[1]}"
+    # The unit is larger when it comes back.
+    target_kill
+    truncate -s 128M "$WORK/disk"
+    serve
+    server=$TARGET_PID
+    grown() {
+        dd if="${FRONTS[1]}" of="$WORK/out" bs=4k count=1 iflag=direct
+        [ "$(blockdev --getsize64 "${FRONTS[1]}")" = 134217728 ]
+    }
+    check "the loop device has grown with the unit" wait_for 30 grown
+    check_equal "and so has the file" "$(stat -c %s "${FRONTS[0]}")" 134217728
+    check "there is something in the new part" dd if=/dev/urandom of="${FRONTS[1]}" bs=1M count=1 \
+        seek=100 oflag=direct
+    check "it is in the unit" cmp -n 1048576 -i 104857600 "${FRONTS[0]}" "$WORK/disk"
     attach_end "file and loop device"
 fi
 check_target_healthy
