@@ -446,7 +446,8 @@ static inline void pdu_text_request(uint8_t *b, uint32_t itt, uint32_t ttt, uint
     bhs_put_ttt(b, ttt);
 }
 
-enum pdu_snack_type { /* 11.16.1 */
+/* 11.16.1 */
+enum pdu_snack_type {
     PDU_SNACK_DATA = 0, /* Data-In and R2T PDUs */
     PDU_SNACK_STATUS = 1,
     PDU_SNACK_DATA_ACK = 2,

@@ -98,12 +98,13 @@ void irig_expect_data_out(struct irig *r, const struct irig_cmd *m, uint32_t itt
 struct irig *irig_erl(char level, bool digests)
 {
     struct irig *r = irig_new();
-    char keys[512] = "HeaderDigest=CRC32C|DataDigest=CRC32C|";
+    char keys[512];
     struct iscsi_params_cfg *p = &r->cfg.params;
     p->error_recovery_level = (uint8_t)(level - '0');
     p->header_digest = p->data_digest = digests;
-    (void)strcpy(digests ? keys + strlen(keys) : keys,
-                 level == '1' ? IRIG_ERL("1") : IRIG_ERL("2"));
+    (void)snprintf(keys, sizeof(keys), "%s%s",
+                   digests ? "HeaderDigest=CRC32C|DataDigest=CRC32C|" : "",
+                   level == '1' ? IRIG_ERL("1") : IRIG_ERL("2"));
     irig_login(r, keys);
     assert_int_equal(iscsi_iconn_params(r->conn)->error_recovery_level, level - '0');
     return r;

@@ -148,11 +148,12 @@ static void bad_files(void **state)
     assert_int_equal(load(r, line, false, &e), USAN_EINVAL);
     assert_string_equal(e.text, "FILE: line 1: is too long");
     /* More names than there is room for. */
-    char *many = malloc(ADM_FIELDS_MAX * 16);
+    size_t cap = ADM_FIELDS_MAX * 16;
+    char *many = malloc(cap);
     assert_non_null(many);
     size_t n = 0;
     for (int i = 0; i < ADM_FIELDS_MAX; i++)
-        n += (size_t)sprintf(many + n, "name%d = 1\n", i);
+        n += (size_t)snprintf(many + n, cap - n, "name%d = 1\n", i);
     assert_int_equal(load(r, many, false, &e), USAN_ELIMIT);
     free(many);
     adm_record_free(r);
