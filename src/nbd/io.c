@@ -46,7 +46,7 @@ static void finish(struct nbd_io *io, int err, uint64_t err_off)
     else if (req->cmd == NBD_CMD_BLOCK_STATUS)
         nbd_req_reply_extents(req, io->buf, io->extents);
     else if (io->lent)
-        nbd_req_reply(req, io->bio.iov, io->bio.iovcnt);
+        nbd_req_reply(req, io->x.bio.iov, io->x.bio.iovcnt);
     else
         nbd_req_reply(req, &io->iov, 1);
     nbd_conn_want_flush(io->conn);
@@ -58,9 +58,9 @@ void nbd_io_over(struct nbd_req *req)
     struct front *f = io->conn->front;
     front_forget(&io->waiter);
     if (io->lent)
-        store_lend_end(f->ch, &io->bio);
+        store_lend_end(f->ch, &io->x.bio);
     if (io->granted)
-        store_write_revoke(f->ch, &io->bio);
+        store_write_revoke(f->ch, &io->x.bio);
     front_put(f, io->buf, io->cap);
     io->lent = io->granted = false;
     io->buf = NULL;
@@ -69,12 +69,13 @@ void nbd_io_over(struct nbd_req *req)
 /* ---- the store ---- */
 
 static void io_done(struct bio *bio);
+static void transferred(struct front_xfer *x, int err, uint64_t err_off);
 static void status_done(struct bio *bio);
 
 static void submit(struct nbd_io *io)
 {
-    io->bio.done = io_done;
-    store_submit(io->conn->front->ch, &io->bio);
+    io->x.bio.done = io_done;
+    store_submit(io->conn->front->ch, &io->x.bio);
 }
 
 static uint32_t bio_flags(const struct nbd_req *req)
@@ -93,40 +94,38 @@ static uint32_t bio_flags(const struct nbd_req *req)
     return f;
 }
 
-/* The next part of a transfer through a buffer: as much as the store takes at once. */
-static void next_part(struct nbd_io *io)
-{
-    const struct nbd_req *req = io->req;
-    bool cache = req->cmd == NBD_CMD_CACHE;
-    uint64_t most = info_of(io)->max_io_bytes, len = req->len - io->done;
-    if (cache && len > io->cap)
-        len = io->cap;
-    if (most && len > most)
-        len = most;
-    io->iov = (struct iovec){ (uint8_t *)io->buf + (cache ? 0 : io->done), (size_t)len };
-    io->bio = (struct bio){ .op = req->cmd == NBD_CMD_WRITE ? BIO_WRITE : BIO_READ,
-                            .flags = bio_flags(req),
-                            .off = req->off + io->done,
-                            .len = len,
-                            .iov = &io->iov,
-                            .iovcnt = 1 };
-    submit(io);
-}
-
+/* Memory of the store's own, or nothing: one request of it. */
 static void io_done(struct bio *bio)
 {
-    struct nbd_io *io = list_entry(bio, struct nbd_io, bio);
+    struct nbd_io *io = list_entry(bio, struct nbd_io, x.bio);
     if (io->lent && bio->err)
         io->lent = false; /* nothing was lent */
-    if (!bio->err && io->buf) {
-        io->done += (uint32_t)bio->len;
-        if (io->done < io->req->len) {
-            next_part(io);
-            return;
-        }
-        io->iov = (struct iovec){ io->buf, io->req->len };
-    }
     finish(io, bio->err, bio->err == USAN_EIO ? bio->err_off : UINT64_MAX);
+}
+
+/* Through a buffer; a CACHE reads piece after piece into the same. */
+static void transfer(struct nbd_io *io)
+{
+    const struct nbd_req *req = io->req;
+    uint64_t len = req->len - io->done;
+    if (req->cmd == NBD_CMD_CACHE && len > io->cap)
+        len = io->cap;
+    io->piece = (uint32_t)len;
+    io->x.done = transferred;
+    front_xfer_start(&io->x, req->cmd == NBD_CMD_WRITE ? BIO_WRITE : BIO_READ, bio_flags(req),
+                     req->off + io->done, io->buf, len);
+}
+
+static void transferred(struct front_xfer *x, int err, uint64_t err_off)
+{
+    struct nbd_io *io = list_entry(x, struct nbd_io, x);
+    io->done += io->piece;
+    if (!err && io->done < io->req->len) {
+        transfer(io);
+        return;
+    }
+    io->iov = (struct iovec){ io->buf, io->req->len };
+    finish(io, err, err_off);
 }
 
 /* ---- BLOCK_STATUS ---- */
@@ -135,11 +134,11 @@ static void ask_status(struct nbd_io *io)
 {
     const struct nbd_req *req = io->req;
     io->asked++;
-    io->bio = (struct bio){ .op = BIO_MAP_STATUS,
-                            .off = req->off + io->done,
-                            .len = req->len - io->done,
-                            .done = status_done };
-    store_submit(io->conn->front->ch, &io->bio);
+    io->x.bio = (struct bio){ .op = BIO_MAP_STATUS,
+                              .off = req->off + io->done,
+                              .len = req->len - io->done,
+                              .done = status_done };
+    store_submit(io->conn->front->ch, &io->x.bio);
 }
 
 /* Whole blocks of one state: a block that is a hole in part only is none. */
@@ -147,8 +146,8 @@ static uint32_t run_of(const struct nbd_io *io, uint32_t *ret_state)
 {
     const struct store_info *info = info_of(io);
     uint32_t block = info->block_bytes, left = io->req->len - io->done;
-    uint64_t run = io->bio.run_len < left ? io->bio.run_len : left;
-    bool mapped = io->bio.mapped || run < block;
+    uint64_t run = io->x.bio.run_len < left ? io->x.bio.run_len : left;
+    bool mapped = io->x.bio.mapped || run < block;
     if (mapped)
         run = (run + block - 1) & ~(uint64_t)(block - 1);
     else
@@ -159,7 +158,7 @@ static uint32_t run_of(const struct nbd_io *io, uint32_t *ret_state)
 
 static void status_done(struct bio *bio)
 {
-    struct nbd_io *io = list_entry(bio, struct nbd_io, bio);
+    struct nbd_io *io = list_entry(bio, struct nbd_io, x.bio);
     uint32_t state, run;
     if (bio->err) {
         finish(io, bio->err, UINT64_MAX);
@@ -212,7 +211,7 @@ static void with_memory(struct nbd_io *io)
     case NBD_CMD_WRITE_ZEROES:
     case NBD_CMD_DISC:
     case NBD_CMD_COUNT:
-        next_part(io);
+        transfer(io);
         break;
     }
 }
@@ -260,9 +259,9 @@ static bool get_grant(struct nbd_io *io)
     const struct nbd_req *req = io->req;
     if (!info_of(io)->can_grant || !in_one(io))
         return false;
-    io->bio =
+    io->x.bio =
         (struct bio){ .op = BIO_WRITE, .flags = bio_flags(req), .off = req->off, .len = req->len };
-    if (store_write_grant(io->conn->front->ch, &io->bio))
+    if (store_write_grant(io->conn->front->ch, &io->x.bio))
         return false;
     io->granted = true;
     return true;
@@ -276,16 +275,17 @@ static void start_read(struct nbd_io *io)
         return;
     }
     io->lent = true;
-    io->bio = (struct bio){ .op = BIO_READ, .flags = BIO_F_LEND, .off = req->off, .len = req->len };
+    io->x.bio =
+        (struct bio){ .op = BIO_READ, .flags = BIO_F_LEND, .off = req->off, .len = req->len };
     submit(io);
 }
 
 static void start_plain(struct nbd_io *io, enum bio_op op)
 {
     const struct nbd_req *req = io->req;
-    io->bio = (struct bio){ .op = op, .flags = bio_flags(req), .off = req->off, .len = req->len };
+    io->x.bio = (struct bio){ .op = op, .flags = bio_flags(req), .off = req->off, .len = req->len };
     if (op == BIO_FLUSH)
-        io->bio.flags = 0;
+        io->x.bio.flags = 0;
     submit(io);
 }
 
@@ -294,6 +294,7 @@ void nbd_io_start(struct nbd_conn *conn, struct nbd_req *req)
     struct nbd_io *io = io_of(req);
     io->req = req;
     io->conn = conn;
+    io->x.front = conn->front;
     io->done = 0;
     io->extents = io->asked = 0;
     switch (req->cmd) {
@@ -302,7 +303,7 @@ void nbd_io_start(struct nbd_conn *conn, struct nbd_req *req)
         break;
     case NBD_CMD_WRITE:
         if (get_grant(io))
-            nbd_req_want_data(req, io->bio.iov, io->bio.iovcnt);
+            nbd_req_want_data(req, io->x.bio.iov, io->x.bio.iovcnt);
         else
             get_memory(io);
         break;
@@ -337,6 +338,6 @@ void nbd_io_data(struct nbd_req *req)
         io->granted = false; /* the write takes it */
         submit(io);
     } else {
-        next_part(io);
+        transfer(io);
     }
 }

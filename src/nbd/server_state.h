@@ -6,7 +6,7 @@
 #ifndef USAN_NBD_SERVER_STATE_H
 #define USAN_NBD_SERVER_STATE_H
 
-#include "front/front.h"
+#include "front/xfer.h"
 #include "io/socket.h"
 #include "nbd/proto.h"
 
@@ -44,16 +44,16 @@ struct nbd_conn {
 
 /* What is kept in every request (nbd_req.priv). */
 struct nbd_io {
-    struct bio bio;
+    struct front_xfer x;
     struct nbd_req *req;
     struct nbd_conn *conn;
     struct front_waiter waiter; /* for memory */
-    bool lent;                  /* bio.iov is the store's until lend_end */
-    bool granted;               /* bio.iov is the store's until the write or revoke */
+    bool lent;                  /* x.bio.iov is the store's until lend_end */
+    bool granted;               /* x.bio.iov is the store's until the write or revoke */
     void *buf;                  /* ours */
     size_t cap;
     struct iovec iov;
-    uint32_t done; /* bytes that are through */
+    uint32_t done, piece; /* bytes that are through; and under way */
     /* BLOCK_STATUS: descriptors so far, and the last one, which may still grow */
     unsigned extents, asked;
     uint32_t run, state;
