@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "irig_cmd.h"
 
+#include <stdio.h>
 #include <string.h>
 
 void irig_make(struct irig_cmd *m, uint32_t in, uint32_t out)
