@@ -230,8 +230,7 @@ bool iscsi_iconn_next(struct iscsi_iconn *conn, struct iscsi_ievent *ev)
             if (!list_empty(&conn->sess->lost))
                 ilost_go_on(conn->sess, conn->now_ns);
             ictl_logout_if_due(conn);
-            if (!conn->failing && list_empty(&conn->sess->done) &&
-                list_empty(&conn->sess->reports))
+            if (!conn->failing && list_empty(&conn->sess->done) && list_empty(&conn->sess->reports))
                 return false;
             break;
         case ICONN_AGAIN:

@@ -30,8 +30,13 @@ static void wait_for(struct itask *orphan, struct ilost *lost)
 bool ilost_take(struct iscsi_iconn *conn)
 {
     struct iscsi_isess *sess = conn->sess;
+    unsigned others = 0;
     if (iconn_erl(conn) < 2 || !conn->was_up || conn->orderly || sess->closing || sess->giving_up ||
         sess->cfg.discovery)
+        return false;
+    list_for_each (&sess->lost, pos)
+        others++;
+    if (others >= ILOST_MAX)
         return false;
     struct ilost *lost = alloc_zero(sess->a, sizeof *lost);
     if (!lost)

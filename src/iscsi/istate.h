@@ -41,6 +41,7 @@ enum {
     ITASK_LOAD = 4096,       /* what a command weighs beside its data */
     IADDRESS_MAX = 256,      /* of a TargetAddress, NUL included */
     ICONN_SMALL = 512,       /* a data segment that needs no memory of its own */
+    ILOST_MAX = 64,          /* lost connections of a session that are not settled */
     ILOSSES_MAX = 16,        /* connections that may be lost with one task */
     IHOLES_MAX = 16,         /* runs of Data-In PDUs of one task that are missing */
     ISTAT_GAP_MAX = 1 << 12, /* how far a StatSN, ... */
