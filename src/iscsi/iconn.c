@@ -21,7 +21,7 @@
 /* May the session have one more connection? */
 static int admit(const struct iscsi_isess *sess, uint16_t cid)
 {
-    if (sess->closing)
+    if (sess->closing || (sess->giving_up && sess->conn_count > 0))
         return USAN_EBUSY;
     list_for_each (&sess->conns, pos) {
         const struct iscsi_iconn *other = list_entry(pos, struct iscsi_iconn, node);

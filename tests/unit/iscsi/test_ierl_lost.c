@@ -431,6 +431,27 @@ static void refused(void **st)
     }
 }
 
+/* While a session fails as a whole, nothing joins it. */
+static void giving_up(void **st)
+{
+    (void)st;
+    struct irig_cmd m;
+    struct irig *r = irig_erl('2', false), *b;
+    struct iscsi_iconn *early;
+    (void)submit_on(r, &m, 1024, 0);
+    b = join(r, 2);
+    irig_cut(r);
+    r->now_ns += 22 * NS_PER_SEC; /* nobody looked for so long */
+    iscsi_isess_tick(r->sess, r->now_ns);
+    assert_int_equal(iscsi_iconn_new(r->sess, 9, r->now_ns, &early), USAN_EBUSY);
+    irig_run(r);
+    assert_true(b->closed);
+    assert_int_equal(r->down, 1);
+    assert_int_equal(r->done, 1);
+    assert_true(m.c.err && m.c.sent);
+    irig_free(r);
+}
+
 static void still_allegiant(void **st)
 {
     (void)st;
@@ -607,6 +628,7 @@ int main(void)
         cmocka_unit_test(continued),
         cmocka_unit_test(not_in_time),
         cmocka_unit_test(refused),
+        cmocka_unit_test(giving_up),
         cmocka_unit_test(still_allegiant),
         cmocka_unit_test(helper_lost),
         cmocka_unit_test(no_answer),
