@@ -41,7 +41,8 @@ enum usan_event {
     USAN_EVENT_BACK = 2,    /* all sessions are there again */
     USAN_EVENT_GAVE_UP = 3, /* it did not come back in time: requests fail, it is tried further */
     USAN_EVENT_RESIZED = 4, /* usan_disk_info() tells the new size */
-    USAN_EVENT_FAILED = 5   /* it is another disk now: every request fails from here on */
+    USAN_EVENT_FAILED = 5,  /* it is another disk now: every request fails from here on */
+    USAN_EVENT_PATH = 6     /* of a disk with several paths: what one of them does now */
 };
 
 /* why: one line, borrowed for the call. Called like a usan_done_fn, and may do the same. Several of
@@ -65,6 +66,7 @@ struct usan_open_options {
  * Open a disk:
  *
  *   iscsi://[USER[%SECRET]@]HOST[:PORT]/TARGET/LUN[?KEY=VALUE&...]
+ *   multipath:URL,HOST[:PORT],...[?KEY=VALUE&...]
  *   /path/of/a/file/or/device   ./file?direct=1   ram:64M   null:1T   stats+FILTERED
  *
  * (usan-serve(1) has all stores and filters, usan-discover(1) the keys of URLs). A thread of the

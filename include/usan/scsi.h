@@ -52,7 +52,8 @@ struct usan_scsi_result {
  * caller's. The result has code 0 if the status is GOOD or CONDITION MET, and else USAN_ERR_...
  * with result->error (sense in words) and result->scsi. The sessions of the disk's first channel
  * carries it: with one channel it is the nexus of all requests, so reservations hold for them.
- * As with the requests of usan/disk.h; USAN_ERR_NOTSUP: the disk is no SCSI unit.
+ * As with the requests of usan/disk.h; USAN_ERR_NOTSUP: the disk is no SCSI unit, or has several
+ * paths.
  */
 USAN_API_CHECK int usan_scsi(struct usan_disk *disk, const struct usan_scsi *command,
                              usan_done_fn *done, void *user, uint64_t *ret_id);

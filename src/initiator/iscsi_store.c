@@ -77,8 +77,6 @@ static void resized(uint64_t blocks, void *user)
     atomic_fetch_add(&r->resizes, 1);
     __atomic_store_n(&r->store.info.size_bytes, blocks * r->info.block_bytes, __ATOMIC_RELAXED);
     store_tell(&r->store, STORE_NEWS_SIZE, NULL);
-    if (c->watch)
-        c->watch->resized(blocks * r->info.block_bytes, c->watch_user);
 }
 
 static void absent(const char *why, void *user)

@@ -39,12 +39,11 @@ int iscsi_channel_cancel(struct store_channel *ch, struct bio *bio);
 
 struct iscsi_watch_ops {
     void (*changed)(enum ini_change change, const char *why, void *user);
-    void (*resized)(uint64_t size_bytes, void *user);
     /* of another block size: every request fails from now on */
     void (*failed)(const char *why, void *user);
     void (*bad)(const struct bio *bio, const struct iscsi_icmd *cmd, void *user); /* disk.h */
 };
-/* All are required; ops NULL ends it. */
+/* All are required; ops NULL ends it. Sizes: store_watch(). */
 void iscsi_channel_watch(struct store_channel *ch, const struct iscsi_watch_ops *ops, void *user);
 
 #endif

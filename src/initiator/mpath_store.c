@@ -55,6 +55,8 @@ struct mpath_channel {
     struct ini_mpath *mpath;
     struct ini_disk *disk;
     enum ini_path_state states[INI_PATHS_MAX];
+    void (*bad)(const struct bio *bio, const struct iscsi_icmd *cmd, void *user);
+    void *bad_user;
 };
 
 /* ---- what happens to a channel ---- */
@@ -74,7 +76,16 @@ static void resized(uint64_t blocks, void *user)
         store_tell(&m->store, STORE_NEWS_SIZE, NULL);
 }
 
-static const struct ini_disk_ops disk_ops = { .complete = complete, .resized = resized };
+static void bad(const struct bio *bio, const struct iscsi_icmd *cmd, void *user)
+{
+    const struct mpath_channel *c = user;
+    if (c->bad)
+        c->bad(bio, cmd, c->bad_user);
+}
+
+static const struct ini_disk_ops disk_ops = { .complete = complete,
+                                              .resized = resized,
+                                              .bad = bad };
 
 static void blocks_known(uint64_t blocks, void *user)
 {
@@ -403,6 +414,42 @@ static void mpath_stats(struct store *s, FILE *out)
             fprintf(out, "multipath.path%u.why %s\n", i, p->why);
     }
     pthread_mutex_unlock(&m->lock);
+}
+
+/* ---- more than a store has ---- */
+
+struct store *mpath_store_of(struct store *s)
+{
+    while (s && s->ops != &mpath_store_ops)
+        s = s->lower;
+    return s;
+}
+
+struct store_channel *mpath_channel_of(struct store_channel *ch)
+{
+    while (ch && ch->ops != &mpath_store_ops)
+        ch = ch->lower;
+    return ch;
+}
+
+const struct ini_disk_info *mpath_store_disk(const struct store *s)
+{
+    return &((const struct mpath_store *)s)->info;
+}
+
+int mpath_channel_cancel(struct store_channel *ch, struct bio *bio)
+{
+    return ini_disk_cancel(list_entry(ch, struct mpath_channel, ch)->disk, bio);
+}
+
+void mpath_channel_watch(struct store_channel *ch,
+                         void (*bad_fn)(const struct bio *bio, const struct iscsi_icmd *cmd,
+                                        void *user),
+                         void *user)
+{
+    struct mpath_channel *c = list_entry(ch, struct mpath_channel, ch);
+    c->bad = bad_fn;
+    c->bad_user = user;
 }
 
 const struct store_ops mpath_store_ops = {

@@ -136,7 +136,7 @@ static uint8_t attribute(unsigned flags)
 
 static struct command *command_new(const struct usan_scsi *s, uint32_t in_len, uint32_t out_len)
 {
-    size_t iovs = (size_t)(s->in_cnt + s->out_cnt);
+    size_t iovs = (size_t)s->in_cnt + (size_t)s->out_cnt;
     struct command *c = calloc(1, sizeof(*c) + iovs * sizeof(c->iov[0]));
     if (!c)
         return NULL;

@@ -2,6 +2,7 @@
 #include "lib/lib.h"
 
 #include "initiator/iscsi_store.h"
+#include "initiator/mpath_store.h"
 #include "io/clock.h"
 
 #include <errno.h>
@@ -22,9 +23,9 @@ static int once_err;
 
 static void add_stores(void)
 {
-    once_err = store_registry_add(&iscsi_store_ops);
-    if (once_err == USAN_EEXIST) /* the program that this is linked into has done it */
-        once_err = 0;
+    static const struct store_ops *const all[] = { &iscsi_store_ops, &mpath_store_ops };
+    for (size_t i = 0; !once_err && i < sizeof(all) / sizeof(all[0]); i++)
+        once_err = store_registry_add(all[i]);
 }
 
 struct reactor *reactor_here(void)

@@ -124,8 +124,8 @@ int usan_discover(struct usan_ctx *ctx, const char *url, usan_done_fn *done, voi
                   uint64_t *ret_id)
 {
     const struct begin b = { .kind = REQUEST_JOB, .done = done, .user = user, .ret_id = ret_id };
-    struct discovering *d;
-    struct request *r;
+    struct discovering *d = NULL;
+    struct request *r = NULL;
     int err = parse(url, &d);
     if (err)
         return err;
@@ -139,7 +139,7 @@ int usan_discover(struct usan_ctx *ctx, const char *url, usan_done_fn *done, voi
 
 int usan_discover_wait(const char *url, struct usan_targets **ret_targets)
 {
-    struct discovering *d;
+    struct discovering *d = NULL;
     int err = parse(url, &d);
     if (err)
         return err;

@@ -6,6 +6,7 @@
 #include "lib/lib.h"
 
 #include "initiator/iscsi_store.h"
+#include "initiator/mpath_store.h"
 #include "initiator/status.h"
 
 #include <assert.h>
@@ -68,7 +69,7 @@ static void deliver_events(struct notice *n)
     disk->events = 0;
     memcpy(why, disk->why, sizeof(why));
     ctx_unlock(disk->ctx);
-    for (unsigned e = USAN_EVENT_LOST; e <= USAN_EVENT_FAILED; e++) {
+    for (unsigned e = USAN_EVENT_LOST; e <= USAN_EVENT_PATH; e++) {
         if (events & 1u << e)
             tell(disk, (enum usan_event)e, why);
     }
@@ -92,6 +93,13 @@ static void happened(struct usan_disk *disk, enum usan_event event, const char *
         ctx_notify(disk->ctx, &disk->event_notice);
 }
 
+static void failed(const char *why, void *user)
+{
+    struct channel *c = user;
+    if (!atomic_exchange(&c->disk->failed, true))
+        happened(c->disk, USAN_EVENT_FAILED, why);
+}
+
 static void changed(enum ini_change change, const char *why, void *user)
 {
     struct channel *c = user;
@@ -110,28 +118,28 @@ static void changed(enum ini_change change, const char *why, void *user)
     case INI_TIMED_OUT:
         happened(c->disk, USAN_EVENT_GAVE_UP, why);
         break;
-    case INI_FAILED:
+    case INI_FAILED: /* it is another unit */
+        failed(why, c);
         break;
     }
 }
 
-static void resized(uint64_t size_bytes, void *user)
+/* What the store has to tell by itself; on any thread. */
+static void news(struct store_watcher *w, enum store_news what, const char *text)
 {
-    struct channel *c = user;
+    struct usan_disk *disk = list_entry(w, struct usan_disk, watcher);
     char why[64];
-    (void)snprintf(why, sizeof(why), "%llu bytes now", (unsigned long long)size_bytes);
-    happened(c->disk, USAN_EVENT_RESIZED, why);
+    if (what == STORE_NEWS_TEXT) {
+        happened(disk, USAN_EVENT_PATH, text);
+        return;
+    }
+    (void)snprintf(why, sizeof(why), "%llu bytes now", (unsigned long long)usan_disk_size(disk));
+    happened(disk, USAN_EVENT_RESIZED, why);
 }
 
-static void failed(const char *why, void *user)
-{
-    struct channel *c = user;
-    happened(c->disk, USAN_EVENT_FAILED, why);
-}
-
-static const struct iscsi_watch_ops watch_ops = {
-    .changed = changed, .resized = resized, .failed = failed, .bad = bad
-};
+static const struct iscsi_watch_ops watch_ops = { .changed = changed,
+                                                  .failed = failed,
+                                                  .bad = bad };
 
 /* ---- from channel to channel ---- */
 
@@ -154,8 +162,10 @@ static void close_channel(struct channel *c)
 {
     if (c->iscsi)
         iscsi_channel_watch(c->iscsi, NULL, NULL);
+    if (c->mpath)
+        mpath_channel_watch(c->mpath, NULL, NULL);
     store_channel_close(c->ch);
-    c->ch = c->iscsi = NULL;
+    c->ch = c->iscsi = c->mpath = NULL;
 }
 
 /* ---- opening ---- */
@@ -197,6 +207,9 @@ static void open_one(struct loop_msg *m)
     c->iscsi = iscsi_channel_of(c->ch);
     if (c->iscsi)
         iscsi_channel_watch(c->iscsi, &watch_ops, c);
+    c->mpath = mpath_channel_of(c->ch);
+    if (c->mpath)
+        mpath_channel_watch(c->mpath, bad, c);
     if (++disk->walk_at == disk->channel_count)
         walk(disk, opening_ended, &disk->ctx->reactors[0]);
     else
@@ -243,6 +256,9 @@ int disk_open_channels(struct usan_ctx *ctx, struct store *store, const char *sp
     }
     disk->store = store;
     disk->iscsi = iscsi_store_of(store);
+    disk->mpath = mpath_store_of(store);
+    disk->watcher.news = news;
+    store_watch(store, &disk->watcher);
     disk->opened = opened;
     disk->opened_arg = arg;
     walk(disk, open_one, disk->channels[0].reactor);

@@ -20,7 +20,8 @@ struct failure *failure_last(void)
     return &last;
 }
 
-static void set(struct failure *f, int code, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void set(struct failure *f, int code, const char *fmt,
+                                                      va_list ap)
 {
     f->e = (struct usan_error){ .code = code, .text = f->text, .status = -1 };
     (void)vsnprintf(f->text, sizeof(f->text), fmt, ap);

@@ -3,6 +3,7 @@
 #include "lib/lib.h"
 
 #include "initiator/iscsi_store.h"
+#include "initiator/mpath_store.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -66,6 +67,8 @@ int usan_disk_info(const struct usan_disk *disk, struct usan_disk_info *info)
     };
     if (disk->iscsi)
         identity(iscsi_store_disk(disk->iscsi), &all);
+    if (disk->mpath)
+        identity(mpath_store_disk(disk->mpath), &all);
     memcpy(info, &all, size < sizeof(all) ? size : sizeof(all));
     return 0;
 }

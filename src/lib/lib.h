@@ -189,6 +189,7 @@ struct channel {
     struct reactor *reactor;
     struct store_channel *ch;
     struct store_channel *iscsi; /* ch, or what is below it; NULL: no iSCSI */
+    struct store_channel *mpath; /* likewise, several paths */
     bool lost;
     struct bad *bads; /* BADS of them, from the first failure on */
     unsigned next_bad;
@@ -198,6 +199,8 @@ struct usan_disk {
     struct usan_ctx *ctx;
     struct store *store;
     struct store *iscsi; /* store, or what is below it; NULL: no iSCSI */
+    struct store *mpath; /* likewise, several paths */
+    struct store_watcher watcher;
     bool own_ctx;
     bool counted; /* in usan_ctx.disks */
     char *name;   /* of the specification, without secrets */
@@ -205,7 +208,8 @@ struct usan_disk {
     struct channel *channels;
     usan_event_fn *event;
     void *event_user;
-    atomic_uint lost; /* channels */
+    atomic_uint lost;   /* channels */
+    atomic_bool failed; /* and told */
 
     bool closing;          /* [lock] */
     unsigned in_flight;    /* [lock] */

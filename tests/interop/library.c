@@ -36,7 +36,9 @@ static int complain(const char *what)
 
 static void event(void *user, struct usan_disk *disk, enum usan_event event, const char *why)
 {
-    static const char *const names[] = { "", "lost", "back", "gave up", "resized", "failed" };
+    static const char *const names[] = {
+        "", "lost", "back", "gave up", "resized", "failed", "path"
+    };
     (void)user;
     (void)disk;
     printf("event: %s: %s\n", names[event], why);

@@ -47,12 +47,6 @@ static void changed(enum ini_change change, const char *why, void *user)
     loop_stop(w.loop);
 }
 
-static void resized(uint64_t size_bytes, void *user)
-{
-    (void)size_bytes;
-    (void)user;
-}
-
 static void failed(const char *why, void *user)
 {
     (void)why;
@@ -67,9 +61,7 @@ static void bad(const struct bio *bio, const struct iscsi_icmd *cmd, void *user)
     assert_true(cmd->err || cmd->status);
 }
 
-static const struct iscsi_watch_ops watch = {
-    .changed = changed, .resized = resized, .failed = failed, .bad = bad
-};
+static const struct iscsi_watch_ops watch = { .changed = changed, .failed = failed, .bad = bad };
 
 static int begin(void **st)
 {

@@ -26,7 +26,7 @@ struct world {
     enum usan_mode mode;
     struct usan_disk *disk;
     char url[256];
-    atomic_uint events[USAN_EVENT_FAILED + 1];
+    atomic_uint events[USAN_EVENT_PATH + 1];
 };
 
 /* A result, kept. */
