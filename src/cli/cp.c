@@ -30,7 +30,7 @@ const struct cli_opt cli_cp_opts[] = {
     { "channels", 'c', CLI_UINT, "NUMBER", "1",
       "threads, each with its own sessions with iSCSI targets", AT(channels), 1,
       COPY_CHANNELS_MAX },
-    { "chunk", 0, CLI_SIZE, "BYTES", "1M", "size of a request", AT(chunk), COPY_CHUNK_MIN,
+    { "chunk", 0, CLI_SIZE, "BYTES", "512K", "size of a request", AT(chunk), COPY_CHUNK_MIN,
       COPY_CHUNK_MAX },
     { "sparse", 0, CLI_SIZE, "BYTES", "64K", "leave out zeroes that long; 0 writes them all",
       AT(sparse), 0, 0 },

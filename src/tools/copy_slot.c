@@ -250,12 +250,15 @@ static bool status_known(struct copy_slot *s)
     return go_on(s, copy_slot_read);
 }
 
-/* Once for a whole run, as far as it goes. */
+/* Once for a whole run, as far as it goes. One that can not tell is taken to be data. */
 static bool ask(struct copy_slot *s)
 {
-    const struct store_info *info = &s->w->copy->cfg.from->info;
-    if (!info->can_map_status || !info->unmap_zeroes || s->off + s->len > info->size_bytes)
+    struct copy *c = s->w->copy;
+    const struct store_info *info = &c->cfg.from->info;
+    if (!info->can_map_status || !info->unmap_zeroes || s->off + s->len > info->size_bytes) {
+        cursor_learn(&c->cursor, s->off, c->bytes - s->off, true);
         return go_on(s, copy_slot_read);
+    }
     uint64_t len = info->size_bytes - s->off;
     return copy_slot_submit(s, s->w->from, BIO_MAP_STATUS, NULL, len < ASK_MAX ? len : ASK_MAX,
                             status_known);

@@ -34,11 +34,12 @@ bool cursor_take(struct cursor *c, struct cursor_piece *ret)
         else if (known)
             len = least(c->run_to - c->next, len);
         len = least(len, c->end - c->next);
-        *ret = (struct cursor_piece){ .kind = !known          ? CURSOR_UNKNOWN
-                                              : c->run_mapped ? CURSOR_DATA
-                                                              : CURSOR_HOLE,
-                                      .off = c->next,
-                                      .len = len };
+        *ret = (struct cursor_piece){ .kind = CURSOR_DATA, .off = c->next, .len = len };
+        if (!known && !c->asking)
+            ret->kind = CURSOR_UNKNOWN;
+        else if (known && !c->run_mapped)
+            ret->kind = CURSOR_HOLE;
+        c->asking |= ret->kind == CURSOR_UNKNOWN;
         c->next += len;
     }
     pthread_mutex_unlock(&c->lock);
@@ -49,6 +50,7 @@ void cursor_learn(struct cursor *c, uint64_t off, uint64_t len, bool mapped)
 {
     uint64_t to = off + len;
     pthread_mutex_lock(&c->lock);
+    c->asking = false;
     to = mapped ? (to + c->unit - 1) / c->unit * c->unit : to / c->unit * c->unit;
     if (to > off && to > c->run_to) {
         c->run_from = off;

@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 enum cursor_kind {
-    CURSOR_UNKNOWN, /* nobody knows: ask, or read it */
-    CURSOR_DATA,
+    CURSOR_UNKNOWN, /* ask, and learn; nobody else is asked to until then */
+    CURSOR_DATA,    /* or not known, while somebody asks */
     CURSOR_HOLE, /* reads as zeroes; may be much longer than a chunk */
 };
 
@@ -28,6 +28,7 @@ struct cursor {
     /* A run that is known; empty at first. */
     uint64_t run_from, run_to;
     bool run_mapped;
+    bool asking;
 };
 
 /* Pieces begin and end at multiples of unit or at end; of data they end at multiples of chunk,

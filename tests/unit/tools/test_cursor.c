@@ -31,8 +31,8 @@ static void chunks(void **state)
     struct cursor c;
     cursor_init(&c, 2500, 100, 1000, 5000);
     next_is(&c, CURSOR_UNKNOWN, 0, 1000);
-    next_is(&c, CURSOR_UNKNOWN, 1000, 1000);
-    next_is(&c, CURSOR_UNKNOWN, 2000, 500);
+    next_is(&c, CURSOR_DATA, 1000, 1000); /* one asks, the others read */
+    next_is(&c, CURSOR_DATA, 2000, 500);
     ends(&c);
     cursor_init(&c, 0, 100, 1000, 5000);
     ends(&c);
@@ -54,8 +54,8 @@ static void runs(void **state)
     next_is(&c, CURSOR_DATA, 13000, 1000);
     next_is(&c, CURSOR_DATA, 14000, 500);    /* to the end of what is known, */
     next_is(&c, CURSOR_UNKNOWN, 14500, 500); /* then to that of the chunk */
-    next_is(&c, CURSOR_UNKNOWN, 15000, 1000);
-    cursor_learn(&c, 15000, 1ull << 40, false);
+    next_is(&c, CURSOR_DATA, 15000, 1000);
+    cursor_learn(&c, 14500, 1ull << 40, false);
     for (uint64_t at = 16000; at < 96000; at += 5000)
         next_is(&c, CURSOR_HOLE, at, 5000);
     next_is(&c, CURSOR_HOLE, 96000, 4000);
@@ -88,7 +88,7 @@ static void cut(void **state)
     next_is(&c, CURSOR_UNKNOWN, 0, 1000);
     cursor_cut(&c, 1500);
     cursor_cut(&c, 4000);
-    next_is(&c, CURSOR_UNKNOWN, 1000, 500);
+    next_is(&c, CURSOR_DATA, 1000, 500);
     ends(&c);
 }
 
