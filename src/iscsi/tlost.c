@@ -279,6 +279,8 @@ void iscsi_tsess_tick(struct iscsi_tsess *s, uint64_t now_ns)
     if (s->state == ISCSI_SESS_FAILED && s->until_ns && now_ns >= s->until_ns) {
         s->until_ns = 0;
         tsess_event(s, ISCSI_SESS_EV_TIMED_OUT);
+        /* Connections of several threads have seen times that differ a little: some may be left. */
+        tlost_end_all(s, ISCSI_CONN_EV_CLEANUP_TIMEOUT);
     }
 }
 

@@ -359,6 +359,28 @@ static void test_time_passes(void **state)
     }
 }
 
+/* Threads that share a session look at the clock at different times: the one that was lost first
+ * may have the later end. */
+static void test_times_that_differ(void **state)
+{
+    (void)state;
+    struct rig *r = erl_rig(2, KEYS("ImmediateData=No"));
+    struct rig *o = rig_join(r, 7);
+    rig_login(o, KEYS("ImmediateData=No"));
+    r->hold_commands = o->hold_commands = true;
+    (void)erl_command(o, false, 0, 1);
+    (void)erl_command(r, false, 0, 1);
+    iscsi_tconn_tick(o->conn, r->now_ns + NS_PER_SEC);
+    lose(o);
+    lose(r);
+    rig_pass(r, 22 * NS_PER_SEC);
+    assert_int_equal(r->session_lost, 2);
+    assert_int_equal(iscsi_tsess_task_count(r->sess), 0);
+    assert_true(r->session_down);
+    rig_free(o);
+    rig_free(r);
+}
+
 /* The initiator asked for nothing to be kept. */
 static void test_no_time(void **state)
 {
@@ -487,6 +509,7 @@ int main(void)
         cmocka_unit_test(test_logout_for_recovery),
         cmocka_unit_test(test_logout_without_recovery),
         cmocka_unit_test(test_time_passes),
+        cmocka_unit_test(test_times_that_differ),
         cmocka_unit_test(test_no_time),
         cmocka_unit_test(test_time_by_level),
         cmocka_unit_test(test_owner_ends_it),
