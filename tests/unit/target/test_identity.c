@@ -54,7 +54,7 @@ static void lun_fields(void **state)
     for (int i = 0; i < 301; i++)
         by_lun[i] = &lanes[i];
     by_lun[5] = NULL;
-    const struct tgt_session s = { .lanes = by_lun, .lane_count = 301 };
+    const struct tgt_part part = { .lanes = by_lun, .lane_count = 301 };
     static const struct {
         uint64_t field;
         int lun; /* -1: none */
@@ -73,7 +73,7 @@ static void lun_fields(void **state)
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         const struct tgt_lane *want = rows[i].lun < 0 ? NULL : &lanes[rows[i].lun];
-        assert_ptr_equal(tgt_session_lane(&s, rows[i].field), want);
+        assert_ptr_equal(tgt_part_lane(&part, rows[i].field), want);
     }
 }
 
