@@ -227,10 +227,13 @@ bool iscsi_iconn_next(struct iscsi_iconn *conn, struct iscsi_ievent *ev)
             return true;
         case ICONN_MORE:
             isess_start(conn->sess);
-            if (!list_empty(&conn->sess->lost))
+            if (!list_empty(&conn->sess->lost)) {
                 ilost_go_on(conn->sess, conn->now_ns);
+                if (!list_empty(&conn->sess->reports))
+                    break;
+            }
             ictl_logout_if_due(conn);
-            if (!conn->failing && list_empty(&conn->sess->done) && list_empty(&conn->sess->reports))
+            if (!conn->failing && list_empty(&conn->sess->done))
                 return false;
             break;
         case ICONN_AGAIN:

@@ -146,11 +146,16 @@ static void own_buffer(struct iscsi_iconn *conn, uint32_t len)
     wire_rx_place(&conn->rx, &conn->rx_iov, 1, 0);
 }
 
-/* A PDU that came before, or comes too early and will come again. A second response of a command
- * whose data was asked for anew is neither. */
-static bool not_wanted(const struct iscsi_iconn *conn, uint8_t op)
+/* A PDU that came before, or comes too early and will come again. True: nothing of it is wanted;
+ * but the data of a Data-In is, and perhaps a second response of a command whose data was asked for
+ * anew. */
+static bool out_of_turn(struct iscsi_iconn *conn, const uint8_t *bhs)
 {
-    return conn->rx_sn == ISN_GAP || (conn->rx_sn == ISN_OLD && op != ISCSI_OP_SCSI_RESPONSE);
+    uint8_t op = bhs_opcode(bhs);
+    bool gap = conn->rx_sn == ISN_GAP;
+    if (gap)
+        isnack_status(conn, bhs_stat_sn(bhs) + 1);
+    return op != ISCSI_OP_DATA_IN && (gap || op != ISCSI_OP_SCSI_RESPONSE);
 }
 
 static bool on_header(struct iscsi_iconn *conn, struct iscsi_ievent *ev)
@@ -167,9 +172,7 @@ static bool on_header(struct iscsi_iconn *conn, struct iscsi_ievent *ev)
         return false;
     }
     memcpy(conn->rx_bhs, bhs, ISCSI_BHS_LEN);
-    if (conn->rx_sn == ISN_GAP)
-        isnack_status(conn, bhs_stat_sn(bhs) + 1);
-    conn->rx_drop = op != ISCSI_OP_DATA_IN && not_wanted(conn, op);
+    conn->rx_drop = conn->rx_sn > ISN_NEXT && out_of_turn(conn, bhs);
     if (conn->rx_drop)
         return false;
     if (!len) /* with data, whether it is whole is seen when all is there */
@@ -241,6 +244,7 @@ enum iconn_step iconn_rx_step(struct iscsi_iconn *conn, struct iscsi_ievent *ev)
     default:
         return ICONN_MORE;
     }
-    iconn_rx_spoiled(conn);
+    if (conn->spoiled)
+        iconn_rx_spoiled(conn);
     return event ? ICONN_EVENT : ICONN_AGAIN;
 }

@@ -65,9 +65,11 @@ struct itask *itask_get(struct iscsi_iconn *conn, bool tmf)
     t->wire_refs = 0;
     t->ahs_len = 0;
     t->mending = t->resend = false;
-    t->retries = t->losses = 0;
-    t->acked_sn = 0;
-    t->epoch = conn->epoch;
+    if (iconn_erl(conn)) {
+        t->retries = t->losses = 0;
+        t->acked_sn = 0;
+        t->epoch = conn->epoch;
+    }
     return t;
 }
 

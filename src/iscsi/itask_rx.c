@@ -208,14 +208,16 @@ void itask_rx_data_in(struct iscsi_iconn *conn)
 
 static void count_data(struct itask *t, uint32_t off, uint32_t len)
 {
-    if (t->fail_err || !len)
+    if (t->fail_err)
         return;
-    uint32_t fresh = len;
-    int err = by_ranges(t) ? irange_merge(t->ranges, off, len, &fresh) : 0;
-    if (err)
-        itask_spoil(t, err, "Data-In in too many pieces");
-    else
-        t->cmd->in_got += fresh;
+    if (len && by_ranges(t)) {
+        int err = irange_merge(t->ranges, off, len, &len);
+        if (err) {
+            itask_spoil(t, err, "Data-In in too many pieces");
+            return;
+        }
+    }
+    t->cmd->in_got += len;
 }
 
 void itask_rx_data(struct iscsi_iconn *conn, bool digest_ok)
