@@ -115,23 +115,27 @@ static bool drained(struct front_part *part, uint64_t age_ns)
     return list_entry(part, struct fuse_port, part)->in_hand == 0;
 }
 
-int fuse_port_open(struct fuse_port *p, struct fuse_disk *d, struct front *f, struct err_text *e)
+void fuse_port_init(struct fuse_port *p, struct fuse_disk *d, struct front *f, int fd)
 {
     *p = (struct fuse_port){ .disk = d, .front = f };
     p->want.got = got_rx;
     loop_work_init(&p->more, go_on);
-    p->lfd = (struct loop_fd){ .events = LOOP_IN, .ready = ready };
-    p->lfd.fd = open("/dev/fuse", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    p->lfd = (struct loop_fd){ .fd = fd, .events = LOOP_IN, .ready = ready };
+    p->part = (struct front_part){ .drain = drain, .drained = drained };
+    list_push_back(&f->parts, &p->part.node);
+}
+
+int fuse_port_open(struct fuse_port *p, struct fuse_disk *d, struct front *f, struct err_text *e)
+{
+    int fd = open("/dev/fuse", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     uint32_t master = (uint32_t)fuse_session_fd(d->session);
-    if (p->lfd.fd >= 0 && ioctl(p->lfd.fd, FUSE_DEV_IOC_CLONE, &master) == 0) {
-        p->part = (struct front_part){ .drain = drain, .drained = drained };
-        list_push_back(&f->parts, &p->part.node);
+    if (fd >= 0 && ioctl(fd, FUSE_DEV_IOC_CLONE, &master) == 0) {
+        fuse_port_init(p, d, f, fd);
         return 0;
     }
     int errnum = errno;
-    if (p->lfd.fd >= 0)
-        close(p->lfd.fd);
-    p->disk = NULL;
+    if (fd >= 0)
+        close(fd);
     return err_set(e, usan_err_from_errno(errnum), "/dev/fuse: %s", strerror(errnum));
 }
 

@@ -5,7 +5,10 @@
 
 #include "fuse/state.h"
 
-/* A descriptor of its own; nothing is read yet. d is mounted; both are borrowed. */
+/* On a descriptor that requests are read from, one a read, and answers written to; it is taken
+ * over. Nothing is read yet. d and f are borrowed. */
+void fuse_port_init(struct fuse_port *p, struct fuse_disk *d, struct front *f, int fd);
+/* The same with a descriptor of its own of the mount. */
 USAN_MUST_CHECK
 int fuse_port_open(struct fuse_port *p, struct fuse_disk *d, struct front *f, struct err_text *e);
 /* Read requests; the reactor does not run yet. */
