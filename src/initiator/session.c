@@ -4,6 +4,7 @@
 #include "initiator/session_late.h"
 #include "initiator/session_login.h"
 #include "initiator/session_more.h"
+#include "initiator/session_recover.h"
 
 #include "base/alloc_heap.h"
 
@@ -24,6 +25,7 @@ static void on_logged_in(struct ini_conn *c)
     struct ini_session *s = c->s;
     c->phase = INI_CONN_UP;
     if (!c->leading) {
+        ini_recover_done(s, c->cid);
         ini_more_up(s);
         return;
     }
@@ -59,6 +61,24 @@ static void tmf_done(struct iscsi_itmf *scsi)
     tmf->done(tmf);
 }
 
+/* Those of no connection. */
+static void on_session_event(struct ini_session *s, const struct iscsi_ievent *ev)
+{
+    if (ev->type == ISCSI_IEV_DONE) {
+        (void)ini_cmd_done(s, ev->cmd);
+    } else if (ev->type == ISCSI_IEV_TMF_DONE) {
+        tmf_done(ev->tmf);
+    } else if (ev->type == ISCSI_IEV_RECOVER) {
+        ini_recover_begin(s, ev);
+    } else if (ev->type == ISCSI_IEV_RECOVERED) {
+        ini_recover_end(s, ev->cid);
+        ini_more_adjust(s);
+    } else if (ev->type == ISCSI_IEV_SESSION_DOWN) {
+        s->time2wait = ev->time2wait;
+        s->down = true;
+    }
+}
+
 static void on_event(struct ini_conn *c, const struct iscsi_ievent *ev)
 {
     struct ini_session *s = c->s;
@@ -69,9 +89,6 @@ static void on_event(struct ini_conn *c, const struct iscsi_ievent *ev)
     case ISCSI_IEV_REDIRECT:
         if (c->leading)
             ini_login_redirected(s, ev->address, ev->permanent);
-        break;
-    case ISCSI_IEV_DONE:
-        (void)ini_cmd_done(s, ev->cmd);
         break;
     case ISCSI_IEV_TARGET:
         if (s->ops && s->ops->target)
@@ -86,15 +103,14 @@ static void on_event(struct ini_conn *c, const struct iscsi_ievent *ev)
     case ISCSI_IEV_CLOSE:
         on_close(c, ev);
         break;
-    case ISCSI_IEV_SESSION_DOWN: /* CLOSE says the rest */
-        s->time2wait = ev->time2wait;
-        break;
-    case ISCSI_IEV_TMF_DONE:
-        tmf_done(ev->tmf);
-        break;
     case ISCSI_IEV_ASYNC: /* the core has done what is to be done */
+        break;
+    case ISCSI_IEV_DONE:
+    case ISCSI_IEV_TMF_DONE:
+    case ISCSI_IEV_SESSION_DOWN:
     case ISCSI_IEV_RECOVER:
     case ISCSI_IEV_RECOVERED:
+        on_session_event(s, ev);
         break;
     }
 }
@@ -106,25 +122,58 @@ static void on_pulled(struct ini_conn *c)
         ini_more_look(c->s);
 }
 
+/* Nothing of it is left: what its commands were is sorted out, and it logs in anew. */
+static void session_lost(struct ini_session *s)
+{
+    ini_late_stop(s);
+    ini_more_stop(s);
+    ini_recover_stop(s);
+    s->down = s->abandon = false;
+    if (s->phase == INI_PHASE_UP)
+        ini_login_lost(s);
+    else
+        ini_login_failed(s);
+    ini_cmds_take_back(s);
+}
+
+/* The last connection is gone. Does the session wait for another one (level 2)? */
+static bool goes_on(struct ini_session *s)
+{
+    struct iscsi_ievent ev;
+    if (s->abandon || s->phase != INI_PHASE_UP)
+        iscsi_isess_abandon(s->core, USAN_ECLOSED, "given up");
+    while (iscsi_isess_next(s->core, &ev))
+        on_session_event(s, &ev);
+    return s->phase == INI_PHASE_UP && !s->down && s->lost_count;
+}
+
 static void on_gone(struct ini_conn *c)
 {
     struct ini_session *s = c->s;
     bool up = s->phase == INI_PHASE_UP;
-    if (s->conn_count == 0) {
-        ini_late_stop(s);
-        ini_more_stop(s);
-        if (up)
-            ini_login_lost(s);
-        else
-            ini_login_failed(s);
-        ini_cmds_take_back(s);
+    if (s->conn_count == 0 && !goes_on(s)) {
+        session_lost(s);
         return;
     }
-    ini_cmds_lost(s); /* the others end, too, if it was logged in: recovery level 0 */
-    if (up && c->leaving)
+    if (iscsi_isess_params(s->core)->error_recovery_level < 2)
+        ini_cmds_lost(s); /* the others end, too, if it was logged in */
+    else
+        ini_cmds_alive(s);
+    if (!up || ini_recover_failed(s, c))
+        return;
+    if (c->leaving)
         ini_more_adjust(s);
-    else if (up && c->phase != INI_CONN_UP)
+    else if (c->phase != INI_CONN_UP)
         ini_more_failed(s);
+}
+
+/* The core has said all, without a connection. */
+static void on_clock(struct ini_session *s)
+{
+    if (s->down && s->conn_count == 0)
+        session_lost(s);
+    else
+        ini_cmds_alive(s);
 }
 
 static const struct ini_conn_ops conn_ops = { .event = on_event,
@@ -132,12 +181,6 @@ static const struct ini_conn_ops conn_ops = { .event = on_event,
                                               .gone = on_gone };
 
 /* ---- the owner's look at the unit ---- */
-
-static void drop_all(struct ini_session *s)
-{
-    list_for_each (&s->conns, pos)
-        ini_conn_drop(list_entry(pos, struct ini_conn, node), USAN_ECANCELED);
-}
 
 void ini_session_checked(struct ini_session *s, enum ini_checked result, const char *why)
 {
@@ -149,13 +192,13 @@ void ini_session_checked(struct ini_session *s, enum ini_checked result, const c
     }
     s->refused = result == INI_CHECK_OTHER;
     ini_session_set_error(s, s->refused ? USAN_EIO : USAN_EAGAIN, "%s", why);
-    drop_all(s);
+    ini_conns_drop_all(s, USAN_ECANCELED);
 }
 
 void ini_session_drop(struct ini_session *s, const char *why)
 {
     ini_session_set_error(s, USAN_EIO, "%s", why);
-    drop_all(s);
+    ini_conns_drop_all(s, USAN_ECANCELED);
 }
 
 bool ini_session_reinstated(const struct ini_session *s)
@@ -205,6 +248,7 @@ static int make_core(struct ini_session *s, struct err_text *e)
     /* A target that wants no credentials is as good, unless it has to prove who it is. */
     c.auth.optional = !c.auth.target_secret;
     /* What is negotiated can not grow later; it is no promise to have as many. */
+    c.params.error_recovery_level = s->discovery ? 0 : u->error_recovery;
     c.params.max_connections = s->discovery ? 1 : INI_CONNECTIONS_MAX;
     use_digest(u->header_digest, &c.params.header_digest, &c.params.header_digest_required);
     use_digest(u->data_digest, &c.params.data_digest, &c.params.data_digest_required);
@@ -240,6 +284,7 @@ int ini_session_new(struct loop *loop, const struct ini_session_config *cfg,
     ini_conns_init(s, &conn_ops);
     ini_late_init(s);
     ini_more_init(s);
+    ini_recover_init(s, on_session_event, on_clock);
     int err = make_core(s, e);
     if (!err && ini_login_init(s))
         err = err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
@@ -256,6 +301,7 @@ void ini_session_free(struct ini_session *s)
     if (!s)
         return;
     ini_login_fini(s);
+    ini_recover_fini(s);
     ini_more_fini(s);
     ini_late_fini(s);
     ini_cmds_fini(s);

@@ -54,8 +54,10 @@
  * when the one before it was answered, so that a long queue at a slow disk is none that hangs.
  *
  * A session has as many connections as the URL asks for (connections) and the target allows
- * (MaxConnections); the core spreads commands over them. At recovery level 0 the session fails with
- * the first one that fails (7.1.4.1).
+ * (MaxConnections); the core spreads commands over them. At recovery levels 0 and 1 the session
+ * fails with the first one that fails (7.1.4.1). At level 2 (error_recovery) the session survives
+ * all of them for Time2Wait + Time2Retain: they are made again, commands go on where they were, and
+ * none is done twice; INI_LOST comes when that has not worked.
  *
  * Everything here is called on the loop's thread. Callbacks come from the loop, never from inside
  * a call, and may submit but not free the session.
@@ -190,6 +192,7 @@ struct ini_session_stats {
     uint64_t unsure; /* writes that failed instead of being sent again */
     /* commands that were not answered in time; what was done about it */
     uint64_t late, resets, drops;
+    uint64_t recoveries; /* connections that were lost, of a session that went on */
 };
 const struct ini_session_stats *ini_session_stats(const struct ini_session *s);
 

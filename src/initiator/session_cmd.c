@@ -110,7 +110,8 @@ void ini_cmds_alive(struct ini_session *s)
 {
     while (!list_empty(&s->lost)) {
         struct ini_cmd *cmd = list_entry(list_pop_front(&s->lost), struct ini_cmd, node);
-        cmd->dead = cmd->scsi.err == USAN_ECANCELED;
+        /* aborted; or, after recovery at level 2, not known to the target any more */
+        cmd->dead = cmd->scsi.err == USAN_ECANCELED || cmd->scsi.err == USAN_ECLOSED;
         if (cmd->dead && try_again(s, cmd))
             continue;
         if (cmd->dead && cmd->late) {

@@ -69,6 +69,15 @@ void ini_conn_drop(struct ini_conn *c, int err)
     loop_work_queue(c->s->loop, &c->flush);
 }
 
+void ini_conns_drop_all(struct ini_session *s, int err)
+{
+    s->abandon = true;
+    list_for_each (&s->conns, pos)
+        ini_conn_drop(list_entry(pos, struct ini_conn, node), err);
+    if (list_empty(&s->conns)) /* it waits for one */
+        (void)!loop_timer_set(s->loop, &s->clock, loop_now(s->loop));
+}
+
 void ini_conn_pump(struct ini_conn *c)
 {
     struct ini_session *s = c->s;
@@ -267,7 +276,7 @@ static int conn_start(struct ini_conn *c, int fd)
     return err;
 }
 
-int ini_conn_open(struct ini_session *s, const struct sockaddr_storage *addr)
+int ini_conn_open_as(struct ini_session *s, const struct sockaddr_storage *addr, uint16_t cid)
 {
     int fd;
     int rc = ini_portal_connect(addr, &fd);
@@ -276,9 +285,9 @@ int ini_conn_open(struct ini_session *s, const struct sockaddr_storage *addr)
     struct ini_conn *c = calloc(1, sizeof(*c));
     if (c) {
         c->s = s;
-        c->cid = ++s->cid;
+        c->cid = cid;
         c->addr = *addr;
-        c->leading = s->conn_count == 0;
+        c->leading = s->phase != INI_PHASE_UP;
         loop_work_init(&c->flush, flush);
         loop_work_init(&c->rest, receive_rest);
         loop_timer_init(&c->timer, timer_fired);
@@ -293,6 +302,11 @@ int ini_conn_open(struct ini_session *s, const struct sockaddr_storage *addr)
     s->conn_count++;
     arm_timer(c);
     return 0;
+}
+
+int ini_conn_open(struct ini_session *s, const struct sockaddr_storage *addr)
+{
+    return ini_conn_open_as(s, addr, ++s->cid);
 }
 
 void ini_conns_init(struct ini_session *s, const struct ini_conn_ops *ops)

@@ -11,10 +11,14 @@ void ini_conns_fini(struct ini_session *s);
 
 /* Connect to addr. 0, or an errno value with nothing begun. */
 int ini_conn_open(struct ini_session *s, const struct sockaddr_storage *addr);
+/* The same, with this CID. */
+int ini_conn_open_as(struct ini_session *s, const struct sockaddr_storage *addr, uint16_t cid);
 /* Take the core's events, arm the timer, send what there is. */
 void ini_conn_pump(struct ini_conn *c);
 /* Give it up, from the loop. */
 void ini_conn_drop(struct ini_conn *c, int err);
+/* All of them, and the session with them, whatever the recovery level. */
+void ini_conns_drop_all(struct ini_session *s, int err);
 /* The core may have something to send, or to say, on any of them: from the loop. */
 void ini_conns_kick(struct ini_session *s);
 /* As before; the session itself may have something to say. */

@@ -28,8 +28,7 @@ static void drop(struct ini_session *s, const char *why)
     s->stats.drops++;
     s->late = INI_LATE_NONE;
     ini_session_set_error(s, USAN_ETIMEOUT, "%s", why);
-    list_for_each (&s->conns, pos)
-        ini_conn_drop(list_entry(pos, struct ini_conn, node), USAN_ETIMEOUT);
+    ini_conns_drop_all(s, USAN_ETIMEOUT);
 }
 
 static void step(struct ini_session *s, enum ini_late to)

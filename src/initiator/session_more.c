@@ -43,7 +43,7 @@ static void send_away(struct ini_session *s, unsigned count)
 void ini_more_adjust(struct ini_session *s)
 {
     unsigned want = wanted(s), have = staying(s);
-    if (s->phase != INI_PHASE_UP)
+    if (s->phase != INI_PHASE_UP || s->lost_count)
         return;
     if (have > want)
         send_away(s, have - want);

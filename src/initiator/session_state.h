@@ -5,6 +5,7 @@
  *
  *   session.c        life; what the protocol core's events lead to
  *   session_login.c  one attempt to log in after the other: addresses, redirects, back-off
+ *   session_recover.c  connections that are lost, of a session that goes on
  *   session_more.c   the connections beside the first one
  *   session_task.c   taking back one command, task management
  *   session_cmd.c    commands, and what becomes of them when the session is lost
@@ -71,6 +72,13 @@ struct ini_attempt {
     bool reached;                                      /* this connection got further than TCP */
 };
 
+/* A connection that is lost, of a session that goes on: recovery level 2. */
+struct ini_lost_conn {
+    uint16_t cid;
+    bool trying; /* a new one is under way */
+    uint64_t at_ns;
+};
+
 /* What is done about a command that is not answered. */
 enum ini_late { INI_LATE_NONE, INI_LATE_ABORT, INI_LATE_RESET };
 
@@ -99,6 +107,15 @@ struct ini_session {
     unsigned want; /* how many in all */
     struct loop_timer more;
     unsigned more_failures; /* in a row */
+
+    /* recovery level 2: lost connections, each to be made again with its CID */
+    struct ini_lost_conn lost_conns[INI_CONNECTIONS_MAX];
+    unsigned lost_count;
+    struct loop_timer recover, clock; /* the next of them; the core's deadline */
+    void (*session_event)(struct ini_session *s, const struct iscsi_ievent *ev);
+    void (*session_pulled)(struct ini_session *s);
+    bool abandon; /* all connections are dropped, and the session with them */
+    bool down;    /* the core says so; its connections are about to go */
 
     /* logging in */
     struct ini_portal home; /* where every login starts */

@@ -344,6 +344,12 @@ static int set_value(struct ini_url *url, const char *key, const char *value, st
         return ini_url_read_secret(value, url->target_secret, e);
     if (strcmp(key, "isid") == 0)
         return set_isid(value, url, e);
+    if (strcmp(key, "error_recovery") == 0) {
+        bool good = value[0] >= '0' && value[0] <= '2' && !value[1];
+        url->error_recovery = good ? (uint8_t)(value[0] - '0') : 0;
+        return good ? 0
+                    : err_set(e, USAN_EINVAL, "error_recovery: '%.32s' is not 0, 1 or 2", value);
+    }
     if (strcmp(key, "connections") == 0)
         return set_count(key, value, INI_CONNECTIONS_MAX, &url->connections, e);
     assert(strcmp(key, "queue_depth") == 0);

@@ -55,7 +55,8 @@ struct ini_url {
     uint64_t nop_interval_ns, nop_timeout_ns;
     uint64_t command_timeout_ns; /* 0: never */
     uint16_t queue_depth;
-    uint16_t connections; /* of one session, as far as the target allows */
+    uint8_t error_recovery; /* level, at most */
+    uint16_t connections;   /* of one session, as far as the target allows */
     /* What options say of it: sizes of data, R2T, order. The rest is the session's to decide. */
     struct iscsi_params_cfg params;
     bool has_isid;
@@ -84,6 +85,9 @@ struct ini_url {
           "initiator session ID, 12 hexadecimal digits; further sessions with the "                \
           "target count up from it; random if empty" },                                            \
         { "connections", "uint", "1", "TCP connections of a session, if the target allows" },      \
+        { "error_recovery", "uint", "0",                                                           \
+          "highest ErrorRecoveryLevel to agree on: 1 repairs what digests find damaged, 2 lets a " \
+          "session survive its connections" },                                                     \
         { "queue_depth", "uint", "128", "commands the target may have at a time" },                \
         { "initial_r2t", "bool", "no", "data of a write is sent only when it is asked for" },      \
         { "immediate_data", "bool", "yes", "the first of it may go with the command" },            \

@@ -20,8 +20,10 @@ enum { RX_BYTES = 65536, DATA_MAX = 1 << 20 };
 
 /* The core's session, of all its connections. */
 struct rig_sess {
+    struct list node;
     struct iscsi_tsess *core;
     unsigned conns;
+    bool over;
 };
 
 struct rig_conn {
@@ -32,6 +34,7 @@ struct rig_conn {
     struct iscsi_tconn *core;
     struct rig_sess *sess;
     bool closing, frozen;
+    bool retained;         /* the session goes on without it */
     bool cut, cut_on_data; /* nothing more goes out: now; when the data is there */
     uint8_t rx[RX_BYTES];
 };
@@ -326,9 +329,10 @@ static void command(struct rig_conn *c, struct iscsi_task *t)
     if (cut_here(rig)) {
         c->cut_on_data = rig->cut_after && medium && t->write;
         c->cut = !c->cut_on_data;
-        if (c->cut && rig->cut_after)
+        bool stays = atomic_load(&rig->recovery) == 2; /* the session, and the command with it */
+        if (c->cut && rig->cut_after && !stays)
             carry_out(rig, t);
-        if (c->cut)
+        if (c->cut && !stays)
             return;
     }
     if (answered(rig, t, medium))
@@ -398,14 +402,26 @@ static void send_targets(struct rig_conn *c)
     iscsi_tconn_targets_end(c->core);
 }
 
+static void free_session(struct rig_sess *s);
+
 static struct rig_sess *find_session(const struct rig *rig, uint16_t tsih)
 {
-    list_for_each (&rig->conns, pos) {
-        const struct rig_conn *c = list_entry(pos, struct rig_conn, node);
-        if (c->sess && iscsi_tsess_tsih(c->sess->core) == tsih)
-            return c->sess;
+    list_for_each (&rig->sessions, pos) {
+        struct rig_sess *s = list_entry(pos, struct rig_sess, node);
+        if (iscsi_tsess_tsih(s->core) == tsih)
+            return s;
     }
     return NULL;
+}
+
+/* A new login of the initiator port ends its old session (RFC 7143 6.3.5). */
+static void end_old_session(struct rig *rig)
+{
+    list_for_each_safe (&rig->sessions, pos) {
+        struct rig_sess *s = list_entry(pos, struct rig_sess, node);
+        if (s->conns == 0)
+            free_session(s);
+    }
 }
 
 static void bind_session(struct rig_conn *c, const struct iscsi_event *ev)
@@ -417,10 +433,12 @@ static void bind_session(struct rig_conn *c, const struct iscsi_event *ev)
         return;
     }
     if (!c->sess) {
+        end_old_session(rig);
         c->sess = calloc(1, sizeof(*c->sess));
         assert(c->sess);
         c->sess->core = iscsi_tsess_new(c->core, ++rig->tsih, &alloc_heap);
         assert(c->sess->core);
+        list_push_back(&rig->sessions, &c->sess->node);
         uint64_t isid = 0;
         for (unsigned i = 0; i < 6; i++)
             isid = isid << 8 | ev->isid[i];
@@ -496,8 +514,57 @@ static void on_event(struct rig_conn *c, const struct iscsi_event *ev)
         break;
     case ISCSI_EV_CLOSE:
         c->closing = true;
+        c->retained = ev->retained;
         break;
     }
+}
+
+/* ---- sessions without connections ---- */
+
+static void session_events(struct rig *rig, struct rig_sess *s)
+{
+    struct iscsi_tsess_event ev;
+    while (iscsi_tsess_next(s->core, &ev)) {
+        switch (ev.type) {
+        case ISCSI_TSESS_EV_SENT:
+            free(priv(ev.task)->iov.iov_base);
+            priv(ev.task)->iov.iov_base = NULL;
+            break;
+        case ISCSI_TSESS_EV_DATA:
+            carry_out(rig, ev.task);
+            break;
+        case ISCSI_TSESS_EV_TASK_LOST:
+            drop_task(ev.task);
+            break;
+        case ISCSI_TSESS_EV_DOWN:
+            s->over = true;
+            break;
+        }
+    }
+}
+
+static void look_after_sessions(struct rig *rig)
+{
+    uint64_t at = TIME_NEVER;
+    list_for_each_safe (&rig->sessions, pos) {
+        struct rig_sess *s = list_entry(pos, struct rig_sess, node);
+        session_events(rig, s);
+        if (s->over && s->conns == 0)
+            free_session(s);
+        else
+            at = time_min(at, iscsi_tsess_deadline(s->core));
+    }
+    int err = loop_timer_set(rig->loop, &rig->clock, at);
+    assert(!err);
+    (void)err;
+}
+
+static void clock_fired(struct loop_timer *t)
+{
+    struct rig *rig = list_entry(t, struct rig, clock);
+    list_for_each_safe (&rig->sessions, pos)
+        iscsi_tsess_tick(list_entry(pos, struct rig_sess, node)->core, clock_now_ns());
+    look_after_sessions(rig);
 }
 
 /* ---- connections ---- */
@@ -534,31 +601,40 @@ static void send_all(struct rig_conn *c)
     }
 }
 
-static void drop_tasks(struct rig_conn *c)
+/* Those of a connection, or without one (NULL). */
+static void drop_tasks(struct rig_sess *s, const struct iscsi_tconn *conn)
 {
     struct iscsi_task *next = NULL;
-    for (struct iscsi_task *t = iscsi_tsess_next_task(c->sess->core, NULL); t; t = next) {
-        next = iscsi_tsess_next_task(c->sess->core, t);
-        if (iscsi_task_conn(t) == c->core)
+    for (struct iscsi_task *t = iscsi_tsess_next_task(s->core, NULL); t; t = next) {
+        next = iscsi_tsess_next_task(s->core, t);
+        if (iscsi_task_conn(t) == conn)
             drop_task(t);
     }
 }
 
+static void free_session(struct rig_sess *s)
+{
+    drop_tasks(s, NULL);
+    list_del(&s->node);
+    iscsi_tsess_free(s->core);
+    free(s);
+}
+
 static void conn_cut(struct rig_conn *c)
 {
+    struct rig *rig = c->rig;
     loop_fd_del(&c->lfd);
     close(c->lfd.fd);
     iscsi_tconn_rx_eof(c->core);
     pull(c);
-    if (c->sess)
-        drop_tasks(c);
+    if (c->sess && !c->retained)
+        drop_tasks(c->sess, c->core);
     iscsi_tconn_free(c->core);
     list_del(&c->node);
-    if (c->sess && --c->sess->conns == 0) {
-        iscsi_tsess_free(c->sess->core);
-        free(c->sess);
-    }
+    if (c->sess && --c->sess->conns == 0 && !c->retained)
+        free_session(c->sess);
     free(c);
+    look_after_sessions(rig);
 }
 
 /* What happens on one connection may make others of its session busy. */
@@ -605,6 +681,7 @@ static bool ready(struct loop_fd *lfd, uint32_t events)
     }
     atomic_fetch_add(&c->rig->turn, 1); /* before it can be seen: rig_disk() */
     look_after_others(c);
+    look_after_sessions(c->rig);
     if (!c->cut)
         send_all(c);
     if (c->closing || c->cut)
@@ -629,7 +706,8 @@ static bool accept_one(struct loop_fd *lfd, uint32_t events)
                                       .seed = { 1 },
                                       .address = "127.0.0.1:1" };
     cfg.params.time2wait = (uint16_t)atomic_load(&p->rig->time2wait);
-    cfg.params.time2retain = 0;
+    cfg.params.error_recovery_level = (uint8_t)atomic_load(&p->rig->recovery);
+    cfg.params.time2retain = cfg.params.error_recovery_level == 2 ? 5 : 0;
     cfg.params.max_connections = (uint16_t)atomic_load(&p->rig->max_connections);
     cfg.params.header_digest = cfg.params.data_digest = true;
     atomic_fetch_add(&p->connections, 1);
@@ -672,6 +750,9 @@ static void close_all(struct rig *rig)
     }
     while (!list_empty(&rig->conns))
         conn_cut(list_entry(rig->conns.next, struct rig_conn, node));
+    while (!list_empty(&rig->sessions))
+        free_session(list_entry(rig->sessions.next, struct rig_sess, node));
+    loop_timer_cancel(rig->loop, &rig->clock);
 }
 
 static void listen_all(struct rig *rig)
@@ -688,6 +769,8 @@ struct rig *rig_start(void)
                                     .poll = LOOP_POLL_NEVER,
                                     .cpu = -1 };
     list_init(&rig->conns);
+    list_init(&rig->sessions);
+    loop_timer_init(&rig->clock, clock_fired);
     rig->medium = rig->disk;
     atomic_store(&rig->blocks, RIG_BLOCKS);
     atomic_store(&rig->block_bytes, 512);

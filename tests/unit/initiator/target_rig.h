@@ -40,7 +40,8 @@ struct rig {
     struct rig_portal portals[RIG_PORTALS];
     const char *user, *secret, *target_user, *target_secret; /* NULL: no authentication */
     uint16_t tsih;
-    struct list conns;
+    struct list conns, sessions;
+    struct loop_timer clock; /* of sessions that have lost connections */
 
     /* what it does to commands */
     atomic_int cut_at;          /* close the connection at the Nth command from now; 0: never */
@@ -64,6 +65,7 @@ struct rig {
     atomic_int mute; /* never answer the Nth medium access from now; 0: none */
     atomic_int abort_response, reset_response; /* to ABORT TASK and to resets; -1: none */
     atomic_uint slow_ms;                       /* each medium access takes so long */
+    atomic_int recovery;                       /* ErrorRecoveryLevel, at most */
     atomic_int max_connections;                /* offered to logins from then on */
 
     atomic_uint turn; /* orders the memory of both threads */

@@ -107,6 +107,7 @@ static void bad_addresses(void **st)
         { "iscsi://h?queue_depth=1&", "missing behind the last &" },
         { "iscsi://h?queue_depth=0", "1 to 1024" },
         { "iscsi://h?connections=33", "1 to 32" },
+        { "iscsi://h?error_recovery=3", "0, 1 or 2" },
         { "iscsi://h?isid=8001abff001", "12 hexadecimal digits" },
         { "iscsi://h?isid=c00000000000", "bfffffffffff" },
         { "iscsi://h?queue_depth=1025", "1 to 1024" },
@@ -238,6 +239,9 @@ static void options(void **st)
     assert_memory_equal(url.isid, isid, 6);
     assert_int_equal(url.connections, 32);
     assert_int_equal(url.command_timeout_ns, 0);
+    assert_int_equal(url.error_recovery, 0);
+    assert_int_equal(ini_url_parse("iscsi://h?error_recovery=2", &url, NULL), 0);
+    assert_int_equal(url.error_recovery, 2);
 
     ini_url_wipe(&url);
     static const char nothing[INI_USER_MAX + 1];
