@@ -275,7 +275,8 @@ enum iscsi_tsess_ev {
     ISCSI_TSESS_EV_DATA,
     /* Nobody took ev.task over in time: abort it (iscsi_task_drop), or respond, to nobody. */
     ISCSI_TSESS_EV_TASK_LOST,
-    /* There is no connection any more and none can come: end it. Last event. */
+    /* There is no connection any more and none can come: end it. After this only SENT of tasks that
+     * the owner still responds to. */
     ISCSI_TSESS_EV_DOWN,
 };
 struct iscsi_tsess_event {

@@ -19,18 +19,33 @@ static void answer_free(struct iscsi_tsess *s, struct tkept *k)
     alloc_put(s->a, k);
 }
 
-/* Until there is room for so many bytes, and commands. */
-static void give_back_oldest(struct iscsi_tsess *s, size_t need, unsigned tasks)
+/* May its data go? Not while it is being sent, and not before the initiator of a lost connection
+ * has come back: then it will take over soon what it has no status of. */
+static bool may_go(const struct ttask *t)
 {
+    if (t->state == TTASK_WAIT)
+        return t->lost && t->lost->reassign;
+    return t->state == TTASK_KEPT && !t->over && t->resends == 0;
+}
+
+/* Until there is room for so many bytes, and commands. c reports those that go. */
+static void give_back_oldest(struct iscsi_tconn *c, size_t need, unsigned tasks)
+{
+    struct iscsi_tsess *s = c->sess;
+
     list_for_each_safe (&s->kept, pos) {
         struct ttask *t = list_entry(pos, struct ttask, node);
         if (s->keep_bytes + need <= TSESS_KEEP_BYTES && s->keep_tasks + tasks <= TSESS_KEEP_TASKS)
             return;
-        if (t->state == TTASK_KEPT && !t->over && t->resends == 0 && t->conn) {
-            t->kept->task = NULL;
-            t->kept = NULL;
-            tkeep_give_back(t);
-        }
+        if (!may_go(t))
+            continue;
+        t->kept->task = NULL;
+        t->kept = NULL;
+        if (!t->conn)
+            t->conn = c;
+        t->lost = NULL;
+        t->state = TTASK_KEPT;
+        tkeep_give_back(t);
     }
 }
 
@@ -52,7 +67,7 @@ struct tkept *tkeep_answer(struct iscsi_tconn *c, const uint8_t *bhs, const void
 
     if (c->kept_count >= TCONN_KEEP_ANSWERS)
         tkeep_release(c, list_entry(c->kept.next, struct tkept, node));
-    give_back_oldest(s, bytes, 0);
+    give_back_oldest(c, bytes, 0);
     if (bytes > TSESS_KEEP_BYTES - s->keep_bytes)
         return NULL;
     struct tkept *k = alloc_get(s->a, bytes);
@@ -204,7 +219,7 @@ void tkeep_sent(struct ttask *t)
     if (t->keeping && t->kept) /* it was sent once more */
         return;
     if (t->kept && t->in_len > 0 && need <= TSESS_KEEP_BYTES)
-        give_back_oldest(s, need, 1);
+        give_back_oldest(t->conn, need, 1);
     if (t->kept && t->in_len > 0 && need <= TSESS_KEEP_BYTES - s->keep_bytes &&
         s->keep_tasks < TSESS_KEEP_TASKS) {
         set_aside(t);

@@ -217,7 +217,7 @@ void iscsi_tsess_close(struct iscsi_tsess *s, bool reinstated, const char *why)
 /* Without connections, and it will not have any again? */
 static bool is_down(const struct iscsi_tsess *s)
 {
-    if (s->live > 0 || !list_empty(&s->conns))
+    if (s->live > 0)
         return false;
     if (s->state == ISCSI_SESS_FAILED || s->state == ISCSI_SESS_IN_CONTINUE)
         return s->until_ns == 0;

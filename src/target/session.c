@@ -118,6 +118,7 @@ void tgt_session_events(struct tgt_session *s)
             note(ev.task, TGT_NOTE_ABORT);
             break;
         case ISCSI_TSESS_EV_DOWN:
+            s->down = true; /* connections of it may still be on their way to be closed here */
             if (s->live == 0)
                 over(s, "its connections were lost, and nobody came back");
             break;
@@ -221,7 +222,7 @@ void tgt_session_conn_closed(struct tgt_conn *conn)
     if (!conn->retained)
         abort_of_conn(s, conn);
     tgt_session_events(s);
-    if (s->live == 0 && !conn->retained)
+    if (s->live == 0 && (!conn->retained || s->down))
         over(s, conn->why);
     bool goes_on = !s->closing && conn->logged_in;
     if (conn->retained)

@@ -41,6 +41,7 @@ struct tgt_session {
     bool shared;          /* see above; set on the home reactor before others know of the session */
     bool several;         /* it has, or had, more than one connection [S] */
     bool opened;          /* it has been logged in, and the log says so [S] */
+    bool down;            /* [S] the core has no connection of it, and none can come */
     bool closing;         /* [S] */
     bool finishing;       /* [S] */
     pthread_mutex_t lock; /* of what is marked [S], and of tsess */

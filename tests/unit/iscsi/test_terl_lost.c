@@ -392,10 +392,7 @@ static void test_no_time(void **state)
     assert_int_equal(r->sent_events, 1);
     iscsi_tconn_free(r->conn);
     r->conn = NULL;
-    struct iscsi_tsess_event ev;
-    assert_true(iscsi_tsess_next(r->sess, &ev));
-    assert_int_equal(ev.type, ISCSI_TSESS_EV_DOWN);
-    assert_false(iscsi_tsess_next(r->sess, &ev));
+    assert_true(r->session_down);
     r->closed = true;
     rig_free(r);
 }
@@ -477,6 +474,31 @@ static void test_early_command_of_a_lost_connection(void **state)
     rig_free(r);
 }
 
+/* What an initiator that has come back does not take over makes room for what it reads now. */
+static void test_room_after_coming_back(void **state)
+{
+    (void)state;
+    struct rig *r = erl_rig(2, KEYS("ImmediateData=No"));
+    r->loose = true;
+    for (unsigned i = 0; i < 64; i++) /* TSESS_KEEP_TASKS */
+        (void)erl_read_rest(r, erl_command(r, false, i, 1), i, 0, 0, 512);
+    lose(r);
+    assert_int_equal(r->sent_events + r->session_sent, 0);
+    struct rig *n = rig_join(r, 9); /* another one: the lost one is not logged out yet */
+    rig_login(n, KEYS("MaxRecvDataSegmentLength=1024"));
+    n->loose = true;
+    (void)erl_read_rest(n, erl_command(n, false, 0, 1), 0, 0, 0, 512);
+    assert_int_equal(n->sent_events, 1); /* not kept */
+    assert_int_equal(erl_logout(n, 2, 0), 0);
+    (void)erl_read_rest(n, erl_command(n, false, 0, 1), 0, 0, 0, 512);
+    assert_int_equal(n->sent_events, 2); /* the oldest one went */
+    assert_int_equal(r->session_sent, 0);
+    lose(n);
+    assert_int_equal(n->sent_events + r->session_sent, 2);
+    rig_free(n);
+    rig_free(r);
+}
+
 /* Many connections are lost, one after the other: what the oldest ones left goes. */
 static void test_limit_of_lost_connections(void **state)
 {
@@ -514,6 +536,7 @@ int main(void)
         cmocka_unit_test(test_time_by_level),
         cmocka_unit_test(test_owner_ends_it),
         cmocka_unit_test(test_early_command_of_a_lost_connection),
+        cmocka_unit_test(test_room_after_coming_back),
         cmocka_unit_test(test_limit_of_lost_connections),
     };
     erl_fill(data, sizeof data, 33);

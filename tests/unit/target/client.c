@@ -138,8 +138,11 @@ void client_send_login(struct client *c, const char *initiator, const char *targ
     int len = snprintf(text, sizeof(text),
                        "InitiatorName=%s%cSessionType=Normal%cTargetName=%s%c"
                        "InitialR2T=No%cImmediateData=Yes%cMaxRecvDataSegmentLength=262140%c"
-                       "DefaultTime2Retain=0%c",
-                       initiator, 0, 0, target, 0, 0, 0, 0, 0);
+                       "DefaultTime2Retain=%u%c",
+                       initiator, 0, 0, target, 0, 0, 0, 0, c->retain, 0);
+    if (c->level)
+        len += snprintf(text + len, sizeof(text) - (size_t)len, "ErrorRecoveryLevel=%u%c", c->level,
+                        0);
     if (c->connections)
         len += snprintf(text + len, sizeof(text) - (size_t)len, "MaxConnections=%u%c",
                         c->connections, 0);
