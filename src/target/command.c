@@ -123,10 +123,13 @@ static void revoke_grant(struct tgt_cmd *cmd)
     cmd->granted = false;
 }
 
-/* Nobody shall look at it any more for what it was. */
+/* Nobody shall look at it any more for what it was. The core has let go of it, inside the lock: no
+ * note can come any more, and those that came are seen. */
 static void forget_notes(struct tgt_cmd *cmd)
 {
     struct tgt_session *s = cmd->part->session;
+    if (!cmd->notes)
+        return;
     tgt_session_lock(s);
     if (cmd->notes) {
         cmd->notes = 0;
@@ -380,7 +383,8 @@ static bool submit(struct tgt_cmd *cmd)
 
 /* ---- the end ---- */
 
-static void respond(struct tgt_cmd *cmd)
+/* Inside the lock. false: nobody is there to be answered. */
+static bool respond(struct tgt_cmd *cmd)
 {
     struct scsi_task *t = &cmd->task;
     struct iscsi_response rsp = {
@@ -396,19 +400,33 @@ static void respond(struct tgt_cmd *cmd)
     };
     if (cmd->no_memory)
         rsp = (struct iscsi_response){ .status = full_status(cmd) };
-    struct tgt_session *s = cmd->part->session;
-    tgt_session_lock(s);
-    if (tgt_task_conn_lost(cmd->it)) {
-        tgt_session_unlock(s);
-        tgt_cmd_aborted(cmd);
-        return;
-    }
+    if (tgt_task_conn_lost(cmd->it))
+        return false;
     iscsi_task_respond(cmd->it, &rsp);
     cmd->state = TGT_CMD_SENDING;
-    tgt_task_wake(s, cmd->it, cmd->part->reactor);
-    tgt_session_unlock(s);
     /* Over for SAM: nobody waits for an initiator that is slow to take its answer. */
     scsi_task_fini(t);
+    tgt_task_wake(cmd->part->session, cmd->it, cmd->part->reactor);
+    return true;
+}
+
+void tgt_cmd_respond(struct tgt_cmd *cmd)
+{
+    struct tgt_cmd *next, *lost = NULL;
+    struct tgt_session *s = cmd->part->session;
+    tgt_session_lock(s);
+    for (; cmd; cmd = next) {
+        next = cmd->next_event;
+        if (respond(cmd))
+            continue;
+        cmd->next_event = lost;
+        lost = cmd;
+    }
+    tgt_session_unlock(s);
+    for (; lost; lost = next) {
+        next = lost->next_event;
+        tgt_cmd_aborted(lost);
+    }
 }
 
 void tgt_cmd_aborted(struct tgt_cmd *cmd)
@@ -422,6 +440,16 @@ void tgt_cmd_aborted(struct tgt_cmd *cmd)
     if (gone)
         tgt_cmd_release(cmd);
     /* else a part of it is on the wire: SENT comes */
+}
+
+/* Answers of a shared session go out together: one visit to its lock. */
+static void finished(struct tgt_cmd *cmd)
+{
+    cmd->next_event = NULL;
+    if (cmd->part->session->shared)
+        tgt_part_answer(cmd);
+    else
+        tgt_cmd_respond(cmd);
 }
 
 void tgt_cmd_continue(struct tgt_cmd *cmd)
@@ -453,7 +481,7 @@ void tgt_cmd_continue(struct tgt_cmd *cmd)
             else if (cmd->iscsi_tmf)
                 tgt_tmf_done(cmd);
             else
-                respond(cmd);
+                finished(cmd);
             go_on = false;
             break;
         case SCSI_ABORTED:

@@ -63,7 +63,7 @@ struct tgt_cmd {
     struct list mail;           /* in the part's, if there are notes [S] */
     uint32_t notes;             /* TGT_NOTE_... [S] */
     uint8_t event;              /* TGT_NOTE_... or 0: what conn.c has got for it, ... */
-    struct tgt_cmd *next_event; /* ... and for the next one */
+    struct tgt_cmd *next_event; /* ... and the next one; or that of those to be answered */
     struct tgt_lane *lane;      /* of the addressed LUN; NULL: no such LUN */
     struct tgt_cmd *next_free;
     struct store_channel *lend_ch;
@@ -98,6 +98,8 @@ struct tgt_reactor *tgt_cmd_reactor(const struct tgt_cmd *cmd);
 struct tgt_cmd *tgt_cmd_get(struct tgt_part *part, struct iscsi_task *it);
 /* Start its SCSI task. Inside the lock. */
 void tgt_cmd_begin(struct tgt_cmd *cmd);
+/* Answer this one and those behind it (next_event), all of one part. */
+void tgt_cmd_respond(struct tgt_cmd *cmd);
 /* The SCSI task was aborted, or nobody is left to be answered: drop it. */
 void tgt_cmd_aborted(struct tgt_cmd *cmd);
 /* Give memory and context back. The SCSI task is finished. */

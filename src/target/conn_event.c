@@ -78,6 +78,8 @@ static void on_task(struct tgt_conn *conn, const struct iscsi_task *it, uint8_t 
         return;
     if (cmd->part != conn->part)
         tgt_part_note(cmd, event);
+    else if (event == TGT_NOTE_DATA && cmd->task.want != SCSI_WANT_DATA)
+        return; /* it has ended; it may be among those to be answered */
     else if (b)
         later(b, cmd, event);
     else

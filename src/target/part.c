@@ -72,12 +72,32 @@ static void run_idle(struct loop_work *w)
     tgt_session_unlock(s);
 }
 
+static void run_answer(struct loop_work *w)
+{
+    struct tgt_part *part = list_entry(w, struct tgt_part, answer);
+    struct tgt_cmd *first = part->answers;
+    part->answers = NULL;
+    part->answers_end = &part->answers;
+    if (first)
+        tgt_cmd_respond(first);
+}
+
+void tgt_part_answer(struct tgt_cmd *cmd)
+{
+    struct tgt_part *part = cmd->part;
+    *part->answers_end = cmd;
+    part->answers_end = &cmd->next_event;
+    loop_work_queue(part->reactor->loop, &part->answer);
+}
+
 static void deliver_mail(struct loop_msg *m);
 
 int tgt_part_init(struct tgt_part *part)
 {
     struct tgt_session *s = part->session;
     list_init(&part->mail);
+    part->answers_end = &part->answers;
+    loop_work_init(&part->answer, run_answer);
     loop_work_init(&part->idle, run_idle);
     part->mail_msg.deliver = deliver_mail;
     list_push_back(&part->reactor->parts, &part->node);
@@ -98,6 +118,8 @@ void tgt_part_fini(struct tgt_part *part)
     tgt_part_touch(part); /* losing a nexus may let others go on */
     if (part != &part->session->home)
         scsi_branch_free(part->branch);
+    assert(!part->answers);
+    loop_work_cancel(&part->answer);
     loop_work_cancel(&part->idle);
     list_del(&part->node);
     tgt_buffers_uncharge(&part->reactor->buffers, NULL, part->cmds_made * sizeof(*part->cmds));

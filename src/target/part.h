@@ -47,13 +47,16 @@ struct tgt_part {
     struct tgt_cmd *cmds;
     uint32_t cmd_count, cmds_made;
     struct tgt_account account; /* what its commands hold at this moment */
-    struct loop_work idle;      /* closing, and nothing is busy */
-    struct list node;           /* in the reactor's list */
-    struct list of_session;     /* [S] */
-    struct list mail;           /* tgt_cmd.mail [S] */
-    uint32_t asks;              /* TGT_PART_... [S] */
-    bool mail_posted;           /* [S] */
-    bool told_idle;             /* [S] */
+    struct tgt_cmd *answers;    /* finished, to be answered, by next_event ... */
+    struct tgt_cmd **answers_end;
+    struct loop_work answer; /* ... by this */
+    struct loop_work idle;   /* closing, and nothing is busy */
+    struct list node;        /* in the reactor's list */
+    struct list of_session;  /* [S] */
+    struct list mail;        /* tgt_cmd.mail [S] */
+    uint32_t asks;           /* TGT_PART_... [S] */
+    bool mail_posted;        /* [S] */
+    bool told_idle;          /* [S] */
     struct loop_msg mail_msg;
     /* for status output */
     _Atomic uint64_t commands, read_ios, read_bytes, write_ios, write_bytes;
@@ -73,6 +76,8 @@ int tgt_part_get(struct tgt_session *s, struct tgt_reactor *r, struct tgt_part *
 
 /* A context came back. */
 void tgt_part_cmd_done(struct tgt_part *part);
+/* Answer it soon, with others. */
+void tgt_part_answer(struct tgt_cmd *cmd);
 /* Look at all its lanes soon: commands of any LUN may have ended. */
 void tgt_part_touch(struct tgt_part *part);
 /* The session ends: abort what runs. Later part->idle runs. */
