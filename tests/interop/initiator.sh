@@ -104,8 +104,9 @@ check "inq of one page as JSON" json "$USAN" inq --json --page b2 "$url"
 check_output "has its name" '"name": "Logical Block Provisioning"'
 
 check_data "our own target" "$url" "$WORK/disk"
-for digests in header_digest=crc32c 'header_digest=crc32c&data_digest=crc32c'; do
-    check_data "$digests" "$url?$digests" "$WORK/disk"
+for options in header_digest=crc32c 'header_digest=crc32c&data_digest=crc32c' connections=4 \
+    'error_recovery=2&connections=2&header_digest=crc32c&data_digest=crc32c'; do
+    check_data "$options" "$url?$options" "$WORK/disk"
 done
 front_start "$url" --read-only
 check_fails "a read-only store is not written" qemu-io -f raw -c 'write 0 512' "$FRONT"
@@ -239,6 +240,8 @@ check_complaint "tgt: digests that it does not do" 'HeaderDigest' \
     "$USAN" inq "$url?header_digest=crc32c"
 check "tgt: digests" tgt_digests
 check_data "tgt, digests" "$url?header_digest=crc32c&data_digest=crc32c" "$WORK/tgt"
+check_data "tgt, which has one connection and level 0" "$url?connections=4&error_recovery=2" \
+    "$WORK/tgt"
 check_complaint "tgt: no such target" 'no such target' "$USAN" inq "${portal}/$tgt_name-2/1"
 check_complaint "tgt: no such unit" 'LUN 7' "$USAN" inq "${portal}/$tgt_name/7"
 check_complaint "tgt: what is no disk is no store" 'is no disk' \
