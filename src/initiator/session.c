@@ -140,7 +140,7 @@ static void session_lost(struct ini_session *s)
 static bool goes_on(struct ini_session *s)
 {
     struct iscsi_ievent ev;
-    if (s->abandon || s->phase != INI_PHASE_UP)
+    if (s->abandon || s->one_of_many || s->phase != INI_PHASE_UP)
         iscsi_isess_abandon(s->core, USAN_ECLOSED, "given up");
     while (iscsi_isess_next(s->core, &ev))
         on_session_event(s, &ev);
@@ -277,6 +277,7 @@ int ini_session_new(struct loop *loop, const struct ini_session_config *cfg,
     s->url = *cfg->url;
     s->home = *cfg->portal;
     s->discovery = cfg->discovery;
+    s->one_of_many = cfg->one_of_many;
     s->retry_first = cfg->retry_first;
     if (!*s->url.initiator)
         ini_machine_name(s->url.initiator);

@@ -145,6 +145,8 @@ struct ini_session_config {
     const struct ini_url *url;       /* who, whereto, options; copied */
     const struct ini_portal *portal; /* addresses of the url's host; copied */
     bool discovery;
+    bool
+        one_of_many; /* without any connection it is lost, though it might be continued (level 2) */
     bool retry_first; /* try the first login again as if the session had been lost */
     const struct ini_session_ops *ops;
     void *user;

@@ -110,8 +110,10 @@ void ini_cmds_alive(struct ini_session *s)
 {
     while (!list_empty(&s->lost)) {
         struct ini_cmd *cmd = list_entry(list_pop_front(&s->lost), struct ini_cmd, node);
-        /* aborted; or, after recovery at level 2, not known to the target any more */
-        cmd->dead = cmd->scsi.err == USAN_ECANCELED || cmd->scsi.err == USAN_ECLOSED;
+        /* aborted, also because its data came damaged; or, after recovery at level 2, not known to
+         * the target any more */
+        int err = cmd->scsi.err;
+        cmd->dead = err == USAN_ECANCELED || err == USAN_ECLOSED || err == USAN_EDIGEST;
         if (cmd->dead && try_again(s, cmd))
             continue;
         if (cmd->dead && cmd->late) {

@@ -87,7 +87,7 @@ struct ini_session {
     const struct ini_session_ops *ops;
     void *user;
     struct ini_url url;
-    bool discovery, retry_first;
+    bool discovery, one_of_many, retry_first;
     struct ini_isid *isid;
     struct iscsi_isess *core;
     enum ini_phase phase;

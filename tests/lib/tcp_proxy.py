@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A bad network between a TCP client and a port of 127.0.0.1.
 
-usage: tcp_proxy.py [--cut-after SECONDS] [--flip-every BYTES] [--from BYTES] PORT
+usage: tcp_proxy.py [--cut-after SECONDS | --cut-every SECONDS] [--flip-every BYTES] [--from BYTES] PORT
 
 Prints the port it listens on. What is counted are the bytes in both directions of all connections;
 nothing happens before --from bytes (65536) were carried, so that connections that only look at the
 target are left alone.
   --cut-after   SECONDS from then on all connections are reset, once
+  --cut-every   the same, again and again
   --flip-every  a bit of each so many bytes is changed
 """
 import argparse
@@ -29,6 +30,7 @@ class Proxy:
         self.carried = 0
         self.flip_at = options.flip_every and options.start + options.flip_every
         self.cut_at = None
+        self.cut_wait = options.cut_every or options.cut_after
 
     def accept(self):
         client = self.listener.accept()[0]
@@ -59,14 +61,15 @@ class Proxy:
             data = b""
         if not data:
             self.drop(sock)
-        elif self.options.cut_after is not None and self.cut_at is None:
+        elif self.cut_wait is not None and self.cut_at is None:
             if self.carried > self.options.start:
-                self.cut_at = time.monotonic() + self.options.cut_after
+                self.cut_at = time.monotonic() + self.cut_wait
 
     def cut(self):
         for sock in self.other:
             reset(sock)
-        self.other, self.cut_at = {}, float("inf")
+        every = self.options.cut_every
+        self.other, self.cut_at = {}, time.monotonic() + every if every else float("inf")
 
     def run(self):
         print(self.listener.getsockname()[1], flush=True)
@@ -89,6 +92,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("port", type=int)
     parser.add_argument("--cut-after", type=float)
+    parser.add_argument("--cut-every", type=float)
     parser.add_argument("--flip-every", type=int, default=0)
     parser.add_argument("--from", dest="start", type=int, default=65536)
     Proxy(parser.parse_args()).run()
