@@ -264,6 +264,8 @@ static void go_on_with(struct itask *t, struct iscsi_iconn *conn, bool anew)
     itask_adopt(t, conn);
     if (anew)
         itask_tx_again(t);
+    else
+        isnack_resumed(t);
     if ((t->cmd->canceled || t->fail_err) && itmf_abort(t))
         iconn_fail(conn, USAN_ELIMIT, "too many commands to be aborted");
 }

@@ -147,8 +147,20 @@ static bool fill_hole(struct itask *t, uint32_t sn)
     return false;
 }
 
+/* 7.2.2: from what it was asked for on, or "all unacknowledged data", perhaps in other pieces. */
+static void resume_at(struct itask *t, uint32_t sn)
+{
+    t->rec->fresh = false;
+    if (!sn_lt(sn, t->exp_data_sn) || sn_lt(sn, t->acked_sn))
+        return;
+    t->rec->again = true;
+    t->exp_data_sn = sn;
+}
+
 enum isnack_take isnack_number(struct itask *t, uint32_t sn)
 {
+    if (t->mending && t->rec->fresh)
+        resume_at(t, sn);
     if (t->mending && t->rec->restart) {
         if (sn != t->exp_data_sn)
             return ISNACK_DROP;
@@ -374,6 +386,13 @@ uint32_t isnack_rewind(struct itask *t)
     rec->again = true; /* over what came behind the hole */
     rec->restart = rec->ack = rec->status_came = rec->held = false;
     rec->tag = 0; /* 7.2.2: with the reassignment it is deleted */
+    rec->fresh = false;
     rec->tries = 0;
     return t->exp_data_sn;
+}
+
+void isnack_resumed(struct itask *t)
+{
+    if (t->exp_data_sn && mend(t))
+        t->rec->fresh = true;
 }

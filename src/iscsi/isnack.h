@@ -36,5 +36,7 @@ void isnack_unread(struct itask *t, uint32_t sn, uint32_t off);
 /* The connection of an ACTIVE task is lost: forget all that was not received without a gap. The
  * number to go on with. */
 uint32_t isnack_rewind(struct itask *t);
+/* It goes on on another connection. */
+void isnack_resumed(struct itask *t);
 
 #endif

@@ -99,6 +99,7 @@ struct irec {
     unsigned tries;
     bool restart; /* nothing counts but the PDU with exp_data_sn: the target begins there anew */
     bool again;   /* bytes may come that came before */
+    bool fresh;   /* reassigned: the target says with its first PDU where it goes on */
     bool ack;     /* a DataACK that has to wait for the holes below it */
     uint32_t ack_sn, ack_ttt;
     uint64_t ack_lun;

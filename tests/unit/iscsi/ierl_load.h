@@ -7,12 +7,13 @@
 
 enum { IERL_CMDS = 12, IERL_BLOCKS = 8 };
 
-/* Commands 1, 3, ... write, the others read, each blocks of its own. */
+/* Commands 1, 3, ... write, 5, 11, ... read at the same time; the others read; each blocks of its
+ * own. */
 struct ierl_load {
     unsigned cmds, conns;
     uint16_t blocks; /* of each */
     struct pair_cmd cmd[IERL_CMDS];
-    uint8_t buf[IERL_CMDS][IERL_BLOCKS * PAIR_BLOCK];
+    uint8_t buf[IERL_CMDS][IERL_BLOCKS * PAIR_BLOCK], in[IERL_CMDS][IERL_BLOCKS * PAIR_BLOCK];
     uint8_t round;
     uint16_t cid;    /* of the next connection */
     unsigned losses; /* sessions */

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 
 struct priv {
-    struct iovec iov;
+    struct iovec iov, in;
 };
+
+enum { READ_10 = 0x28, WRITE_10 = 0x2a, BIDI_10 = 0x53 };
 
 uint32_t pair_draw(struct pair *p, uint32_t below)
 {
@@ -106,12 +108,12 @@ void pair_serve(struct pair *p, struct iscsi_task *t)
     uint32_t lba = be32_get(t->cdb + (big ? 12 : 2));
     uint32_t len = (big ? be32_get(t->cdb + 28) : be16_get(t->cdb + 7)) * (uint32_t)PAIR_BLOCK;
 
-    if (t->cdb[0] == 0x2a || (big && t->cdb_len == 32)) {
+    if (t->cdb[0] == WRITE_10 || t->cdb[0] == BIDI_10 || (big && t->cdb_len == 32)) {
         priv->iov = (struct iovec){ p->disk + (size_t)lba * PAIR_BLOCK, len };
         iscsi_task_want_data(t, &priv->iov, 1, len < t->out_expected ? len : t->out_expected);
         return;
     }
-    if (t->cdb[0] == 0x28) {
+    if (t->cdb[0] == READ_10) {
         priv->iov = (struct iovec){ p->disk + (size_t)lba * PAIR_BLOCK, len };
         rsp.in = &priv->iov;
         rsp.in_cnt = 1;
@@ -133,6 +135,14 @@ static void data_came(struct iscsi_task *t)
         .status = t->data_err ? 2 : 0,
         .out_used = (big ? be32_get(t->cdb + 28) : be16_get(t->cdb + 7)) * (uint32_t)PAIR_BLOCK,
     };
+    if (t->cdb[0] == BIDI_10 && !t->data_err) {
+        struct priv *priv = t->priv;
+        priv->in.iov_base = (uint8_t *)priv->iov.iov_base + (size_t)PAIR_BIDI * PAIR_BLOCK;
+        priv->in.iov_len = priv->iov.iov_len;
+        rsp.in = &priv->in;
+        rsp.in_cnt = 1;
+        rsp.in_used = rsp.in_len = priv->in.iov_len;
+    }
     iscsi_task_respond(t, &rsp);
 }
 
@@ -606,7 +616,7 @@ void pair_rw(struct pair_cmd *cmd, bool write, uint32_t lba, uint16_t blocks, vo
     uint8_t *b = buf;
     size_t first = expected / 3, second = expected / 2;
     memset(cmd, 0, sizeof *cmd);
-    cmd->cdb[0] = write ? 0x2a : 0x28;
+    cmd->cdb[0] = write ? WRITE_10 : READ_10;
     be32_put(cmd->cdb + 2, lba);
     be16_put(cmd->cdb + 7, blocks);
     cmd->iov[0] = (struct iovec){ b, first };
@@ -627,4 +637,13 @@ void pair_rw(struct pair_cmd *cmd, bool write, uint32_t lba, uint16_t blocks, vo
         cmd->c.in_cnt = 3;
         cmd->c.in_len = expected;
     }
+}
+
+void pair_bidi(struct pair_cmd *cmd, void *in)
+{
+    cmd->cdb[0] = BIDI_10;
+    cmd->iin = (struct iovec){ in, cmd->c.out_len };
+    cmd->c.in = &cmd->iin;
+    cmd->c.in_cnt = 1;
+    cmd->c.in_len = cmd->c.out_len;
 }

@@ -2,7 +2,8 @@
 /*
  * Both roles in one process: connections of an initiator session joined with connections of a
  * target, over pipes that cut the bytes into pieces of a size drawn from a seed. The target has a
- * device as simple as possible: READ(10), WRITE(10) and a 32-byte WRITE, 512-byte blocks.
+ * device as simple as possible: READ(10), WRITE(10), a 32-byte WRITE, and a bidirectional command
+ * that writes blocks and reads those PAIR_BIDI further on; 512-byte blocks.
  */
 #ifndef TESTS_IPAIR_H
 #define TESTS_IPAIR_H
@@ -19,7 +20,14 @@
 /* cmocka wants those four before it */
 #include <cmocka.h>
 
-enum { PAIR_BLOCK = 512, PAIR_BLOCKS = 8192, PAIR_CONNS = 4, PAIR_HELD = 64, PAIR_TARGETS = 3000 };
+enum {
+    PAIR_BLOCK = 512,
+    PAIR_BLOCKS = 8192,
+    PAIR_BIDI = 4096,
+    PAIR_CONNS = 4,
+    PAIR_HELD = 64,
+    PAIR_TARGETS = 3000
+};
 
 struct pair;
 
@@ -41,7 +49,7 @@ struct pair_conn {
 struct pair_cmd {
     struct iscsi_icmd c;
     uint8_t cdb[32];
-    struct iovec iov[3];
+    struct iovec iov[3], iin;
     uint8_t sense[64];
     bool done;
     struct pair_conn *seen;
@@ -104,6 +112,8 @@ void pair_cut(struct pair *p, struct pair_conn *c);
  * initiator is ready for. */
 void pair_rw(struct pair_cmd *cmd, bool write, uint32_t lba, uint16_t blocks, void *buf,
              uint32_t expected);
+/* Make that one bidirectional: `in` has room for what is read. */
+void pair_bidi(struct pair_cmd *cmd, void *in);
 /* Answer a command that was held. */
 void pair_serve(struct pair *p, struct iscsi_task *task);
 

@@ -117,6 +117,28 @@ static void with_a_hole(void **st)
     irig_free(r);
 }
 
+/* The target does not go on where it was asked to, but sends all again, in other pieces. */
+static void all_again(void **st)
+{
+    (void)st;
+    struct irig_cmd m;
+    struct irig *r = irig_erl('2', false), *b;
+    uint32_t itt = bhs_itt(submit_on(r, &m, 4096, 0).bhs);
+    b = join(r, 2);
+    for (uint32_t sn = 0; sn < 3; sn++)
+        piece(r, itt, sn, 0);
+    irig_cut(r);
+    irig_tick(r, 2 * NS_PER_SEC);
+    logged_out(b, 9, 0, 0);
+    reassigned(b, itt, 3, ISCSI_TMF_RSP_COMPLETE);
+    for (uint32_t sn = 0; sn < 4; sn++)
+        irig_data_in(b, itt, sn == 3 ? 0x81 : 0, sn, sn * 1024, 1024, 0);
+    assert_int_equal(r->done, 1);
+    irig_expect_good(&m);
+    irig_expect_quiet(b);
+    irig_free(r);
+}
+
 /* Lost in the midst of a Data-In: that one did not come. */
 static void in_the_midst(void **st)
 {
@@ -616,25 +638,16 @@ static void out_of_memory(void **st)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(explicit_logout),
-        cmocka_unit_test(with_a_hole),
-        cmocka_unit_test(in_the_midst),
-        cmocka_unit_test(write_goes_on),
-        cmocka_unit_test(unknown_task),
-        cmocka_unit_test(half_sent),
-        cmocka_unit_test(many),
-        cmocka_unit_test(reinstated),
-        cmocka_unit_test(acknowledges),
-        cmocka_unit_test(continued),
-        cmocka_unit_test(not_in_time),
-        cmocka_unit_test(refused),
-        cmocka_unit_test(giving_up),
-        cmocka_unit_test(still_allegiant),
-        cmocka_unit_test(helper_lost),
-        cmocka_unit_test(no_answer),
-        cmocka_unit_test(canceled),
-        cmocka_unit_test(session_closed),
-        cmocka_unit_test(dropped),
+        cmocka_unit_test(explicit_logout), cmocka_unit_test(with_a_hole),
+        cmocka_unit_test(all_again),       cmocka_unit_test(in_the_midst),
+        cmocka_unit_test(write_goes_on),   cmocka_unit_test(unknown_task),
+        cmocka_unit_test(half_sent),       cmocka_unit_test(many),
+        cmocka_unit_test(reinstated),      cmocka_unit_test(acknowledges),
+        cmocka_unit_test(continued),       cmocka_unit_test(not_in_time),
+        cmocka_unit_test(refused),         cmocka_unit_test(giving_up),
+        cmocka_unit_test(still_allegiant), cmocka_unit_test(helper_lost),
+        cmocka_unit_test(no_answer),       cmocka_unit_test(canceled),
+        cmocka_unit_test(session_closed),  cmocka_unit_test(dropped),
         cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

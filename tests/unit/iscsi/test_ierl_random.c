@@ -8,10 +8,27 @@
 enum { SEEDS = 250, ROUNDS = 3 };
 
 static unsigned faults_left;
+static bool may_renegotiate;
+
+static const uint32_t segment[] = { 512, 1024, 3000, 8192 };
+
+/* Another MaxRecvDataSegmentLength on some connection: what is then asked for again comes in other
+ * pieces (11.16.3). */
+static void renegotiate(struct pair *p)
+{
+    struct pair_conn *c = &p->conn[pair_draw(p, PAIR_CONNS)];
+    uint32_t len = segment[pair_draw(p, 4)];
+    if (!c->i || c->iclosed || !c->logged_in)
+        return;
+    int err = iscsi_iconn_renegotiate(c->i, len, p->now_ns);
+    assert_true(!err || err == USAN_EBUSY || err == USAN_ECLOSED);
+}
 
 /* One fault somewhere in the next bytes. */
 static void fault(struct pair *p)
 {
+    if (may_renegotiate && pair_draw(p, 4) == 0)
+        renegotiate(p);
     if (!faults_left || pair_draw(p, 3))
         return;
     int way = (int)pair_draw(p, 2);
@@ -25,7 +42,6 @@ static void fault(struct pair *p)
 
 static void configure(struct pair *p, struct ierl_load *l, uint8_t level)
 {
-    static const uint32_t segment[] = { 512, 1024, 3000, 8192 };
     struct iscsi_params_cfg *i = &p->icfg.params, *t = &p->tcfg.params;
     ierl_config(p, level);
     i->max_recv_data_segment = segment[pair_draw(p, 4)];
@@ -55,11 +71,15 @@ static void run(uint8_t level, uint64_t seed, struct sum *sum)
     bool ok = true;
     configure(p, &l, level);
     ierl_begin(p, &l);
+    /* Data of a bidirectional command in other pieces can not be asked for. */
+    may_renegotiate = l.cmds < 6;
     for (int round = 0; round < ROUNDS && ok; round++) {
         faults_left = 1 + pair_draw(p, 4);
         fault(p);
         fault(p);
         ierl_submit(p, &l);
+        if (may_renegotiate && pair_draw(p, 3) == 0)
+            renegotiate(p);
         ok = ierl_finish(p, &l, fault);
         for (int way = 0; way < 2; way++)
             p->flip_at[way] = p->cut_at[way] = 0;
@@ -123,12 +143,42 @@ static void level2(void **st)
     assert_int_equal(sum.commands, sum.wanted); /* none is executed twice */
 }
 
+/* Memory is denied once, at each allocation that follows the loss of a connection. */
+static void out_of_memory(void **st)
+{
+    (void)st;
+    static struct ierl_load l;
+    unsigned kept = 0, failed = 0;
+    for (unsigned n = 1; n <= 60; n++) {
+        struct pair *p = pair_new(n);
+        ierl_config(p, 2);
+        p->max_piece = 0;
+        p->icfg.params.max_recv_data_segment = 1024;
+        l = (struct ierl_load){ .cmds = 6, .conns = 1 + n % 2, .blocks = 4 };
+        ierl_begin(p, &l);
+        p->flip_at[1] = 700;
+        p->cut_at[1] = 4000;
+        p->alloc.fail_at = p->alloc.calls + n;
+        ierl_submit(p, &l);
+        bool ok = ierl_finish(p, &l, NULL);
+        if (!ok)
+            print_message("allocation %u: %s\n", n, iscsi_isess_state(p->sess));
+        assert_true(ok);
+        ierl_check(p, &l);
+        kept += l.losses == 0;
+        failed += l.losses != 0;
+        pair_free(p);
+    }
+    assert_true(kept > 0 && failed > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(level0),
         cmocka_unit_test(level1),
         cmocka_unit_test(level2),
+        cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
