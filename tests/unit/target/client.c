@@ -78,6 +78,8 @@ static void send_pdu(struct client *c, uint8_t bhs[48], const void *data, uint32
 {
     static const uint8_t zeroes[4];
     be24_put(bhs + 5, len);
+    if (c->acks)
+        be32_put(bhs + 28, c->exp_stat_sn);
     send_all(c, bhs, 48);
     if (len)
         send_all(c, data, len);
@@ -91,7 +93,15 @@ bool client_recv(struct client *c, struct pdu *p)
         return false;
     p->len = be24_get(p->bhs + 5);
     assert_true(p->len <= sizeof(p->data) - 4);
-    return recv_all(c, p->data, (p->len + 3) & ~3u);
+    if (!recv_all(c, p->data, (p->len + 3) & ~3u))
+        return false;
+    uint8_t op = p->bhs[0] & 0x3f;
+    /* R2T, NOP-In of the target's and Data-In without status only say what is next. */
+    bool counts = op != 0x31 && !(op == 0x25 && !(p->bhs[1] & 0x01)) &&
+                  !(op == 0x20 && be32_get(p->bhs + 16) == UINT32_MAX);
+    if (counts)
+        c->exp_stat_sn = be32_get(p->bhs + 24) + 1;
+    return true;
 }
 
 void client_expect_close(struct client *c)
@@ -181,6 +191,7 @@ void client_join(struct client *further, struct client *c, uint16_t port, const 
 {
     client_connect(further, port);
     further->session = c;
+    further->acks = c->acks;
     further->cid = cid;
     client_send_login(further, initiator, target, isid, c->tsih);
     client_recv_login(further);

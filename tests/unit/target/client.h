@@ -13,11 +13,13 @@
 struct client {
     int fd;
     uint32_t itt, cmd_sn;
-    uint16_t tsih;          /* of the session, after login */
-    uint16_t cid;           /* set before the login; 0 at first */
-    uint16_t connections;   /* likewise: MaxConnections to offer; 0: none */
-    uint16_t retain;        /* likewise: DefaultTime2Retain */
-    uint8_t level;          /* likewise: ErrorRecoveryLevel; nothing is acknowledged */
+    uint16_t tsih;        /* of the session, after login */
+    uint16_t cid;         /* set before the login; 0 at first */
+    uint16_t connections; /* likewise: MaxConnections to offer; 0: none */
+    uint16_t retain;      /* likewise: DefaultTime2Retain */
+    uint8_t level;        /* likewise: ErrorRecoveryLevel */
+    bool acks;            /* what has come is acknowledged by what is sent */
+    uint32_t exp_stat_sn;
     uint8_t attr;           /* of the commands to be sent, ATTR field; 0: SIMPLE */
     struct client *session; /* tags and CmdSN are those of this one; NULL: its own */
     uint16_t status;        /* of the last login response: class << 8 | detail */

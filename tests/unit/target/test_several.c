@@ -341,6 +341,154 @@ static void stop_with_two(void **state)
     client_close(&b);
 }
 
+/* ---- recovery level 2: commands of a lost connection go on on another reactor ---- */
+
+enum { LOGOUT_FOR_RECOVERY = 2 };
+
+static void open_two_at_level_2(struct program *p, struct client *a, struct client *b)
+{
+    client_connect(a, p->port);
+    a->connections = 4;
+    a->level = 2;
+    a->retain = 20;
+    a->acks = true;
+    client_send_login(a, HOST, TARGET_A, 1, 0);
+    client_recv_login(a);
+    assert_int_equal(a->status, 0);
+    join(p, b, a, 1);
+    for (uint8_t lun = 0; lun < 3; lun++)
+        client_ready(a, lun);
+}
+
+static void reassign(struct client *a, uint8_t lun, uint32_t itt)
+{
+    uint32_t tmf = client_send_tmf(a, REASSIGN, lun, itt);
+    assert_int_equal(client_finish_tmf(a, tmf), COMPLETE);
+}
+
+static void read_is_taken_over(void **state)
+{
+    struct program *p = *state;
+    struct client a, b;
+    static uint8_t in[512], out[512];
+    open_two_at_level_2(p, &a, &b);
+    fill(out, sizeof(out), 5);
+    uint32_t w = client_send_write(&a, 1, 9, out, 1);
+    assert_int_equal(client_finish(&a, w, NULL, 0), 0);
+    for (unsigned i = 0; i < 2; i++) { /* once it is in the store still, once it has ended */
+        uint32_t r = client_send_read(&b, 1, 9, 1);
+        nap(20);
+        client_close(&b);
+        nap(i ? 400 : 20);
+        assert_int_equal(client_logout(&a, LOGOUT_FOR_RECOVERY, 1), 0);
+        reassign(&a, 1, r);
+        memset(in, 0, sizeof(in));
+        assert_int_equal(client_finish(&a, r, in, sizeof(in)), 0);
+        assert_memory_equal(in, out, sizeof(in));
+        join(p, &b, &a, 1);
+    }
+    client_ready(&b, 0);
+    assert_int_equal(client_logout(&a, 0, 0), 0);
+    client_close(&a);
+    client_close(&b);
+    program_wait_for_sessions(p, 0);
+}
+
+/* The data lands in memory of the other reactor. */
+static void write_is_taken_over(void **state)
+{
+    struct program *p = *state;
+    struct client a, b;
+    static uint8_t out[65536], in[65536];
+    open_two_at_level_2(p, &a, &b);
+    for (uint8_t lun = 0; lun < 3; lun += 2) {
+        fill(out, sizeof(out), lun);
+        uint32_t w = client_send_write(&b, lun, 64, NULL, 128);
+        static struct pdu r2t;
+        assert_true(client_recv(&b, &r2t));
+        assert_int_equal(r2t.bhs[0], 0x31);
+        client_close(&b);
+        nap(20);
+        assert_int_equal(client_logout(&a, LOGOUT_FOR_RECOVERY, 1), 0);
+        reassign(&a, lun, w);
+        client_answer_r2t(&a, w, out);
+        assert_int_equal(client_finish(&a, w, NULL, 0), 0);
+        uint32_t r = client_send_read(&a, lun, 64, 128);
+        assert_int_equal(client_finish(&a, r, in, sizeof(in)), 0);
+        assert_memory_equal(in, out, sizeof(in));
+        join(p, &b, &a, 1);
+        client_ready(&b, 0);
+    }
+    assert_int_equal(client_logout(&b, 0, 0), 0);
+    client_close(&a);
+    client_close(&b);
+    program_wait_for_sessions(p, 0);
+}
+
+/* 6.3.6: all connections are lost, and the session goes on with a new one. */
+static void session_is_continued(void **state)
+{
+    struct program *p = *state;
+    struct client a, b, c;
+    static uint8_t in[512];
+    open_two_at_level_2(p, &a, &b);
+    uint32_t ra = client_send_read(&a, 1, 0, 1), rb = client_send_read(&b, 1, 0, 1);
+    nap(20);
+    client_close(&a);
+    client_close(&b);
+    nap(20);
+    assert_int_equal(tgt_registry_count(tgt_registry(p->tgt)), 1);
+    join(p, &c, &a, 0); /* the place of a */
+    assert_int_equal(client_logout(&c, LOGOUT_FOR_RECOVERY, 1), 0);
+    reassign(&c, 1, ra);
+    assert_int_equal(client_finish(&c, ra, in, sizeof(in)), 0);
+    reassign(&c, 1, rb);
+    assert_int_equal(client_finish(&c, rb, in, sizeof(in)), 0);
+    client_ready(&c, 0);
+    assert_int_equal(client_logout(&c, 0, 0), 0);
+    client_close(&c);
+    program_wait_for_sessions(p, 0);
+}
+
+/* Nobody comes back: what ran is aborted after a while, and everything goes. */
+static void session_is_given_up(void **state)
+{
+    (void)state;
+    struct program p = { 0 };
+    struct client a, b;
+    program_configure(&p.cfg);
+    p.cfg.limits.time2retain_ns = 1000000000;
+    program_start(&p);
+    open_two_at_level_2(&p, &a, &b);
+    (void)client_send_read(&a, 1, 0, 1);
+    (void)client_send_write(&b, 0, 0, NULL, 8); /* whose data never comes */
+    nap(20);
+    client_close(&a);
+    client_close(&b);
+    nap(50);
+    assert_int_equal(tgt_registry_count(tgt_registry(p.tgt)), 1);
+    program_wait_for_sessions(&p, 0);
+    assert_int_equal(program_stop(&p), 0);
+}
+
+/* The program ends while lost connections are waited for. */
+static void stop_with_a_lost_session(void **state)
+{
+    (void)state;
+    struct program p = { 0 };
+    struct client a, b;
+    program_configure(&p.cfg);
+    program_start(&p);
+    open_two_at_level_2(&p, &a, &b);
+    (void)client_send_read(&b, 1, 0, 1);
+    nap(20);
+    client_close(&b);
+    client_close(&a);
+    nap(20);
+    assert_int_equal(tgt_registry_count(tgt_registry(p.tgt)), 1);
+    assert_int_equal(program_stop(&p), 0);
+}
+
 /* ---- many threads ---- */
 
 enum { WORKERS = 4, REGION = 256 /* blocks of each */ };
@@ -500,6 +648,11 @@ int main(void)
         PROGRAM_TEST(connections_are_limited),
         PROGRAM_TEST(cold_reset_ends_both),
         cmocka_unit_test(stop_with_two),
+        PROGRAM_TEST(read_is_taken_over),
+        PROGRAM_TEST(write_is_taken_over),
+        PROGRAM_TEST(session_is_continued),
+        cmocka_unit_test(session_is_given_up),
+        cmocka_unit_test(stop_with_a_lost_session),
         PROGRAM_TEST(connections_change_while_io_runs),
     };
     program_block_signals();
