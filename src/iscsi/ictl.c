@@ -248,6 +248,20 @@ void ictl_retry(struct itask *t)
         itask_tx_again(t);
 }
 
+/* An abort or a TASK REASSIGN of our own: a task that has to be ended takes the connection with it,
+ * one that is to be reassigned waits a little, as there may be too many requests at a time. */
+static void own_rejected(struct iscsi_iconn *conn, struct itask *victim)
+{
+    if (victim->state == ITASK_ORPHAN) {
+        victim->lost->later = true;
+        victim->lost->reassign_ns = conn->now_ns + isess_recovery_timeout(conn->sess);
+        return;
+    }
+    victim->cmd->canceled = false;
+    if (victim->fail_err)
+        iconn_fail(conn, victim->fail_err, victim->fail_why);
+}
+
 /* 11.17: a rejected command was not begun. Where its data was damaged it was, and its answer
  * follows; likewise with Data-Out. */
 static void command_rejected(struct iscsi_iconn *conn, const uint8_t *bhs, uint8_t reason)
@@ -265,6 +279,8 @@ static void command_rejected(struct iscsi_iconn *conn, const uint8_t *bhs, uint8
     }
     if (reason == ISCSI_REJECT_TASK_IN_PROGRESS && t->retries)
         return; /* it had come the first time */
+    if (t->function && !t->tmf && t->victim)
+        own_rejected(conn, t->victim);
     itask_end(t, USAN_EPROTO, iscsi_reject_text(reason));
 }
 

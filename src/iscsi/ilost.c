@@ -127,7 +127,8 @@ static bool expire(struct iscsi_isess *sess, struct ilost *lost)
     static const char why[] = "a lost connection was not recovered within Time2Retain";
     bool tasks = !list_empty(&lost->tasks);
     ilost_step(sess, lost, ISCSI_CONN_EV_CLEANUP_TIMEOUT);
-    if (tasks || (sess->conn_count == 0 && sess->lost.next == sess->lost.prev)) {
+    bool only = sess->lost.next == sess->lost.prev;
+    if (tasks || (only && sess->state == ISCSI_SESS_FAILED)) {
         if (sess->conn_count == 0)
             isess_step(sess, ISCSI_SESS_EV_TIMED_OUT);
         give_up(sess, USAN_ETIMEOUT, why);

@@ -153,3 +153,48 @@ void irig_reject(struct irig *r, uint8_t reason, const uint8_t *rejected)
     pdu_reject(bhs, reason, ISCSI_BHS_LEN);
     irig_send(r, bhs, true, rejected, ISCSI_BHS_LEN);
 }
+
+/* ---- level 2 ---- */
+
+struct irig *irig_joined(struct irig *r, uint16_t cid)
+{
+    struct irig *c = irig_join(r, cid);
+    irig_join_login(c, "MaxRecvDataSegmentLength=1024|");
+    return c;
+}
+
+struct irig_pdu irig_submit_on(struct irig *r, struct irig_cmd *m, uint32_t in, uint32_t out)
+{
+    irig_make(m, in, out);
+    assert_int_equal(iscsi_isess_submit(r->sess, &m->c), 0);
+    irig_run(r);
+    return irig_expect(r, ISCSI_OP_SCSI_COMMAND);
+}
+
+void irig_logged_out(struct irig *on, uint16_t cid, uint8_t response, uint16_t time2wait)
+{
+    uint8_t bhs[ISCSI_BHS_LEN];
+    struct irig_pdu pdu = irig_expect(on, ISCSI_OP_LOGOUT_REQUEST);
+    const struct pdu_logout_request q = pdu_logout_request_decode(pdu.bhs);
+    assert_int_equal(q.reason, 2);
+    assert_int_equal(q.cid, cid);
+    pdu_logout_response(bhs, bhs_itt(pdu.bhs), response, time2wait, 0);
+    irig_send(on, bhs, true, NULL, 0);
+}
+
+void irig_reassigned(struct irig *on, uint32_t itt, uint32_t exp_data_sn, uint8_t response)
+{
+    uint8_t bhs[ISCSI_BHS_LEN];
+    struct irig_pdu pdu = irig_expect(on, ISCSI_OP_TMF_REQUEST);
+    const struct pdu_tmf_request q = pdu_tmf_request_decode(pdu.bhs);
+    assert_int_equal(q.function, ISCSI_TMF_TASK_REASSIGN);
+    assert_int_equal(q.ref_itt, itt);
+    assert_int_equal(q.exp_data_sn, exp_data_sn);
+    pdu_tmf_response(bhs, bhs_itt(pdu.bhs), response, 0);
+    irig_send(on, bhs, true, NULL, 0);
+}
+
+void irig_piece(struct irig *r, uint32_t itt, uint32_t sn, uint8_t flags)
+{
+    irig_data_in(r, itt, flags, sn, sn * 512, 512, 0);
+}

@@ -45,6 +45,16 @@ void irig_expect_quiet(struct irig *r);
 void irig_expect_good(const struct irig_cmd *m);
 /* A Reject of this PDU. */
 void irig_reject(struct irig *r, uint8_t reason, const uint8_t *bhs);
+/* One more connection, logged in. */
+struct irig *irig_joined(struct irig *r, uint16_t cid);
+/* Make a command and submit it: it goes to the connection with the least to do. */
+struct irig_pdu irig_submit_on(struct irig *r, struct irig_cmd *m, uint32_t in, uint32_t out);
+/* Expect the recovery logout of a lost connection, and answer it. */
+void irig_logged_out(struct irig *on, uint16_t cid, uint8_t response, uint16_t time2wait);
+/* Expect the TASK REASSIGN of a task, which has come so far, and answer it. */
+void irig_reassigned(struct irig *on, uint32_t itt, uint32_t exp_data_sn, uint8_t response);
+/* Data-In PDU sn of a command, 512 bytes each. */
+void irig_piece(struct irig *r, uint32_t itt, uint32_t sn, uint8_t flags);
 /* The connection must have ended like this. */
 void irig_expect_closed(struct irig *r, int err, const char *why);
 /* Data-Out PDUs up to `end`, with the data of the command. */

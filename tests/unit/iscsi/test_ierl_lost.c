@@ -5,54 +5,6 @@
 
 #include <string.h>
 
-#define KEYS "MaxRecvDataSegmentLength=1024|"
-
-static struct irig *join(struct irig *r, uint16_t cid)
-{
-    struct irig *c = irig_join(r, cid);
-    irig_join_login(c, KEYS);
-    return c;
-}
-
-/* A command goes to the connection with the least to do: the only one that has none. */
-static struct irig_pdu submit_on(struct irig *r, struct irig_cmd *m, uint32_t in, uint32_t out)
-{
-    irig_make(m, in, out);
-    assert_int_equal(iscsi_isess_submit(r->sess, &m->c), 0);
-    irig_run(r);
-    return irig_expect(r, ISCSI_OP_SCSI_COMMAND);
-}
-
-/* The recovery logout of a lost connection, answered. */
-static void logged_out(struct irig *on, uint16_t cid, uint8_t response, uint16_t time2wait)
-{
-    uint8_t bhs[ISCSI_BHS_LEN];
-    struct irig_pdu pdu = irig_expect(on, ISCSI_OP_LOGOUT_REQUEST);
-    const struct pdu_logout_request q = pdu_logout_request_decode(pdu.bhs);
-    assert_int_equal(q.reason, 2);
-    assert_int_equal(q.cid, cid);
-    pdu_logout_response(bhs, bhs_itt(pdu.bhs), response, time2wait, 0);
-    irig_send(on, bhs, true, NULL, 0);
-}
-
-/* TASK REASSIGN of a task, which has come so far; the answer. */
-static void reassigned(struct irig *on, uint32_t itt, uint32_t exp_data_sn, uint8_t response)
-{
-    uint8_t bhs[ISCSI_BHS_LEN];
-    struct irig_pdu pdu = irig_expect(on, ISCSI_OP_TMF_REQUEST);
-    const struct pdu_tmf_request q = pdu_tmf_request_decode(pdu.bhs);
-    assert_int_equal(q.function, ISCSI_TMF_TASK_REASSIGN);
-    assert_int_equal(q.ref_itt, itt);
-    assert_int_equal(q.exp_data_sn, exp_data_sn);
-    pdu_tmf_response(bhs, bhs_itt(pdu.bhs), response, 0);
-    irig_send(on, bhs, true, NULL, 0);
-}
-
-static void piece(struct irig *r, uint32_t itt, uint32_t sn, uint8_t flags)
-{
-    irig_data_in(r, itt, flags, sn, sn * 512, 512, 0);
-}
-
 /* ---- another connection is left ---- */
 
 static void explicit_logout(void **st)
@@ -60,12 +12,12 @@ static void explicit_logout(void **st)
     (void)st;
     static struct irig_cmd rd, wr;
     struct irig *r = irig_erl('2', false), *b;
-    uint32_t a_read = bhs_itt(submit_on(r, &rd, 4096, 0).bhs);
-    b = join(r, 2);
-    uint32_t a_write = bhs_itt(submit_on(b, &wr, 0, 4096).bhs);
+    uint32_t a_read = bhs_itt(irig_submit_on(r, &rd, 4096, 0).bhs);
+    b = irig_joined(r, 2);
+    uint32_t a_write = bhs_itt(irig_submit_on(b, &wr, 0, 4096).bhs);
     irig_expect_data_out(b, &wr, a_write, ISCSI_TAG_NONE, 1024, 1536, 1024);
-    piece(r, a_read, 0, 0);
-    piece(r, a_read, 1, 0);
+    irig_piece(r, a_read, 0, 0);
+    irig_piece(r, a_read, 1, 0);
     irig_cut(r);
     assert_int_equal(r->recover, 1);
     assert_int_equal(r->cid, 9);
@@ -76,17 +28,17 @@ static void explicit_logout(void **st)
     irig_tick(r, 2 * NS_PER_SEC - 1);
     irig_expect_quiet(b);
     irig_tick(r, 1); /* Time2Wait is over */
-    logged_out(b, 9, 0, 1);
+    irig_logged_out(b, 9, 0, 1);
     irig_expect_quiet(b); /* the response has a waiting time of its own, 11.15.3 */
     assert_true(iscsi_isess_deadline(r->sess) == r->now_ns + NS_PER_SEC);
     irig_tick(r, NS_PER_SEC);
-    reassigned(b, a_read, 2, ISCSI_TMF_RSP_COMPLETE);
+    irig_reassigned(b, a_read, 2, ISCSI_TMF_RSP_COMPLETE);
     assert_int_equal(r->recovered, 1);
     assert_int_equal(r->reassigned, 1);
     assert_true(iscsi_isess_deadline(r->sess) == TIME_NEVER);
     assert_int_equal(iscsi_iconn_load(b->conn), 2 * 4096 + 2 * 4096);
     for (uint32_t sn = 2; sn < 8; sn++)
-        piece(b, a_read, sn, sn == 7 ? 0x81 : 0);
+        irig_piece(b, a_read, sn, sn == 7 ? 0x81 : 0);
     assert_int_equal(r->done, 1);
     irig_expect_good(&rd);
     irig_r2t(b, a_write, 4, 0, 1536, 2048);
@@ -100,15 +52,15 @@ static void with_a_hole(void **st)
     (void)st;
     struct irig_cmd m;
     struct irig *r = irig_erl('2', false), *b;
-    uint32_t itt = bhs_itt(submit_on(r, &m, 4096, 0).bhs);
-    b = join(r, 2);
+    uint32_t itt = bhs_itt(irig_submit_on(r, &m, 4096, 0).bhs);
+    b = irig_joined(r, 2);
     for (uint32_t sn = 0; sn < 6; sn++)
         if (sn != 2)
-            piece(r, itt, sn, 0);
+            irig_piece(r, itt, sn, 0);
     irig_cut(r);
     irig_tick(r, 2 * NS_PER_SEC);
-    logged_out(b, 9, 0, 0);
-    reassigned(b, itt, 2, ISCSI_TMF_RSP_COMPLETE);
+    irig_logged_out(b, 9, 0, 0);
+    irig_reassigned(b, itt, 2, ISCSI_TMF_RSP_COMPLETE);
     for (uint32_t sn = 2; sn < 5; sn++)
         irig_data_in(b, itt, sn == 4 ? 0x81 : 0, sn, 1024 + (sn - 2) * 1024, 1024, 0);
     assert_int_equal(r->done, 1);
@@ -123,14 +75,14 @@ static void all_again(void **st)
     (void)st;
     struct irig_cmd m;
     struct irig *r = irig_erl('2', false), *b;
-    uint32_t itt = bhs_itt(submit_on(r, &m, 4096, 0).bhs);
-    b = join(r, 2);
+    uint32_t itt = bhs_itt(irig_submit_on(r, &m, 4096, 0).bhs);
+    b = irig_joined(r, 2);
     for (uint32_t sn = 0; sn < 3; sn++)
-        piece(r, itt, sn, 0);
+        irig_piece(r, itt, sn, 0);
     irig_cut(r);
     irig_tick(r, 2 * NS_PER_SEC);
-    logged_out(b, 9, 0, 0);
-    reassigned(b, itt, 3, ISCSI_TMF_RSP_COMPLETE);
+    irig_logged_out(b, 9, 0, 0);
+    irig_reassigned(b, itt, 3, ISCSI_TMF_RSP_COMPLETE);
     for (uint32_t sn = 0; sn < 4; sn++)
         irig_data_in(b, itt, sn == 3 ? 0x81 : 0, sn, sn * 1024, 1024, 0);
     assert_int_equal(r->done, 1);
@@ -146,19 +98,19 @@ static void in_the_midst(void **st)
     struct irig_cmd m;
     struct irig *r = irig_erl('2', false), *b;
     uint8_t part[ISCSI_BHS_LEN + 100] = { 0 };
-    uint32_t itt = bhs_itt(submit_on(r, &m, 4096, 0).bhs);
-    b = join(r, 2);
-    piece(r, itt, 0, 0);
+    uint32_t itt = bhs_itt(irig_submit_on(r, &m, 4096, 0).bhs);
+    b = irig_joined(r, 2);
+    irig_piece(r, itt, 0, 0);
     pdu_data_in(part, itt, 0, 0, 512, 1, 512, 0);
     bhs_put_sn(part, 0, r->exp_cmd_sn, r->exp_cmd_sn + 31);
     memset(part + ISCSI_BHS_LEN, 0xee, 100);
     irig_feed(r, part, sizeof part);
     irig_cut(r);
     irig_tick(r, 2 * NS_PER_SEC);
-    logged_out(b, 9, 0, 0);
-    reassigned(b, itt, 1, ISCSI_TMF_RSP_COMPLETE);
+    irig_logged_out(b, 9, 0, 0);
+    irig_reassigned(b, itt, 1, ISCSI_TMF_RSP_COMPLETE);
     for (uint32_t sn = 1; sn < 8; sn++)
-        piece(b, itt, sn, sn == 7 ? 0x81 : 0);
+        irig_piece(b, itt, sn, sn == 7 ? 0x81 : 0);
     irig_expect_good(&m);
     assert_int_equal(r->done, 1);
     irig_free(r);
@@ -170,14 +122,14 @@ static void write_goes_on(void **st)
     (void)st;
     struct irig_cmd m;
     struct irig *r = irig_erl('2', false), *b;
-    uint32_t itt = bhs_itt(submit_on(r, &m, 0, 4096).bhs);
-    b = join(r, 2);
+    uint32_t itt = bhs_itt(irig_submit_on(r, &m, 0, 4096).bhs);
+    b = irig_joined(r, 2);
     irig_expect_data_out(r, &m, itt, ISCSI_TAG_NONE, 1024, 1536, 1024);
     irig_r2t(r, itt, 4, 0, 1536, 2048);
     irig_cut(r);
     irig_tick(r, 2 * NS_PER_SEC);
-    logged_out(b, 9, 0, 0);
-    reassigned(b, itt, 1, ISCSI_TMF_RSP_COMPLETE);
+    irig_logged_out(b, 9, 0, 0);
+    irig_reassigned(b, itt, 1, ISCSI_TMF_RSP_COMPLETE);
     irig_expect_quiet(b);
     irig_r2t(b, itt, 5, 1, 1024, 2048); /* of the unsolicited data not all came either */
     irig_expect_data_out(b, &m, itt, 5, 1024, 3072, 1024);
@@ -197,15 +149,15 @@ static void unknown_task(void **st)
         struct irig_cmd m;
         struct irig *r = irig_erl('2', false), *b;
         r->again = true;
-        struct irig_pdu first = submit_on(r, &m, 512, 0);
+        struct irig_pdu first = irig_submit_on(r, &m, 512, 0);
         uint32_t itt = bhs_itt(first.bhs), sn = bhs_cmd_sn(first.bhs);
         if (!taken)
             r->exp_cmd_sn = sn;
-        b = join(r, 2);
+        b = irig_joined(r, 2);
         irig_cut(r);
         irig_tick(r, 2 * NS_PER_SEC);
-        logged_out(b, 9, 0, 0);
-        reassigned(b, itt, 0, ISCSI_TMF_RSP_NO_TASK);
+        irig_logged_out(b, 9, 0, 0);
+        irig_reassigned(b, itt, 0, ISCSI_TMF_RSP_NO_TASK);
         if (taken) {
             assert_int_equal(r->done, 1);
             assert_int_equal(m.c.err, USAN_ECLOSED);
@@ -214,7 +166,7 @@ static void unknown_task(void **st)
             struct irig_pdu again = irig_expect(b, ISCSI_OP_SCSI_COMMAND);
             assert_int_equal(bhs_itt(again.bhs), itt);
             assert_int_equal(bhs_cmd_sn(again.bhs), sn);
-            piece(b, itt, 0, 0x81);
+            irig_piece(b, itt, 0, 0x81);
             irig_expect_good(&m);
             assert_int_equal(r->done, 1);
         }
@@ -243,7 +195,7 @@ static void half_sent(void **st)
     irig_cut(r);
     assert_true(r->last_conn);
     irig_tick(r, 2 * NS_PER_SEC);
-    b = join(r, 9);
+    b = irig_joined(r, 9);
     /* no TASK REASSIGN: the target can not know it; the other one comes after it */
     struct irig_pdu pdu = irig_expect(b, ISCSI_OP_SCSI_COMMAND), next;
     next = irig_expect(b, ISCSI_OP_SCSI_COMMAND);
@@ -257,7 +209,7 @@ static void half_sent(void **st)
     assert_int_equal(pdu.data_len, 1024);
     assert_int_equal(bhs_cmd_sn(next.bhs), sn + 1);
     irig_response(b, bhs_itt(pdu.bhs), 0, 0, 0);
-    piece(b, bhs_itt(next.bhs), 0, 0x81);
+    irig_piece(b, bhs_itt(next.bhs), 0, 0x81);
     assert_int_equal(r->done, 2);
     assert_int_equal(m[0].c.err + m[1].c.err, 0);
     irig_free(r);
@@ -271,17 +223,17 @@ static void many(void **st)
     struct irig *r = irig_erl('2', false), *b;
     uint32_t itt[20];
     for (int i = 0; i < 20; i++)
-        itt[i] = bhs_itt(submit_on(r, &m[i], 512, 0).bhs);
-    b = join(r, 2);
+        itt[i] = bhs_itt(irig_submit_on(r, &m[i], 512, 0).bhs);
+    b = irig_joined(r, 2);
     irig_cut(r);
     irig_tick(r, 2 * NS_PER_SEC);
-    logged_out(b, 9, 0, 0);
+    irig_logged_out(b, 9, 0, 0);
     for (int i = 0; i < 20; i++)
-        reassigned(b, itt[i], 0, ISCSI_TMF_RSP_COMPLETE);
+        irig_reassigned(b, itt[i], 0, ISCSI_TMF_RSP_COMPLETE);
     assert_int_equal(r->recovered, 1);
     assert_int_equal(r->reassigned, 20);
     for (int i = 0; i < 20; i++) {
-        piece(b, itt[i], 0, 0x81);
+        irig_piece(b, itt[i], 0, 0x81);
         irig_expect_good(&m[i]);
     }
     assert_int_equal(r->done, 20);
@@ -297,18 +249,18 @@ static void reinstated(void **st)
     struct irig_cmd m;
     struct irig *r = irig_erl('2', false), *b, *c;
     struct iscsi_iconn *early;
-    uint32_t itt = bhs_itt(submit_on(r, &m, 1024, 0).bhs);
-    b = join(r, 2);
-    piece(r, itt, 0, 0);
+    uint32_t itt = bhs_itt(irig_submit_on(r, &m, 1024, 0).bhs);
+    b = irig_joined(r, 2);
+    irig_piece(r, itt, 0, 0);
     irig_cut(r);
     assert_int_equal(iscsi_iconn_new(r->sess, 9, r->now_ns, &early), USAN_EAGAIN);
     r->now_ns += 2 * NS_PER_SEC;
     c = irig_join(r, 9); /* before the core does it on the other one */
     assert_int_equal(iscsi_iconn_new(r->sess, 9, r->now_ns, &early), USAN_EEXIST);
-    irig_join_login(c, KEYS);
-    reassigned(b, itt, 1, ISCSI_TMF_RSP_COMPLETE); /* no logout; both have nothing to do */
+    irig_join_login(c, "MaxRecvDataSegmentLength=1024|");
+    irig_reassigned(b, itt, 1, ISCSI_TMF_RSP_COMPLETE); /* no logout; both have nothing to do */
     irig_expect_quiet(c);
-    piece(b, itt, 1, 0x81);
+    irig_piece(b, itt, 1, 0x81);
     irig_expect_good(&m);
     assert_int_equal(r->recovered, 1);
     irig_free(r);
@@ -345,8 +297,8 @@ static void continued(void **st)
         static struct irig_cmd rd, later;
         struct irig *r = irig_erl('2', false), *c;
         struct iscsi_iconn *early;
-        uint32_t itt = bhs_itt(submit_on(r, &rd, 1024, 0).bhs);
-        piece(r, itt, 0, 0);
+        uint32_t itt = bhs_itt(irig_submit_on(r, &rd, 1024, 0).bhs);
+        irig_piece(r, itt, 0, 0);
         irig_cut(r);
         assert_true(r->last_conn);
         assert_int_equal(r->down + r->done, 0);
@@ -359,15 +311,15 @@ static void continued(void **st)
         c = irig_join(r, cid);
         irig_cut(c);
         assert_string_equal(iscsi_isess_state(r->sess), "Q4 FAILED");
-        c = join(r, cid);
+        c = irig_joined(r, cid);
         assert_string_equal(iscsi_isess_state(r->sess), "Q3 LOGGED_IN");
         uint32_t other = bhs_itt(irig_expect(c, ISCSI_OP_SCSI_COMMAND).bhs);
         if (cid != 9)
-            logged_out(c, 9, 0, 0);
-        reassigned(c, itt, 1, ISCSI_TMF_RSP_COMPLETE);
-        piece(c, itt, 1, 0x81);
+            irig_logged_out(c, 9, 0, 0);
+        irig_reassigned(c, itt, 1, ISCSI_TMF_RSP_COMPLETE);
+        irig_piece(c, itt, 1, 0x81);
         irig_expect_good(&rd);
-        piece(c, other, 0, 0x81);
+        irig_piece(c, other, 0, 0x81);
         irig_expect_good(&later);
         assert_int_equal(r->done, 2);
         assert_int_equal(r->recovered, 1);
@@ -383,7 +335,7 @@ static void not_in_time(void **st)
     for (int how = 0; how < 3; how++) {
         static struct irig_cmd m, queued;
         struct irig *r = irig_erl('2', false), *c;
-        (void)submit_on(r, &m, 1024, 0);
+        (void)irig_submit_on(r, &m, 1024, 0);
         irig_cut(r);
         irig_make(&queued, 512, 0);
         assert_int_equal(iscsi_isess_submit(r->sess, &queued.c), 0);
@@ -418,223 +370,6 @@ static void not_in_time(void **st)
     }
 }
 
-/* ---- a target that does not do it ---- */
-
-static void refused(void **st)
-{
-    (void)st;
-    /* the logout: no recovery; it could not clean up, again and again; the reassignment */
-    for (int how = 0; how < 3; how++) {
-        struct irig_cmd m;
-        struct irig *r = irig_erl('2', false), *b;
-        uint32_t itt = bhs_itt(submit_on(r, &m, 1024, 0).bhs);
-        b = join(r, 2);
-        irig_cut(r);
-        irig_tick(r, 2 * NS_PER_SEC);
-        if (how == 0) {
-            logged_out(b, 9, 2, 0);
-        } else if (how == 1) {
-            for (int i = 0; i < ISCSI_IRECOVERY_TRIES; i++) {
-                logged_out(b, 9, 3, 0);
-                assert_false(b->closed);
-                irig_tick(r, NS_PER_SEC);
-            }
-        } else {
-            logged_out(b, 9, 0, 0);
-            reassigned(b, itt, 0, ISCSI_TMF_RSP_NO_REASSIGN);
-        }
-        /* only a new session is known to end the task */
-        assert_true(b->closed);
-        assert_int_equal(b->err, USAN_EPROTO);
-        assert_int_equal(r->down, 1);
-        assert_int_equal(r->done, 1);
-        assert_true(m.c.err && m.c.sent);
-        irig_free(r);
-    }
-}
-
-/* While a session fails as a whole, nothing joins it. */
-static void giving_up(void **st)
-{
-    (void)st;
-    struct irig_cmd m;
-    struct irig *r = irig_erl('2', false), *b;
-    struct iscsi_iconn *early;
-    (void)submit_on(r, &m, 1024, 0);
-    b = join(r, 2);
-    irig_cut(r);
-    r->now_ns += 22 * NS_PER_SEC; /* nobody looked for so long */
-    iscsi_isess_tick(r->sess, r->now_ns);
-    assert_int_equal(iscsi_iconn_new(r->sess, 9, r->now_ns, &early), USAN_EBUSY);
-    irig_run(r);
-    assert_true(b->closed);
-    assert_int_equal(r->down, 1);
-    assert_int_equal(r->done, 1);
-    assert_true(m.c.err && m.c.sent);
-    irig_free(r);
-}
-
-static void still_allegiant(void **st)
-{
-    (void)st;
-    struct irig_cmd m;
-    struct irig *r = irig_erl('2', false), *b;
-    uint32_t itt = bhs_itt(submit_on(r, &m, 512, 0).bhs);
-    b = join(r, 2);
-    irig_cut(r);
-    irig_tick(r, 2 * NS_PER_SEC);
-    logged_out(b, 9, 1, 0); /* it does not know the connection: so be it */
-    reassigned(b, itt, 0, ISCSI_TMF_RSP_STILL_ALLEGIANT);
-    irig_expect_quiet(b);
-    irig_tick(r, NS_PER_SEC);
-    reassigned(b, itt, 0, ISCSI_TMF_RSP_COMPLETE);
-    piece(b, itt, 0, 0x81);
-    irig_expect_good(&m);
-    irig_free(r);
-}
-
-/* The connection that was to help is lost as well, at every step. */
-static void helper_lost(void **st)
-{
-    (void)st;
-    for (int step = 0; step < 3; step++) {
-        struct irig_cmd m;
-        struct irig *r = irig_erl('2', false), *b, *c;
-        uint32_t itt = bhs_itt(submit_on(r, &m, 512, 0).bhs);
-        b = join(r, 2);
-        irig_cut(r);
-        irig_tick(r, 2 * NS_PER_SEC);
-        if (step > 0)
-            logged_out(b, 9, 0, 0);
-        if (step > 1)
-            reassigned(b, itt, 0, ISCSI_TMF_RSP_COMPLETE);
-        irig_cut(b);
-        assert_string_equal(iscsi_isess_state(r->sess), "Q4 FAILED");
-        assert_int_equal(r->recover, 2);
-        irig_tick(r, 2 * NS_PER_SEC);
-        c = join(r, 2);
-        if (step == 0)
-            logged_out(c, 9, 0, 0);
-        reassigned(c, itt, 0, ISCSI_TMF_RSP_COMPLETE);
-        piece(c, itt, 0, 0x81);
-        irig_expect_good(&m);
-        assert_int_equal(r->done, 1);
-        assert_int_equal(r->recovered, 2);
-        irig_free(r);
-    }
-}
-
-static void no_answer(void **st)
-{
-    (void)st;
-    /* to the logout; to the reassignment */
-    for (int how = 0; how < 2; how++) {
-        struct irig_cmd m;
-        struct irig *r = irig_erl('2', false), *b;
-        (void)submit_on(r, &m, 512, 0);
-        b = join(r, 2);
-        irig_cut(r);
-        irig_tick(r, 2 * NS_PER_SEC);
-        if (how == 1) {
-            logged_out(b, 9, 0, 0);
-            (void)irig_expect(b, ISCSI_OP_TMF_REQUEST);
-        } else {
-            (void)irig_expect(b, ISCSI_OP_LOGOUT_REQUEST);
-        }
-        irig_tick(r, 5 * NS_PER_SEC);
-        assert_true(b->closed);
-        assert_int_equal(b->err, USAN_ETIMEOUT);
-        assert_int_equal(r->done, 0); /* it may still be continued */
-        assert_string_equal(iscsi_isess_state(r->sess), "Q4 FAILED");
-        irig_free(r);
-    }
-}
-
-/* ---- what else may happen to a task that waits ---- */
-
-static void canceled(void **st)
-{
-    (void)st;
-    struct irig_cmd m;
-    struct iscsi_itmf tmf = { .function = ISCSI_TMF_ABORT_TASK, .cmd = &m.c };
-    struct irig *r = irig_erl('2', false), *b;
-    uint8_t bhs[ISCSI_BHS_LEN];
-    uint32_t itt = bhs_itt(submit_on(r, &m, 512, 0).bhs);
-    b = join(r, 2);
-    irig_cut(r);
-    assert_int_equal(iscsi_isess_cancel(r->sess, &m.c, r->now_ns), 0);
-    assert_int_equal(iscsi_isess_tmf(r->sess, &tmf, r->now_ns), USAN_ECLOSED);
-    irig_tick(r, 2 * NS_PER_SEC);
-    logged_out(b, 9, 0, 0);
-    reassigned(b, itt, 0, ISCSI_TMF_RSP_COMPLETE);
-    struct irig_pdu abort = irig_expect(b, ISCSI_OP_TMF_REQUEST);
-    assert_int_equal(pdu_tmf_request_decode(abort.bhs).function, ISCSI_TMF_ABORT_TASK);
-    assert_int_equal(pdu_tmf_request_decode(abort.bhs).ref_itt, itt);
-    pdu_tmf_response(bhs, bhs_itt(abort.bhs), 0, 0);
-    irig_send(b, bhs, true, NULL, 0);
-    assert_int_equal(r->done, 1);
-    assert_int_equal(m.c.err, USAN_ECANCELED);
-    irig_free(r);
-}
-
-/* The session is closed in order meanwhile. */
-static void session_closed(void **st)
-{
-    (void)st;
-    struct irig_cmd m;
-    struct irig *r = irig_erl('2', false), *b;
-    uint8_t bhs[ISCSI_BHS_LEN];
-    (void)submit_on(r, &m, 512, 0);
-    b = join(r, 2);
-    irig_cut(r);
-    assert_int_equal(iscsi_isess_logout(r->sess, r->now_ns), 0);
-    irig_run(r);
-    struct irig_pdu pdu = irig_expect(b, ISCSI_OP_LOGOUT_REQUEST);
-    assert_int_equal(pdu_logout_request_decode(pdu.bhs).reason, 0);
-    pdu_logout_response(bhs, bhs_itt(pdu.bhs), 0, 0, 0);
-    irig_send(b, bhs, true, NULL, 0);
-    assert_true(b->closed);
-    assert_int_equal(r->done, 1);
-    assert_true(m.c.err);
-    assert_int_equal(r->down, 1);
-    assert_string_equal(iscsi_isess_state(r->sess), "Q1 FREE");
-    irig_free(r);
-}
-
-/* The target drops the connection with waiting times of its own, 11.9.1. */
-static void dropped(void **st)
-{
-    (void)st;
-    struct irig_cmd m;
-    struct irig *r = irig_erl('2', false);
-    uint8_t bhs[ISCSI_BHS_LEN];
-    (void)submit_on(r, &m, 512, 0);
-    pdu_async(bhs, 0, ISCSI_ASYNC_DROP_CONNECTION, 9, 7, 30, 0);
-    irig_send(r, bhs, true, NULL, 0);
-    assert_true(r->closed);
-    assert_int_equal(r->recover, 1);
-    irig_tick(r, 0);
-    assert_true(iscsi_isess_deadline(r->sess) == r->now_ns + 37 * NS_PER_SEC);
-    irig_free(r);
-}
-
-/* No memory for the record of it: the session fails, as at level 0. */
-static void out_of_memory(void **st)
-{
-    (void)st;
-    struct irig_cmd m;
-    struct irig *r = irig_erl('2', false), *b;
-    (void)submit_on(r, &m, 512, 0);
-    b = join(r, 2);
-    r->alloc.fail_at = r->alloc.calls + 1;
-    irig_cut(r);
-    assert_int_equal(r->recover, 0);
-    assert_true(b->closed);
-    assert_int_equal(r->down, 1);
-    assert_int_equal(r->done, 1);
-    irig_free(r);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -644,11 +379,6 @@ int main(void)
         cmocka_unit_test(half_sent),       cmocka_unit_test(many),
         cmocka_unit_test(reinstated),      cmocka_unit_test(acknowledges),
         cmocka_unit_test(continued),       cmocka_unit_test(not_in_time),
-        cmocka_unit_test(refused),         cmocka_unit_test(giving_up),
-        cmocka_unit_test(still_allegiant), cmocka_unit_test(helper_lost),
-        cmocka_unit_test(no_answer),       cmocka_unit_test(canceled),
-        cmocka_unit_test(session_closed),  cmocka_unit_test(dropped),
-        cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
