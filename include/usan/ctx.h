@@ -32,7 +32,7 @@ struct usan_ctx_options {
     size_t size;             /* sizeof(struct usan_ctx_options) */
     enum usan_mode mode;     /* who does the work */
     unsigned reactors;       /* threads of the library, up to USAN_REACTORS_MAX; 0: one */
-    enum usan_engine engine; /* URING in mode USAN_LOOP: one thread makes all calls */
+    enum usan_engine engine; /* USAN_LOOP: not URING */
     unsigned requests_max;   /* requests under way at a time; 0: 65536 */
 };
 

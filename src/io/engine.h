@@ -54,11 +54,9 @@ struct engine_ops {
      */
     unsigned (*poll)(struct engine *eng, uint64_t timeout_ns, bool spinning);
 
-    /* required. A descriptor that is readable when a poll would dispatch something, or the loop
-     * was woken, provided that rest() was called after the last poll. */
-    int (*rest_fd)(struct engine *eng);
-    /* required. The thread goes to wait for rest_fd() by itself. */
-    void (*rest)(struct engine *eng);
+    /* optional; without it the loop can not be stepped. A descriptor that is readable when a poll
+     * would dispatch something, or the loop was woken, unless pending() is true. */
+    int (*step_fd)(struct engine *eng);
 };
 
 extern const struct engine_ops engine_uring;

@@ -268,14 +268,9 @@ static unsigned epoll_poll(struct engine *eng, uint64_t timeout_ns, bool spinnin
     return did + deliver_done(ee);
 }
 
-static int epoll_rest_fd(struct engine *eng)
+static int epoll_step_fd(struct engine *eng)
 {
-    return to_epoll(eng)->ep;
-}
-
-static void epoll_rest(struct engine *eng)
-{
-    (void)eng; /* the eventfd is always watched */
+    return to_epoll(eng)->ep; /* which has the eventfd as well */
 }
 
 const struct engine_ops engine_epoll = {
@@ -291,6 +286,5 @@ const struct engine_ops engine_epoll = {
     .pending = epoll_pending,
     .pending_is_exact = false,
     .poll = epoll_poll,
-    .rest_fd = epoll_rest_fd,
-    .rest = epoll_rest,
+    .step_fd = epoll_step_fd,
 };

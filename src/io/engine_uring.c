@@ -521,19 +521,6 @@ static void uring_stop(struct engine *eng)
     reap_stopping(u);
 }
 
-static int uring_rest_fd(struct engine *eng)
-{
-    return to_uring(eng)->ring.ring_fd;
-}
-
-static void uring_rest(struct engine *eng)
-{
-    struct uring *u = to_uring(eng);
-    arm_wake(u);
-    if (io_uring_sq_ready(&u->ring))
-        (void)io_uring_submit(&u->ring);
-}
-
 const struct engine_ops engine_uring = {
     .name = "io_uring",
     .open = uring_open,
@@ -547,6 +534,4 @@ const struct engine_ops engine_uring = {
     .pending = uring_pending,
     .pending_is_exact = true,
     .poll = uring_poll,
-    .rest_fd = uring_rest_fd,
-    .rest = uring_rest,
 };

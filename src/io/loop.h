@@ -60,18 +60,20 @@ uint64_t loop_now(const struct loop *loop);
  * is readable or the time loop_step_deadline() has come, and then calls loop_step(). What is asked
  * of the loop between two steps (timers, requests, deferred work) is noticed by the next one only:
  * loop_step_enter() comes before it and loop_wake() after it, which makes the descriptor readable.
- * The first step comes before the first wait. With io_uring all steps are made by one thread, with
- * epoll by one at a time.
+ * The first step comes before the first wait; steps are made by one thread at a time. Only a loop
+ * on epoll can be stepped.
  */
 
-/* The same from loop_new() to loop_free(). */
+/* The same from loop_new() to loop_free(); -1: it can not be stepped. */
 int loop_step_fd(const struct loop *loop);
 /* loop_now() time; 0: at once; TIME_NEVER. Changes with every step. */
 uint64_t loop_step_deadline(const struct loop *loop);
 /* What loop_now() says is true again. */
 void loop_step_enter(struct loop *loop);
-/* Do what there is to do, without waiting; returns how many callbacks were called. */
-unsigned loop_step(struct loop *loop);
+/* Do what there is to do; returns how many callbacks were called. If there is nothing it waits, as
+ * long as max_wait_ns allows (0: not at all; TIME_NEVER), for something to do, a time that has come
+ * or a signal. */
+unsigned loop_step(struct loop *loop, uint64_t max_wait_ns);
 /* No step follows for now: afterwards any thread may delete descriptors and free the loop. */
 void loop_step_end(struct loop *loop);
 

@@ -147,8 +147,10 @@ static int check_options(struct usan_ctx_options *o)
         return fail(USAN_EINVAL, "usan_ctx_new: there is no such mode or engine");
     if (o->reactors > USAN_REACTORS_MAX || o->requests_max > INT32_MAX)
         return fail(USAN_ERANGE, "usan_ctx_new: too many reactors or requests");
-    if (o->mode == USAN_LOOP && o->engine == USAN_ENGINE_AUTO)
-        o->engine = USAN_ENGINE_EPOLL; /* any thread may take the next step */
+    if (o->mode == USAN_LOOP && o->engine == USAN_ENGINE_URING)
+        return fail(USAN_ENOTSUP, "usan_ctx_new: mode USAN_LOOP needs epoll");
+    if (o->mode == USAN_LOOP)
+        o->engine = USAN_ENGINE_EPOLL;
     if (!o->requests_max)
         o->requests_max = REQUESTS_DEFAULT;
     if (!o->reactors || o->mode == USAN_LOOP)
@@ -202,7 +204,7 @@ int usan_ctx_new(const struct usan_ctx_options *options, struct usan_ctx **ret_c
     if (err)
         return fail(err, "usan_ctx_new: %s", *e.text ? e.text : usan_strerror(err));
     if (o.mode == USAN_LOOP) /* from now on the descriptor tells */
-        (void)loop_step((*ret_ctx)->reactors[0].loop);
+        (void)loop_step((*ret_ctx)->reactors[0].loop, 0);
     return 0;
 }
 
@@ -258,38 +260,53 @@ int usan_ctx_timeout_ms(const struct usan_ctx *ctx)
     return ms < INT32_MAX ? (int)ms : INT32_MAX;
 }
 
-int usan_ctx_process(struct usan_ctx *ctx)
+static int not_here(const struct usan_ctx *ctx)
 {
-    if (ctx->mode == USAN_REACTORS || ctx_is_inside(ctx))
-        return fail(USAN_EINVAL, "usan_ctx_process: %s",
-                    ctx->mode == USAN_REACTORS ? "the context has nothing to process"
-                                               : "from inside a callback");
-    /* Another context's callback may be what calls. */
-    if (ctx->mode == USAN_QUEUE) {
-        const struct usan_ctx *before = delivering;
-        delivering = ctx;
-        int n = deliver_notices(ctx);
-        delivering = before;
-        return n;
-    }
+    if (ctx->mode == USAN_REACTORS)
+        return fail(USAN_EINVAL, "usan_ctx_process: the context has nothing to process");
+    return ctx_is_inside(ctx) ? fail(USAN_EINVAL, "usan_ctx_process: from inside a callback") : 0;
+}
+
+/* Another context's callback may be what calls these two. */
+static int process_queue(struct usan_ctx *ctx)
+{
+    const struct usan_ctx *before = delivering;
+    delivering = ctx;
+    int n = deliver_notices(ctx);
+    delivering = before;
+    return n;
+}
+
+static int process_loop(struct usan_ctx *ctx, uint64_t max_wait_ns)
+{
     struct reactor *before = here;
     here = &ctx->reactors[0];
     ctx->inside = true;
     ctx->delivered = 0;
-    (void)loop_step(here->loop);
+    (void)loop_step(here->loop, max_wait_ns);
     ctx->inside = false;
     here = before;
     return ctx->delivered;
 }
 
+int usan_ctx_process(struct usan_ctx *ctx)
+{
+    int err = not_here(ctx);
+    if (err)
+        return err;
+    return ctx->mode == USAN_QUEUE ? process_queue(ctx) : process_loop(ctx, 0);
+}
+
 int usan_ctx_wait(struct usan_ctx *ctx, int timeout_ms)
 {
-    struct pollfd p = { .fd = usan_ctx_fd(ctx), .events = POLLIN };
-    if (ctx->mode != USAN_REACTORS && !ctx_is_inside(ctx)) {
-        int own = usan_ctx_timeout_ms(ctx);
-        if (own >= 0 && (timeout_ms < 0 || own < timeout_ms))
-            timeout_ms = own;
-        (void)poll(&p, 1, timeout_ms);
-    }
-    return usan_ctx_process(ctx);
+    int err = not_here(ctx);
+    if (err)
+        return err;
+    if (ctx->mode == USAN_LOOP && timeout_ms < 0)
+        return process_loop(ctx, TIME_NEVER);
+    if (ctx->mode == USAN_LOOP)
+        return process_loop(ctx, (unsigned)timeout_ms * NS_PER_MS);
+    struct pollfd p = { .fd = ctx->notice_fd, .events = POLLIN };
+    (void)poll(&p, 1, timeout_ms);
+    return process_queue(ctx);
 }

@@ -99,37 +99,38 @@ static void give(void *user, const struct usan_result *result)
     free(g);
 }
 
-static int parse(const char *url, struct discovering **ret_d)
+/* NULL: failure_last() says why. */
+static struct discovering *parse(const char *url)
 {
     struct discovering *d = calloc(1, sizeof(*d));
-    if (!d)
-        return fail(USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
+    if (!d) {
+        (void)fail(USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
+        return NULL;
+    }
     d->job.work = work;
     d->job.failed = failed;
     d->job.over = over;
     int err = ini_url_parse(url, &d->url, &d->e);
     if (err)
-        err = fail(err, "%s", d->e.text);
+        (void)fail(err, "%s", d->e.text);
     else if (*d->url.target)
         err = fail(USAN_EINVAL, "the URL of a portal names no target");
     if (err) {
         discovering_free(d);
-        return err;
+        return NULL;
     }
-    *ret_d = d;
-    return 0;
+    return d;
 }
 
 int usan_discover(struct usan_ctx *ctx, const char *url, usan_done_fn *done, void *user,
                   uint64_t *ret_id)
 {
     const struct begin b = { .kind = REQUEST_JOB, .done = done, .user = user, .ret_id = ret_id };
-    struct discovering *d = NULL;
     struct request *r = NULL;
-    int err = parse(url, &d);
-    if (err)
-        return err;
-    err = request_begin(ctx, NULL, &b, &r);
+    struct discovering *d = parse(url);
+    if (!d)
+        return usan_last_error()->code;
+    int err = request_begin(ctx, NULL, &b, &r);
     if (err)
         discovering_free(d);
     else
@@ -139,13 +140,12 @@ int usan_discover(struct usan_ctx *ctx, const char *url, usan_done_fn *done, voi
 
 int usan_discover_wait(const char *url, struct usan_targets **ret_targets)
 {
-    struct discovering *d = NULL;
-    int err = parse(url, &d);
-    if (err)
-        return err;
+    struct discovering *d = parse(url);
+    if (!d)
+        return usan_last_error()->code;
     work(&d->job);
     if (d->err) {
-        err = fail(d->err, "%s", d->e.text);
+        int err = fail(d->err, "%s", d->e.text);
         discovering_free(d);
         return err;
     }

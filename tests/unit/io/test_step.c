@@ -23,7 +23,7 @@ static unsigned wait_and_step(struct loop *loop)
         timeout_ms = (int)((at - now + NS_PER_MS - 1) / NS_PER_MS);
     struct pollfd p = { .fd = loop_step_fd(loop), .events = POLLIN };
     assert_true(poll(&p, 1, timeout_ms) >= 0);
-    return loop_step(loop);
+    return loop_step(loop, 0);
 }
 
 static bool readable_within(struct loop *loop, int timeout_ms)
@@ -47,8 +47,9 @@ static bool at_rest(struct loop *loop)
 static void settle(struct loop *loop)
 {
     int i = 0;
+    assert_true(loop_step_fd(loop) >= 0);
     do
-        (void)loop_step(loop);
+        (void)loop_step(loop, 0);
     while (!at_rest(loop) && ++i < 100);
     assert_true(at_rest(loop));
 }
@@ -136,6 +137,43 @@ static void test_timer(void **state)
     loop_step_end(f->loop);
 }
 
+/* A step may wait itself: for a timer, a descriptor, another thread. */
+static void wake_later(void *arg)
+{
+    struct timespec nap = { .tv_nsec = 20 * 1000 * 1000 };
+    (void)nanosleep(&nap, NULL);
+    loop_wake(arg);
+}
+
+static void test_wait(void **state)
+{
+    struct fixture *f = fixture_get(state);
+    struct alarm a = { .loop = f->loop };
+    struct thread t = { .started = false };
+    loop_timer_init(&a.t, alarm_fire);
+    uint64_t begin = clock_now_ns();
+    (void)loop_step(f->loop, TIME_NEVER); /* the first one does not */
+    assert_true(clock_now_ns() - begin < 10 * NS_PER_SEC);
+    begin = clock_now_ns();
+    int steps = 0; /* a signal may end one early */
+    while (clock_now_ns() - begin < 20 * NS_PER_MS && ++steps < 100)
+        (void)loop_step(f->loop, 20 * NS_PER_MS);
+    assert_in_range(steps, 1, 10);
+    loop_step_enter(f->loop);
+    uint64_t at = loop_now(f->loop) + 20 * NS_PER_MS;
+    assert_int_equal(loop_timer_set(f->loop, &a.t, at), 0);
+    while (!a.fired_ns)
+        assert_true(loop_step(f->loop, TIME_NEVER) <= 1);
+    assert_true(a.fired_ns >= at);
+    begin = clock_now_ns();
+    assert_int_equal(thread_start(&t, "waker", wake_later, f->loop, NULL), 0);
+    (void)loop_step(f->loop, 50 * NS_PER_SEC);
+    assert_true(clock_now_ns() - begin < 40 * NS_PER_SEC);
+    thread_join(&t);
+    settle(f->loop);
+    loop_step_end(f->loop);
+}
+
 /* ---- deferred work ---- */
 
 struct job {
@@ -162,12 +200,12 @@ static void test_work(void **state)
     assert_false(readable(f->loop));
     loop_wake(f->loop);
     assert_true(readable_within(f->loop, 10000));
-    (void)loop_step(f->loop);
+    (void)loop_step(f->loop, 0);
     assert_int_equal(job.left, 0);
 
     job.left = 1000; /* more than one step does: the owner gets its turn in between */
     loop_work_queue(f->loop, &job.w);
-    (void)loop_step(f->loop);
+    (void)loop_step(f->loop, 0);
     assert_in_range(job.left, 1, 999);
     assert_int_equal(loop_step_deadline(f->loop), 0);
     while (job.left)
@@ -267,6 +305,12 @@ static void test_file(void **state)
     close(fd);
 }
 
+static void test_ring(void **state)
+{
+    struct fixture *f = fixture_get(state);
+    assert_int_equal(loop_step_fd(f->loop), -1);
+}
+
 /* A loop may be stepped, left, and run. */
 static void test_again(void **state)
 {
@@ -287,9 +331,10 @@ static void test_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ON_BOTH(test_socket, NEVER, ""), ON_BOTH(test_timer, NEVER, ""),
-        ON_BOTH(test_work, NEVER, ""),   ON_BOTH(test_messages, NEVER, ""),
-        ON_BOTH(test_file, NEVER, ""),   ON_BOTH(test_again, AUTO, ""),
+        ON(test_socket, EPOLL, NEVER, ""),   ON(test_timer, EPOLL, NEVER, ""),
+        ON(test_wait, EPOLL, NEVER, ""),     ON(test_work, EPOLL, NEVER, ""),
+        ON(test_messages, EPOLL, NEVER, ""), ON(test_file, EPOLL, NEVER, ""),
+        ON(test_again, EPOLL, AUTO, ""),     ON(test_ring, URING, NEVER, ""),
     };
     return cmocka_run_group_tests_name("io/step", tests, NULL, NULL);
 }

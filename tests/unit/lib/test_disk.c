@@ -16,6 +16,10 @@ static void contexts(void **st)
     o.size = sizeof(o);
     o.mode = (enum usan_mode)7;
     assert_int_equal(usan_ctx_new(&o, &ctx), USAN_ERR_INVAL);
+    o.mode = USAN_LOOP;
+    o.engine = USAN_ENGINE_URING;
+    assert_int_equal(usan_ctx_new(&o, &ctx), USAN_ERR_NOTSUP);
+    o.engine = USAN_ENGINE_AUTO;
     o.mode = USAN_REACTORS;
     o.reactors = USAN_REACTORS_MAX + 1;
     assert_int_equal(usan_ctx_new(&o, &ctx), USAN_ERR_RANGE);
