@@ -4,6 +4,8 @@
 #include "iscsi/tsess.h"
 #include "iscsi/ttask.h"
 
+#include <assert.h>
+
 /* What the request refers to: a task, or only its answer. */
 struct ref {
     struct ttask *task;
@@ -85,6 +87,7 @@ void treassign_do(const struct ttask *q)
     struct ref ref = find(q);
     struct ttask *t = ref.task;
 
+    assert(t || ref.answer); /* treassign_check() has found it */
     if (!t) {
         list_del(&ref.answer->node);
         ref.answer->moved = true;

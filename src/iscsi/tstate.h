@@ -3,7 +3,8 @@
  * Connection, session and task of the target role: the state that its files share, and the few
  * steps on it that all of them need. The files, each using only what stands below it:
  *
- *   tconn.c       life of a connection, what a received PDU leads to, events, time
+ *   tconn.c       life of a connection, what a received PDU leads to, events
+ *   ttick.c       its time
  *   tlogin.c      the login phase around login.c
  *   ttask_cmd.c   commands and task management requests as they come in
  *   ttask_tx.c    R2T, Data-In, responses on their way to the wire
@@ -61,6 +62,8 @@ enum {
         TSESS_CHUNK,
 };
 
+/* The send queue's memory is given back after so long without use. */
+#define TX_BLOCK_IDLE_NS (5 * NS_PER_SEC)
 /* Answers that stay unacknowledged for that long are asked about. */
 #define TCONN_ACK_WAIT_NS (2 * NS_PER_SEC)
 
