@@ -99,7 +99,9 @@ int attach_new(const struct attach_config *cfg, struct attach **ret_a, struct er
     a->record.fd = -1;
     attach_control_init(&a->socket);
     a->limit.max_bytes = cfg->memory_bytes;
-    int err = open_control(a, e);
+    int err = attach_fronts_new(a, e);
+    if (!err)
+        err = open_control(a, e);
     if (!err)
         err = open_store(a, e);
     if (!err)

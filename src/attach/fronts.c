@@ -113,10 +113,9 @@ static int open_front(struct attach *a, const char *front, struct err_text *e)
     int err;
     switch (kind_of(front, &place)) {
     case FUSE:
-        err = attach_mount_new(a->cfg, place, a->reactors, a->reactor_count, on_unmounted, a,
-                               &a->mounts[a->mount_count], e);
-        a->mount_count += err ? 0 : 1;
-        return err;
+        a->mounts_open++;
+        return attach_mount_open(a->mounts[a->mounts_open - 1], place, a->reactors,
+                                 a->reactor_count, on_unmounted, a, e);
     case ISCSI:
         err = attach_portal_new(a->cfg, a->store, place, &a->portals[a->portal_count], e);
         a->portal_count += err ? 0 : 1;
@@ -130,7 +129,7 @@ static int open_front(struct attach *a, const char *front, struct err_text *e)
     return attach_listener_open(&a->listeners[a->listener_count - 1], a->cfg, front, e);
 }
 
-int attach_fronts_open(struct attach *a, struct err_text *e)
+int attach_fronts_new(struct attach *a, struct err_text *e)
 {
     size_t n = a->cfg->front_count;
     a->unmounted_msg.deliver = unmounted;
@@ -139,6 +138,21 @@ int attach_fronts_open(struct attach *a, struct err_text *e)
     a->portals = calloc(n, sizeof(struct attach_portal *));
     if (!a->listeners || !a->mounts || !a->portals)
         return err_set(e, USAN_ENOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        const char *place;
+        if (kind_of(a->cfg->fronts[i], &place) != FUSE)
+            continue;
+        int err = attach_mount_new(a->cfg, &a->mounts[a->mount_count], e);
+        if (err)
+            return err;
+        a->mount_count++;
+    }
+    return 0;
+}
+
+int attach_fronts_open(struct attach *a, struct err_text *e)
+{
+    size_t n = a->cfg->front_count;
     for (size_t i = 0; i < n; i++) {
         int err = open_front(a, a->cfg->fronts[i], e);
         if (err)
@@ -207,7 +221,7 @@ void attach_fronts_free(struct attach *a)
 {
     for (size_t i = 0; i < a->listener_count; i++)
         attach_listener_free(&a->listeners[i]);
-    for (size_t i = 0; i < a->mount_count; i++)
+    for (size_t i = a->mount_count; i-- > 0;) /* each keeper has what was open when it began */
         attach_mount_free(a->mounts[i]);
     for (size_t i = 0; i < a->portal_count; i++)
         attach_portal_free(a->portals[i]);

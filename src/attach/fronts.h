@@ -10,6 +10,9 @@ USAN_MUST_CHECK
 int attach_fronts_check(const struct attach_config *cfg, struct err_text *e);
 /* Is there one that is served by the program's own reactors? */
 bool attach_fronts_use_reactors(const struct attach_config *cfg);
+/* First of all: some fork. */
+USAN_MUST_CHECK
+int attach_fronts_new(struct attach *a, struct err_text *e);
 /* Open all; the reactors are there and do not run. Half-opened ones are closed with _free. */
 USAN_MUST_CHECK
 int attach_fronts_open(struct attach *a, struct err_text *e);

@@ -61,11 +61,9 @@ int loopdev_open(struct loopdev *l, const char *file, uint32_t block_bytes, bool
     return rc ? refuse(what, rc, e) : 0;
 }
 
-bool loopdev_busy(const struct loopdev *l)
+bool loopdev_busy(const char *path)
 {
-    if (l->fd < 0)
-        return false;
-    int fd = open(l->path, O_RDONLY | O_EXCL | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
     if (fd < 0)
         return errno == EBUSY;
     close(fd);

@@ -8,9 +8,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { LOOPDEV_PATH_BYTES = 24 };
+
 struct loopdev {
     int fd; /* -1: none */
-    char path[24];
+    char path[LOOPDEV_PATH_BYTES];
 };
 
 /*
@@ -21,7 +23,7 @@ USAN_MUST_CHECK
 int loopdev_open(struct loopdev *l, const char *file, uint32_t block_bytes, bool read_only,
                  struct err_text *e);
 /* It is mounted, or something else has it for itself. */
-bool loopdev_busy(const struct loopdev *l);
+bool loopdev_busy(const char *path);
 /* The file has another size now. */
 void loopdev_resized(const struct loopdev *l);
 /* What is in the kernel's cache is written: 0 or USAN_EIO. No effect on none. */

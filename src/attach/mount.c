@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "attach/mount.h"
 
-#include "attach/loopdev.h"
+#include "attach/keeper.h"
 #include "fuse/disk.h"
 #include "fuse/port.h"
+#include "fuse/unmount.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -16,8 +17,9 @@ struct attach_mount {
     struct fuse_port *ports;
     unsigned port_count;
     char *file; /* its path */
-    struct loopdev loop;
-    uint64_t size_bytes; /* as the loop device knows it */
+    struct keeper keeper;
+    char loop[LOOPDEV_PATH_BYTES]; /* "" = none */
+    uint64_t size_bytes;           /* as the loop device knows it */
     void (*unmounted)(void *arg);
     void *arg;
 };
@@ -76,29 +78,35 @@ static int open_ports(struct attach_mount *m, struct attach_reactor **reactors, 
     return 0;
 }
 
-int attach_mount_new(const struct attach_config *cfg, const char *dir,
-                     struct attach_reactor **reactors, unsigned count, void (*unmounted)(void *arg),
-                     void *arg, struct attach_mount **ret_m, struct err_text *e)
+int attach_mount_new(const struct attach_config *cfg, struct attach_mount **ret_m,
+                     struct err_text *e)
 {
     struct attach_mount *m = calloc(1, sizeof(*m));
     if (!m)
         return err_set(e, USAN_ENOMEM, "out of memory");
     m->cfg = cfg;
-    m->unmounted = unmounted;
-    m->arg = arg;
-    m->loop.fd = -1;
-    /* Those who write back memory may wait for us: then we must not wait for that in turn. It
-     * needs root, who alone can make others depend on us so. */
-    (void)prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
-    int err = open_disk(m, dir, reactors[0]->front.store, e);
-    if (!err)
-        err = open_ports(m, reactors, count, e);
+    int err = keeper_start(&m->keeper, e);
     if (err) {
-        attach_mount_free(m);
+        free(m);
         return err;
     }
     *ret_m = m;
     return 0;
+}
+
+int attach_mount_open(struct attach_mount *m, const char *dir, struct attach_reactor **reactors,
+                      unsigned count, void (*unmounted)(void *arg), void *arg, struct err_text *e)
+{
+    m->unmounted = unmounted;
+    m->arg = arg;
+    /* Those who write back memory may wait for us: then we must not wait for that in turn. It
+     * needs root, who alone can make others depend on us so. */
+    (void)prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+    int err = open_disk(m, dir, reactors[0]->front.store, e);
+    if (err)
+        return err;
+    keeper_mounted(&m->keeper, m->disk.dir);
+    return open_ports(m, reactors, count, e);
 }
 
 int attach_mount_start(struct attach_mount *m, struct err_text *e)
@@ -106,7 +114,8 @@ int attach_mount_start(struct attach_mount *m, struct err_text *e)
     if (!m->cfg->loop)
         return 0;
     m->size_bytes = fuse_disk_size(&m->disk);
-    return loopdev_open(&m->loop, m->file, m->disk.info->block_bytes, m->disk.read_only, e);
+    return keeper_open_loop(&m->keeper, m->file, m->disk.info->block_bytes, m->disk.read_only,
+                            m->loop, e);
 }
 
 const char *attach_mount_dir(const struct attach_mount *m)
@@ -121,29 +130,35 @@ const char *attach_mount_file(const struct attach_mount *m)
 
 const char *attach_mount_loop(const struct attach_mount *m)
 {
-    return m->loop.fd >= 0 ? m->loop.path : NULL;
+    return *m->loop ? m->loop : NULL;
 }
 
 bool attach_mount_busy(const struct attach_mount *m)
 {
-    unsigned ours = m->loop.fd >= 0 ? 1 : 0; /* the loop device has it open */
-    return loopdev_busy(&m->loop) || atomic_load(&m->disk.opens) > ours;
+    unsigned ours = *m->loop ? 1 : 0; /* the loop device has it open */
+    return (*m->loop && loopdev_busy(m->loop)) || atomic_load(&m->disk.opens) > ours;
 }
 
 void attach_mount_look(struct attach_mount *m)
 {
     uint64_t now = fuse_disk_size(&m->disk);
-    if (m->loop.fd < 0 || now == m->size_bytes)
+    if (!*m->loop || now == m->size_bytes)
         return;
     m->size_bytes = now;
-    loopdev_resized(&m->loop);
+    keeper_resized(&m->keeper);
 }
 
 int attach_mount_stop(struct attach_mount *m)
 {
-    int err = loopdev_flush(&m->loop);
-    loopdev_close(&m->loop);
-    (void)fuse_disk_unmount(&m->disk);
+    if (!fuse_disk_parting(&m->disk))
+        return 0;
+    bool lazily = false;
+    int err = keeper_stop(&m->keeper, &lazily);
+    if (err == USAN_ECLOSED) { /* somebody has killed it, and the kernel has let go of the device */
+        lazily = !fuse_unmount(m->disk.dir);
+        err = 0;
+    }
+    fuse_disk_parted(&m->disk, lazily);
     return err;
 }
 
@@ -151,10 +166,10 @@ void attach_mount_free(struct attach_mount *m)
 {
     if (!m)
         return;
-    loopdev_close(&m->loop);
     for (unsigned i = 0; i < m->port_count; i++)
         fuse_port_close(&m->ports[i]);
     fuse_disk_free(&m->disk);
+    keeper_end(&m->keeper);
     free(m->ports);
     free(m->file);
     free(m);
@@ -162,10 +177,10 @@ void attach_mount_free(struct attach_mount *m)
 
 bool attach_mount_is_dead(const char *dir)
 {
-    return fuse_disk_is_dead(dir);
+    return fuse_mount_is_dead(dir);
 }
 
 int attach_mount_clear(const char *dir, struct err_text *e)
 {
-    return fuse_disk_clear(dir, e);
+    return fuse_clear_mount(dir, e);
 }

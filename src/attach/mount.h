@@ -13,12 +13,15 @@ struct attach_mount;
 
 USAN_MUST_CHECK
 int attach_mount_check(const struct attach_config *cfg, const char *dir, struct err_text *e);
+/* Before there is anything else of the program: it forks (keeper.h). */
+USAN_MUST_CHECK
+int attach_mount_new(const struct attach_config *cfg, struct attach_mount **ret_m,
+                     struct err_text *e);
 /* Mount; the reactors do not run yet. unmounted is called on any thread when somebody else has
  * unmounted it. */
 USAN_MUST_CHECK
-int attach_mount_new(const struct attach_config *cfg, const char *dir,
-                     struct attach_reactor **reactors, unsigned count, void (*unmounted)(void *arg),
-                     void *arg, struct attach_mount **ret_m, struct err_text *e);
+int attach_mount_open(struct attach_mount *m, const char *dir, struct attach_reactor **reactors,
+                      unsigned count, void (*unmounted)(void *arg), void *arg, struct err_text *e);
 /* The reactors run: make the loop device, if there shall be one. */
 USAN_MUST_CHECK
 int attach_mount_start(struct attach_mount *m, struct err_text *e);

@@ -12,19 +12,27 @@ int attach_mount_check(const struct attach_config *cfg, const char *dir, struct 
     return err_set(e, USAN_ENOTSUP, "fuse:%s: this usan was built without libfuse3", dir);
 }
 
-int attach_mount_new(const struct attach_config *cfg, const char *dir,
-                     struct attach_reactor **reactors, unsigned count, void (*unmounted)(void *arg),
-                     void *arg, struct attach_mount **ret_m, struct err_text *e)
+int attach_mount_new(const struct attach_config *cfg, struct attach_mount **ret_m,
+                     struct err_text *e)
 {
+    (void)ret_m;
+    return attach_mount_check(cfg, "", e);
+}
+
+/* There is none: what follows is never called with one. */
+
+int attach_mount_open(struct attach_mount *m, const char *dir, struct attach_reactor **reactors,
+                      unsigned count, void (*unmounted)(void *arg), void *arg, struct err_text *e)
+{
+    (void)m;
+    (void)dir;
     (void)reactors;
     (void)count;
     (void)unmounted;
     (void)arg;
-    (void)ret_m;
-    return attach_mount_check(cfg, dir, e);
+    (void)e;
+    abort();
 }
-
-/* There is none: what follows is never called with one. */
 
 int attach_mount_start(struct attach_mount *m, struct err_text *e)
 {

@@ -27,7 +27,7 @@ struct attach {
     struct attach_listener *listeners;
     size_t listener_count;
     struct attach_mount **mounts;
-    size_t mount_count;
+    size_t mount_count, mounts_open;
     struct attach_portal **portals;
     size_t portal_count;
     char *uris[2 * ATTACH_FRONTS_MAX];

@@ -3,25 +3,19 @@
 
 #include "fuse/ops.h"
 #include "fuse/reply.h"
+#include "fuse/unmount.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum {
-    FILE_NAME_MAX = 255,
-    UNMOUNT_TRIES = 40, /* a loop device gives the file back a moment after its own end */
-    UNMOUNT_WAIT_MS = 50,
-};
+enum { FILE_NAME_MAX = 255 };
 
 #define FUSE_MAGIC 0x65735546 /* f_type of statfs(2) */
 
@@ -51,18 +45,12 @@ int fuse_disk_check(const char *dir, const char *file, struct err_text *e)
     return 0;
 }
 
-/* ECONNABORTED: it asked while what a killed program had open was being closed. */
-static bool means_dead(int errnum)
-{
-    return errnum == ENOTCONN || errnum == ECONNABORTED;
-}
-
 static int check_dir(const char *dir, struct err_text *e)
 {
     struct stat st = { 0 };
     struct statfs fs = { 0 };
     int rc = statfs(dir, &fs) || stat(dir, &st) ? errno : 0;
-    if (means_dead(rc))
+    if (fuse_means_dead(rc))
         return err_set(e, USAN_EBUSY,
                        "%s holds the mount of a program that is gone; clear it with `usan attach "
                        "detach` (see `usan attach list`) or `umount %s`",
@@ -146,35 +134,6 @@ int fuse_disk_mount(struct fuse_disk *d, const struct front_config *cfg,
 
 /* ---- the end ---- */
 
-/* Who is not root asks the program that may. */
-static int ask_fusermount(const char *dir, bool lazily)
-{
-    char tool[] = "fusermount3", how[4] = "-u", quietly[] = "-q", path[4096];
-    char *argv[] = { tool, how, quietly, path, NULL };
-    pid_t pid;
-    int status;
-    if (lazily)
-        memcpy(how, "-uz", 4);
-    if (snprintf(path, sizeof(path), "%s", dir) >= (int)sizeof(path))
-        return ENAMETOOLONG;
-    int rc = posix_spawnp(&pid, tool, NULL, NULL, argv, environ);
-    if (rc)
-        return rc;
-    while (waitpid(pid, &status, 0) < 0) {
-        if (errno != EINTR)
-            return errno;
-    }
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : EBUSY;
-}
-
-/* 0 or an errno value. */
-static int unmount(const char *dir, bool lazily)
-{
-    if (umount2(dir, UMOUNT_NOFOLLOW | (lazily ? MNT_DETACH : 0)) == 0)
-        return 0;
-    return errno == EPERM ? ask_fusermount(dir, lazily) : errno;
-}
-
 /* The kernel says so on the descriptor of the session. */
 static bool is_gone(const struct fuse_disk *d)
 {
@@ -182,45 +141,26 @@ static bool is_gone(const struct fuse_disk *d)
     return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
 }
 
-bool fuse_disk_unmount(struct fuse_disk *d)
+bool fuse_disk_parting(struct fuse_disk *d)
 {
-    if (!d->mounted)
-        return !d->lazily;
-    atomic_store(&d->told, true); /* it is us */
-    int rc = 0;
-    for (int i = 0; i < UNMOUNT_TRIES && !is_gone(d) && (rc = unmount(d->dir, false)); i++) {
-        if (rc != EBUSY)
-            break;
-        (void)usleep(UNMOUNT_WAIT_MS * 1000);
-    }
+    atomic_store(&d->told, true); /* it is us who unmount it */
+    bool there = d->mounted && !is_gone(d);
     d->mounted = false;
-    d->lazily = rc && !is_gone(d);
-    if (!d->lazily)
-        return true;
-    rc = unmount(d->dir, true);
-    front_report(d->cfg, FRONT_WARN, "mount-in-use", "dir=\"%s\" why=\"%s\"", d->dir,
-                 rc ? "it could not be unmounted" : "its users lose it");
-    return false;
+    return there;
 }
 
-bool fuse_disk_is_dead(const char *dir)
+void fuse_disk_parted(struct fuse_disk *d, bool lazily)
 {
-    struct statfs fs; /* nothing that the kernel could still remember */
-    return statfs(dir, &fs) && means_dead(errno);
-}
-
-int fuse_disk_clear(const char *dir, struct err_text *e)
-{
-    if (!fuse_disk_is_dead(dir))
-        return 0;
-    int rc = unmount(dir, true);
-    return rc ? err_set(e, usan_err_from_errno(rc), "cannot unmount %s: %s", dir, strerror(rc)) : 0;
+    d->lazily = lazily;
+    if (lazily)
+        front_report(d->cfg, FRONT_WARN, "mount-in-use", "dir=\"%s\" why=\"its users lose it\"",
+                     d->dir);
 }
 
 void fuse_disk_free(struct fuse_disk *d)
 {
-    if (d->mounted)
-        (void)fuse_disk_unmount(d);
+    if (d->mounted && fuse_disk_parting(d))
+        fuse_disk_parted(d, !fuse_unmount(d->dir));
     if (d->session) {
         /* It forgets the path; it would unmount what is there now, if ours were not gone. */
         if (!d->lazily && is_gone(d))

@@ -23,18 +23,11 @@ USAN_MUST_CHECK
 int fuse_disk_mount(struct fuse_disk *d, const struct front_config *cfg,
                     const struct store_info *info, const struct fuse_disk_config *how,
                     struct err_text *e);
-/*
- * Unmount, if that has not been done; ports are still served meanwhile, by other threads. One that
- * is in use is taken out of sight only; its users lose it when the ports are closed. Returns false
- * then.
- */
-bool fuse_disk_unmount(struct fuse_disk *d);
-/* It only says that its program is gone. */
-bool fuse_disk_is_dead(const char *dir);
-/* Unmount, whoever's it is: the directory of a program that is gone. */
-USAN_MUST_CHECK
-int fuse_disk_clear(const char *dir, struct err_text *e);
-/* Its ports are closed. d may be half-opened, or zero. */
+/* It is about to be unmounted by somebody on our behalf; false: it is gone already. */
+bool fuse_disk_parting(struct fuse_disk *d);
+/* That was done; lazily: its users lose it when the ports are closed. */
+void fuse_disk_parted(struct fuse_disk *d, bool lazily);
+/* Unmount it if nobody has; its ports are closed. d may be half-opened, or zero. */
 void fuse_disk_free(struct fuse_disk *d);
 
 #endif

@@ -150,7 +150,8 @@ else
     check_fails "and unmounted" mountpoint -q "$WORK/nobody/mnt"
     check "nobody attaches again" nobody "$WORK/nobody/usan" attach -b --log "$WORK/nobody/log" \
         --pid-file "$WORK/nobody/pid" --as "fuse:$WORK/nobody/mnt" "$WORK/nobody/disk"
-    kill -KILL "$(cat "$WORK/nobody/pid")"
+    pid=$(cat "$WORK/nobody/pid")
+    kill -KILL $(pgrep -P "$pid") "$pid"
     check "what a kill leaves" wait_for 10 nobody "$WORK/nobody/usan" attach detach disk
     check_fails "is cleared" mountpoint -q "$WORK/nobody/mnt"
 fi
@@ -208,6 +209,8 @@ attach_start 2 --loop --as "fuse:$dir" "$WORK/disk"
 device=${URLS[1]}
 check "a file system is made" mkfs.ext4 -q -F "$device"
 check "and mounted" mount "$device" "$fs"
+keeper=$(pgrep -P "$TARGET_PID")
+kill -KILL "$keeper"
 target_kill
 check "after a kill it is listed as dead" listed disk dead
 check_fails "its directory is of no use" attach_fails --as "fuse:$dir" "$WORK/disk"
@@ -222,6 +225,38 @@ attach_start 1 --as "fuse:$dir" "$WORK/disk"
 check_equal "it is attached again" "$(stat -c %s "$dir/disk")" 67108864
 check_target_healthy
 check "it ends" target_stop
+
+# ---- killed ----
+
+gone() { # nothing is mounted or listed
+    ! mountpoint -q "$dir" && [ "$("$USAN" attach list --json)" = "[]" ]
+}
+attach_start 2 --loop --as "fuse:$dir" "$WORK/disk"
+device=${URLS[1]}
+target_kill
+check "what is not in use goes with the program" wait_for 20 gone
+check "the device is free" wait_for 10 test ! -e "/sys/block/${device#/dev/}/loop/backing_file"
+
+# A store that answers no more, and data of the kernel's that waits for it.
+attach_start 2 --loop --as "fuse:$dir" "delay(time=3000s,op=write)+ram:64M"
+device=${URLS[1]}
+dd if=/dev/zero of="$device" bs=1M count=1 2>"$WORK/dd" &
+sleep 0.5
+kill -TERM "$TARGET_PID"
+sleep 1
+kill -TERM "$TARGET_PID"
+check "told twice, it ends whatever waits" wait_for 20 process_ended "$TARGET_PID"
+check "nothing is left" wait_for 20 gone
+wait "$!"
+attach_start 2 --loop --as "fuse:$dir" "delay(time=3000s,op=write)+ram:64M"
+device=${URLS[1]}
+dd if=/dev/zero of="$device" bs=1M count=1 2>"$WORK/dd" &
+sleep 0.5
+kill -TERM "$TARGET_PID"
+sleep 1
+target_kill
+check "killed in the middle of that, nothing is left either" wait_for 20 gone
+wait "$!"
 
 # ---- in the background ----
 

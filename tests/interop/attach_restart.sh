@@ -13,8 +13,12 @@ mkdir "$dir"
 at_exit umount -q -l "$dir"
 truncate -s 64M "$WORK/disk"
 
-serve() { # with the port of before, if there was one
-    PORT=${port:-} target_start "$WORK/disk"
+serve() { # with the port of before, if there was one; somebody may have it for a moment
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        target_launch 1 serve --address 127.0.0.1 --port "${port:-0}" "$WORK/disk" && return
+        sleep 1
+    done
+    bail "usan serve does not start"
 }
 serve
 url=${URLS[0]} port=$(url_port "${URLS[0]}") server=$TARGET_PID
