@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Recovery of both roles against each other: a byte on the wire is damaged, or the wire is cut at
- * it, for bytes all over a small load. Every command is done once, with the right data.
+ * it, for bytes all over a small load; at each of them with USAN_TEST_EVERY_BYTE in the
+ * environment. Every command is done once, with the right data.
  */
 #include "ierl_load.h"
+
+#include <stdlib.h>
 
 enum { CMDS = 6, BLOCKS = 3 };
 
@@ -69,6 +72,8 @@ static void run(uint8_t level, unsigned conns, bool cut, int way, uint64_t at, s
 static void everywhere(uint8_t level, unsigned conns, bool cut, uint64_t stride, struct sum *sum)
 {
     uint64_t bytes[2];
+    if (getenv("USAN_TEST_EVERY_BYTE"))
+        stride = 1;
     *sum = (struct sum){ .runs = 0 };
     measure(level, conns, bytes);
     for (int way = 0; way < 2; way++)
@@ -84,7 +89,7 @@ static void level1_damaged(void **st)
 {
     (void)st;
     struct sum sum;
-    everywhere(1, 1, false, 3, &sum);
+    everywhere(1, 1, false, 11, &sum);
     assert_true(sum.snacks > sum.runs / 4);                   /* data was mended */
     assert_true(sum.losses > 0 && sum.losses < sum.runs / 2); /* headers were not */
 }
@@ -93,7 +98,7 @@ static void level1_cut(void **st)
 {
     (void)st;
     struct sum sum;
-    everywhere(1, 1, true, 7, &sum);
+    everywhere(1, 1, true, 29, &sum);
     assert_int_equal(sum.losses, sum.runs);
 }
 
@@ -103,7 +108,7 @@ static void level2(void **st)
     for (unsigned conns = 1; conns <= 2; conns++) {
         for (int cut = 0; cut < 2; cut++) {
             struct sum sum;
-            everywhere(2, conns, cut, conns == 1 ? 3 : 7, &sum);
+            everywhere(2, conns, cut, conns == 1 ? 11 : 19, &sum);
             assert_int_equal(sum.losses, 0);
             assert_int_equal(sum.unsure, 0);
             assert_int_equal(sum.commands, sum.runs * CMDS); /* none is executed twice */

@@ -5,7 +5,7 @@
  */
 #include "ierl_load.h"
 
-enum { SEEDS = 250, ROUNDS = 3 };
+enum { SEEDS = 100, ROUNDS = 3 };
 
 static unsigned faults_left;
 static bool may_renegotiate;
