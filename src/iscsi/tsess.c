@@ -344,6 +344,21 @@ uint32_t tsess_ack_ttt(struct ttask *t)
     return t->ack_ttt;
 }
 
+/* What is only ever set at level 1 and up. */
+static void forget_recovery(struct ttask *t)
+{
+    t->in_len = 0;
+    t->cur.data_sn = t->acked.data_sn = 0;
+    t->kept = NULL;
+    t->aside = t->keeping = t->over = t->again = t->rewind = false;
+    t->resends = t->recoveries = 0;
+    t->ack_ttt = ISCSI_TAG_NONE;
+    t->snack_tag = 0;
+    t->lost = NULL;
+    t->mixed = t->end_due = false;
+    t->r2t_acked = 0;
+}
+
 struct ttask *tsess_task_get(struct iscsi_tsess *s, uint32_t itt, bool immediate)
 {
     /* Their share is theirs alone: a command within the window it was shown finds a task. */
@@ -371,17 +386,9 @@ struct ttask *tsess_task_get(struct iscsi_tsess *s, uint32_t itt, bool immediate
     t->got = t->asked = t->unsol_got = t->want_len = 0;
     t->r2t_sn = 0;
     t->r2t_end = 0;
-    t->in_len = 0;
-    t->cur.data_sn = t->acked.data_sn = 0;
     t->answered = false;
-    t->kept = NULL;
-    t->aside = t->keeping = t->over = t->again = t->rewind = false;
-    t->resends = t->recoveries = 0;
-    t->ack_ttt = ISCSI_TAG_NONE;
-    t->snack_tag = 0;
-    t->lost = NULL;
-    t->mixed = t->end_due = false;
-    t->r2t_acked = 0;
+    if (s->params.error_recovery_level > 0)
+        forget_recovery(t);
     t->counted = !immediate;
     if (t->counted)
         s->outstanding++;

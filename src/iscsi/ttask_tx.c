@@ -56,8 +56,8 @@ static int fill_r2t(struct iscsi_tconn *conn, struct ttask *t)
 /* ---- Data-In and SCSI Response ---- */
 
 /* Length of the Data-In segment at the cursor and the iovecs it takes. */
-static uint32_t segment_at(const struct ttask *t, const struct tcursor *c, uint32_t seg,
-                           unsigned *ret_span)
+static inline uint32_t segment_at(const struct ttask *t, const struct tcursor *c, uint32_t seg,
+                                  unsigned *ret_span)
 {
     uint64_t len = t->in_len - c->pos;
     uint32_t burst = t->sess->params.max_burst - c->burst_pos;
@@ -82,9 +82,17 @@ static uint32_t segment_at(const struct ttask *t, const struct tcursor *c, uint3
     return (uint32_t)len;
 }
 
-/* Past a segment. A sequence ends with the data, or with MaxBurstLength (11.7.1): true. */
-static bool cursor_advance(const struct ttask *t, struct tcursor *c, uint32_t len)
+/* Does the Data-In sequence end with this segment? With the data, or with MaxBurstLength, 11.7.1.
+ */
+static inline bool ends_sequence(const struct ttask *t, const struct tcursor *c, uint32_t len)
 {
+    return c->pos + len == t->in_len || c->burst_pos + len >= t->sess->params.max_burst;
+}
+
+/* Past a segment. */
+static inline void cursor_advance(const struct ttask *t, struct tcursor *c, uint32_t len)
+{
+    c->burst_pos = ends_sequence(t, c, len) ? 0 : c->burst_pos + len;
     c->data_sn++;
     c->pos += len;
     c->in_skip += len;
@@ -93,11 +101,6 @@ static bool cursor_advance(const struct ttask *t, struct tcursor *c, uint32_t le
         c->in++;
         c->in_cnt--;
     }
-    c->burst_pos += len;
-    if (c->pos < t->in_len && c->burst_pos < t->sess->params.max_burst)
-        return false;
-    c->burst_pos = 0;
-    return true;
 }
 
 void ttask_seek(const struct ttask *t, uint32_t data_sn, struct tcursor *ret_at)
@@ -105,7 +108,7 @@ void ttask_seek(const struct ttask *t, uint32_t data_sn, struct tcursor *ret_at)
     *ret_at = t->acked;
     while (sn_lt(ret_at->data_sn, data_sn) && ret_at->pos < t->in_len) {
         unsigned span;
-        (void)cursor_advance(t, ret_at, segment_at(t, ret_at, t->seg, &span));
+        cursor_advance(t, ret_at, segment_at(t, ret_at, t->seg, &span));
     }
 }
 
@@ -142,29 +145,29 @@ static void keep_response(struct iscsi_tconn *conn, struct ttask *t, const uint8
 }
 
 /* The Data-In PDU at the cursor, with the status if it may be there: of that the first time a mark
- * is left, and its StatSN is a new one. 1: it was the last. */
-static int put_data_in(struct iscsi_tconn *conn, struct ttask *t, struct tcursor *c, bool again)
+ * is left, and its StatSN is a new one. 1: it was. Each command comes by here once or more often,
+ * with one and the same `again`. */
+__attribute__((always_inline)) static inline int
+put_data_in(struct iscsi_tconn *conn, struct ttask *t, struct tcursor *c, bool again)
 {
     unsigned span;
-    uint32_t seg = again ? t->seg : conn->params.tx_data_segment;
-    uint32_t len = segment_at(t, c, seg, &span);
+    uint32_t len = segment_at(t, c, again ? t->seg : conn->params.tx_data_segment, &span);
     int err = wire_tx_room(&conn->tx, span);
     if (err)
         return err;
-    const struct tcursor at = *c;
-    bool last = c->pos + len == t->in_len;
-    bool status = last && status_in_data(t);
-    uint8_t flags = cursor_advance(t, c, len) ? PDU_DATA_IN_FINAL : 0;
+    bool last = c->pos + len == t->in_len, status = last && status_in_data(t);
+    bool answers = status && !again;
+    uint8_t flags = ends_sequence(t, c, len) ? PDU_DATA_IN_FINAL : 0;
     bool ask = conn->erl && flags && !last;
 
     if (ask)
         flags |= PDU_DATA_IN_ACK;
     if (status)
         flags |= (uint8_t)(PDU_DATA_IN_STATUS | t->resid_flags);
-    if (status && !again)
+    if (answers)
         tsess_answered(t);
     uint8_t *bhs = wire_tx_header(&conn->tx);
-    pdu_data_in(bhs, t->pub.itt, flags, status ? t->status : 0, len, at.data_sn, (uint32_t)at.pos,
+    pdu_data_in(bhs, t->pub.itt, flags, status ? t->status : 0, len, c->data_sn, (uint32_t)c->pos,
                 status ? t->residual : 0);
     if (ask) {
         bhs_put_lun(bhs, t->pub.lun);
@@ -174,22 +177,22 @@ static int put_data_in(struct iscsi_tconn *conn, struct ttask *t, struct tcursor
         put_old_sn(conn, bhs, t->stat_sn);
     else
         put_sn(conn, bhs, status);
-    if (status && !again && conn->erl)
+    wire_tx_push(&conn->tx, c->in, c->in_cnt, c->in_skip, len, answers ? &t->job : NULL);
+    cursor_advance(t, c, len);
+    if (answers && conn->erl)
         keep_response(conn, t, bhs, true);
-    wire_tx_push(&conn->tx, at.in, at.in_cnt, at.in_skip, len, status && !again ? &t->job : NULL);
     t->on_wire = true;
-    return last;
+    return status;
 }
 
 /* 1: the status rode in the last PDU. */
 static int fill_data_in(struct iscsi_tconn *conn, struct ttask *t)
 {
-    while (t->cur.pos < t->in_len) {
-        int res = put_data_in(conn, t, &t->cur, false);
-        if (res < 0)
-            return res;
-    }
-    return status_in_data(t);
+    int res = 0;
+
+    while (t->cur.pos < t->in_len && res >= 0)
+        res = put_data_in(conn, t, &t->cur, false);
+    return res;
 }
 
 static int fill_response(struct iscsi_tconn *conn, struct ttask *t)
@@ -405,11 +408,10 @@ void iscsi_task_respond(struct iscsi_task *task, const struct iscsi_response *rs
         memcpy(t->sense + 2, rsp->sense, n);
         t->sense_len = 2u + n;
     }
-    t->acked = t->cur;
-    t->seg = 0;
-    if (t->conn) {
-        t->seg = t->conn->params.tx_data_segment;
-        t->tx_changes = t->conn->tx_changes;
+    if (t->sess->params.error_recovery_level) {
+        t->acked = t->cur;
+        t->seg = t->conn ? t->conn->params.tx_data_segment : 0;
+        t->tx_changes = t->conn ? t->conn->tx_changes : 0;
     }
     if (orphaned(t))
         return;
