@@ -216,8 +216,21 @@ static uint64_t error_offset(const struct ini_io *io, int err)
     return at >= off && at < off + io->piece ? at : off;
 }
 
+/* A unit that has no GET LBA STATUS is asked once; all of it counts as mapped. */
+static void status_unknown(struct ini_io *io)
+{
+    io->disk->info.lba_status = false;
+    io->bio->mapped = true;
+    io->bio->run_len = io->bio->len;
+    io_end(io, 0);
+}
+
 static void io_failed(struct ini_io *io, int err)
 {
+    if (io->bio->op == BIO_MAP_STATUS && (err == USAN_ENOTSUP || err == USAN_EINVAL)) {
+        status_unknown(io);
+        return;
+    }
     io->bio->err_off = error_offset(io, err);
     if (io->disk->ops->bad)
         io->disk->ops->bad(io->bio, &io->cmd.scsi, io->disk->user);
@@ -236,6 +249,11 @@ static bool moved_all(const struct ini_io *io)
 static void piece_done(struct ini_io *io)
 {
     const struct bio *bio = io->bio;
+    if (bio->op == BIO_MAP_STATUS) {
+        ini_io_read_status(&io->disk->info, io, io->cmd.scsi.in_got);
+        io_end(io, 0);
+        return;
+    }
     if (!moved_all(io)) {
         io_failed(io, USAN_EIO);
         return;
@@ -310,6 +328,10 @@ void ini_disk_submit(struct ini_disk *d, struct bio *bio)
     bio->store_priv[0] = io;
     io->writes = changes(bio->op);
     d->in_flight++;
+    if (bio->op == BIO_MAP_STATUS && !d->info.lba_status) {
+        status_unknown(io);
+        return;
+    }
     if (!io->writes) {
         io_next(io);
         return;

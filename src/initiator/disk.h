@@ -70,7 +70,8 @@ struct ini_disk *ini_disk_new(struct loop *loop, const struct ini_disk_config *c
 /* Nothing is in flight. The session is freed before it: a command of its own may be under way. disk
  * may be NULL. */
 void ini_disk_free(struct ini_disk *disk);
-/* Start READ, WRITE, FLUSH, UNMAP, WRITE_ZEROES or COMPARE_AND_WRITE, in whole blocks. */
+/* Start READ, WRITE, FLUSH, UNMAP, WRITE_ZEROES, COMPARE_AND_WRITE or MAP_STATUS, in whole blocks.
+ * Of a unit that has no GET LBA STATUS all is mapped. */
 void ini_disk_submit(struct ini_disk *disk, struct bio *bio);
 /*
  * End a request that was submitted and is not complete. What waits here ends at once, with

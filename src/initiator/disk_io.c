@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SA_GET_LBA_STATUS = 0x12, PROVISIONING_DEALLOCATED = 1 };
 enum { CDB_DPO = 0x10, CDB_FUA = 0x08, CDB_UNMAP = 0x08 };
 
 /* The block WRITE SAME writes; as long as the longest one. */
@@ -181,6 +182,37 @@ static int compare_and_write(const struct ini_disk_info *info, struct ini_io *io
     return data_out(io, 0, 2 * bio->len);
 }
 
+/* One descriptor: that of the run that begins at the bio (SBC-4 5.7). */
+static int lba_status(const struct ini_disk_info *info, struct ini_io *io)
+{
+    struct iscsi_icmd *c = &io->cmd.scsi;
+    io->piece = io->bio->len;
+    start(io, 16, INI_AGAIN);
+    io->cdb[0] = INI_OP_SERVICE_ACTION_IN_16;
+    io->cdb[1] = SA_GET_LBA_STATUS;
+    be64_put(io->cdb + 2, io->bio->off / info->block_bytes);
+    be32_put(io->cdb + 10, INI_STATUS_LIST);
+    io->one = (struct iovec){ .iov_base = io->list, .iov_len = INI_STATUS_LIST };
+    c->in = &io->one;
+    c->in_cnt = 1;
+    c->in_len = INI_STATUS_LIST;
+    return 0;
+}
+
+void ini_io_read_status(const struct ini_disk_info *info, struct ini_io *io, uint32_t got)
+{
+    struct bio *bio = io->bio;
+    uint64_t first = bio->off / info->block_bytes, lba = be64_get(io->list + 8);
+    uint64_t count = be32_get(io->list + 16);
+    bio->mapped = true;
+    bio->run_len = bio->len;
+    if (got < INI_STATUS_LIST || lba > first || first - lba >= count)
+        return; /* nothing that could be believed: there may be data */
+    uint64_t run = (count - (first - lba)) * info->block_bytes;
+    bio->mapped = (io->list[20] & 0x0f) != PROVISIONING_DEALLOCATED;
+    bio->run_len = smaller(run, bio->len);
+}
+
 void ini_io_build_flush(struct ini_io *io)
 {
     start(io, 10, INI_AGAIN);
@@ -205,6 +237,7 @@ int ini_io_build(const struct ini_disk_info *info, struct ini_io *io)
     case BIO_COMPARE_AND_WRITE:
         return compare_and_write(info, io);
     case BIO_MAP_STATUS:
+        return lba_status(info, io);
     case BIO_OP_COUNT:
         break;
     }

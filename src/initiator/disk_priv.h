@@ -13,6 +13,7 @@
 enum {
     INI_IO_SENSE = 96,
     INI_UNMAP_LIST = 24,          /* header and one descriptor */
+    INI_STATUS_LIST = 24,         /* of GET LBA STATUS, likewise */
     INI_IO_BYTES_MAX = 8 << 20,   /* one READ or WRITE, if the unit states no limit */
     INI_ZERO_BYTES_MAX = 1 << 30, /* one UNMAP or WRITE SAME, likewise */
     INI_ATTENTIONS_MAX = 64,      /* in a row, of one command */
@@ -91,6 +92,8 @@ void ini_disk_give_up(struct ini_io *io);
 /* Make the command of the next piece of io->bio. USAN_ENOTSUP: the unit has none for it. */
 USAN_MUST_CHECK
 int ini_io_build(const struct ini_disk_info *info, struct ini_io *io);
+/* What GET LBA STATUS has answered, got bytes of it in io->list, to the bio. */
+void ini_io_read_status(const struct ini_disk_info *info, struct ini_io *io, uint32_t got);
 /* SYNCHRONIZE CACHE for all. */
 void ini_io_build_flush(struct ini_io *io);
 

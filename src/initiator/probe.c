@@ -231,7 +231,7 @@ static int read_capacity(struct ini_sync *sync, uint16_t lun, struct ini_disk_in
     info->blocks = be64_get(d) + 1;
     info->block_bytes = be32_get(d + 8);
     info->phys_block_bytes = info->block_bytes << (d[13] & 0x0f);
-    info->thin = d[14] & 0x80;
+    info->thin = info->lba_status = d[14] & 0x80;
     info->unmap_zeroes = d[14] & 0x40;
     return err;
 }

@@ -37,6 +37,7 @@ struct ini_disk_info {
     bool write_cache; /* WCE; true if the unit does not tell */
     bool rotational;
     bool thin;         /* LBPME */
+    bool lba_status;   /* GET LBA STATUS is worth a try; a thin unit has it, as a rule */
     bool unmap_zeroes; /* LBPRZ */
     bool can_unmap, can_write_same_unmap;
     uint32_t max_transfer_blocks; /* 0: no limit known */

@@ -26,6 +26,7 @@ struct store_info ini_store_info(const struct ini_disk_info *d, bool read_only)
         .volatile_cache = true,
         .rotational = d->rotational,
         .read_only = read_only || d->write_protected,
+        .can_map_status = d->lba_status,
         .can_write_zeroes = true,
         .can_fua = d->fua,
         .can_compare_and_write = d->max_compare_and_write_blocks >= COMPARE_AND_WRITE_BLOCKS,

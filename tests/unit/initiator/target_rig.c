@@ -241,6 +241,13 @@ static size_t parameters(const struct rig *rig, const uint8_t *cdb, uint8_t *d)
         d[15] = 1;
         return 16;
     case 0x9e:
+        if (cdb[1] == 0x12) { /* GET LBA STATUS */
+            if (!rig->lba_status)
+                return 0;
+            be32_put(d, 20);
+            memcpy(d + 8, rig->lba_descriptor, 16);
+            return 24;
+        }
         be64_put(d, rig->blocks - 1);
         be32_put(d + 8, rig->block_bytes);
         d[13] = 3;                     /* eight in a physical block */

@@ -55,12 +55,14 @@ struct rig {
     atomic_ullong blocks;       /* capacity */
     atomic_uint block_bytes;    /* only said */
     atomic_bool no_write_same, no_vpd, protected;
-    atomic_bool thick;          /* not thin provisioned */
-    atomic_bool gone;           /* there is no unit */
-    atomic_int capacity_busy;   /* answer so many READ CAPACITY with BUSY */
-    atomic_bool capacity_fails; /* and all of them with an error */
-    atomic_ullong naa;          /* designator of the unit; 0: none */
-    atomic_int group;           /* target port group; 0: no asymmetric access */
+    atomic_bool thick;                       /* not thin provisioned */
+    atomic_bool lba_status;                  /* it has GET LBA STATUS, ... */
+    _Atomic(const uint8_t *) lba_descriptor; /* ... and answers these 16 bytes */
+    atomic_bool gone;                        /* there is no unit */
+    atomic_int capacity_busy;                /* answer so many READ CAPACITY with BUSY */
+    atomic_bool capacity_fails;              /* and all of them with an error */
+    atomic_ullong naa;                       /* designator of the unit; 0: none */
+    atomic_int group;                        /* target port group; 0: no asymmetric access */
     atomic_int alua; /* its state: 0 optimized, 1 not, 2 standby, 3 unavailable, 15 changing */
     atomic_int mute; /* never answer the Nth medium access from now; 0: none */
     atomic_int abort_response, reset_response; /* to ABORT TASK and to resets; -1: none */

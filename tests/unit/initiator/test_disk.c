@@ -261,6 +261,47 @@ static void zeroes_and_unmap(void **st)
     end_io();
 }
 
+/* GET LBA STATUS (SBC-4 5.7): the run that begins where it was asked. */
+static void map_status(void **st)
+{
+    (void)st;
+    static const uint8_t hole[16] = { [7] = 100, [11] = 50, [12] = 1 };
+    static const uint8_t data[16] = { [7] = 100, [11] = 50, [12] = 0 };
+    static const uint8_t anchored[16] = { [7] = 100, [11] = 50, [12] = 2 };
+    static const uint8_t large[16] = { [8] = 0xff, [9] = 0xff, [10] = 0xff, [11] = 0xff, [12] = 1 };
+    static const struct {
+        const uint8_t *d;
+        uint64_t block, blocks;
+        bool mapped;
+        uint64_t run;
+    } cases[] = {
+        { hole, 100, 1000, false, 50 },  { hole, 120, 1000, false, 30 },
+        { hole, 120, 10, false, 10 },    { data, 100, 1000, true, 50 },
+        { anchored, 100, 9, true, 9 },   { large, 5, 4000, false, 4000 },
+        { hole, 99, 1000, true, 1000 }, /* what it says is about something else */
+        { hole, 150, 1000, true, 1000 },
+    };
+    struct bio bio;
+    begin_io();
+    atomic_store(&w.rig->lba_status, true);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        atomic_store(&w.rig->lba_descriptor, cases[i].d);
+        assert_int_equal(run(BIO_MAP_STATUS, 0, cases[i].block, cases[i].blocks, NULL, 0, &bio), 0);
+        assert_int_equal(bio.mapped, cases[i].mapped);
+        assert_int_equal(bio.run_len, cases[i].run * B);
+    }
+    /* A unit without it is asked once more, and that is all. */
+    unsigned before = atomic_load(&w.rig->commands);
+    atomic_store(&w.rig->lba_status, false);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(run(BIO_MAP_STATUS, 0, 100, 500, NULL, 0, &bio), 0);
+        assert_true(bio.mapped);
+        assert_int_equal(bio.run_len, 500 * B);
+    }
+    assert_int_equal(atomic_load(&w.rig->commands), before + 1);
+    end_io();
+}
+
 static void compare_and_write(void **st)
 {
     (void)st;
@@ -623,6 +664,7 @@ int main(void)
         cmocka_unit_test(registry),
         cmocka_unit_test(split),
         cmocka_unit_test(zeroes_and_unmap),
+        cmocka_unit_test(map_status),
         cmocka_unit_test(compare_and_write),
         cmocka_unit_test(attentions),
         cmocka_unit_test(other_capacity),
