@@ -86,8 +86,7 @@ void copy_start(struct copy *c, enum copy_step step)
     c->step = step;
     if (step != COPY_FLUSH) {
         cursor_fini(&c->cursor);
-        cursor_init(&c->cursor, c->bytes, c->unit, c->cfg.chunk,
-                    step == COPY_VERIFY ? c->cfg.chunk : HOLE_MAX);
+        cursor_init(&c->cursor, c->bytes, c->unit, c->cfg.chunk, HOLE_MAX);
         atomic_store(&c->done, 0);
         atomic_store(&c->written, 0);
         atomic_store(&c->zeroes, 0);

@@ -32,7 +32,7 @@ static void bio_done(struct bio *bio)
     struct copy_slot *s = list_entry(bio, struct copy_slot, bio);
     if (bio->err && bio->op == BIO_MAP_STATUS) {
         bio->mapped = true; /* it does not say: its data will */
-        bio->run_len = s->len;
+        bio->run_len = bio->len;
     } else if (bio->err) {
         copy_failed(s->w->copy, bio->err, s->what, s->name, bio->off);
         s->next = copy_slot_idle;

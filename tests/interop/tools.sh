@@ -65,6 +65,20 @@ check "by zeroes, too" qemu-img compare -f raw -F raw "$WORK/image" "$url"
 check "to tgt" "$USAN" cp --verify "$WORK/image" "$tgt_url"
 check "as others read it" qemu-img compare -f raw -F raw "$WORK/image" "$tgt_url"
 check "from tgt to our own" "$USAN" cp --verify "$tgt_url" "$url"
+# A target that tells what is mapped: nobody reads 200 GiB of nothing, or sends it.
+pid=$TARGET_PID log=$TARGET_LOG
+PORT='' target_start --thin ram:200G
+sparse_url=${URLS[0]} sparse_pid=$TARGET_PID
+TARGET_PID=$pid TARGET_LOG=$log URLS=("$url")
+check "a little into a large unit" "$USAN" cp -q "$WORK/odd" "$sparse_url"
+check "the large unit to a file, and compared" timeout 100 "$USAN" cp --verify "$sparse_url" \
+    "$WORK/large"
+check_equal "that is as large" "$(stat -c %s "$WORK/large")" $((200 << 30))
+check "and takes little room" test "$(kib "$WORK/large")" -lt 26000
+check "with the data" cmp -n 100663303 "$WORK/odd" "$WORK/large"
+check "and back, compared too" timeout 100 "$USAN" cp --verify "$WORK/large" "$sparse_url"
+rm "$WORK/large"
+end_process "$sparse_pid"
 check "into a file that keeps its size" sh -c "truncate -s 97M '$WORK/larger' &&
     '$USAN' cp -q -n --verify '$WORK/image' '$WORK/larger'"
 check_equal "it does" "$(stat -c %s "$WORK/larger")" $((97 << 20))

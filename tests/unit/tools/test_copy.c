@@ -195,6 +195,29 @@ static void difference(void **state)
     }
 }
 
+/* In what the source has as a hole, longer than a request: asked for, or read. */
+static void difference_in_hole(void **state)
+{
+    (void)state;
+    static const off_t at[] = { 100, 300000, (1 << 20) - 1 };
+    struct err_text e;
+    for (size_t i = 0; i < 6; i++) {
+        make("from", 1 << 20, 0, 0);
+        make("to", 1 << 20, at[i / 2], at[i / 2] + 1);
+        struct store *from = open_store("./from"), *to = open_store("./to");
+        to->info.can_map_status = i & 1;
+        struct copy_config cfg = config(from, to);
+        struct copy *c = new_copy(&cfg);
+        char want[64];
+        (void)snprintf(want, sizeof(want), "FROM and TO differ at byte %lld", (long long)at[i / 2]);
+        assert_int_equal(step(c, COPY_VERIFY, &e), USAN_EMISCOMPARE);
+        assert_string_equal(e.text, want);
+        copy_free(c);
+        store_close(from);
+        store_close(to);
+    }
+}
+
 static void *feed(void *arg)
 {
     int fd = *(int *)arg;
@@ -327,9 +350,10 @@ static int leave(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stores),    cmocka_unit_test(tail),     cmocka_unit_test(difference),
-        cmocka_unit_test(streams),   cmocka_unit_test(too_much), cmocka_unit_test(failing),
-        cmocka_unit_test(cancelled),
+        cmocka_unit_test(stores),     cmocka_unit_test(tail),
+        cmocka_unit_test(difference), cmocka_unit_test(difference_in_hole),
+        cmocka_unit_test(streams),    cmocka_unit_test(too_much),
+        cmocka_unit_test(failing),    cmocka_unit_test(cancelled),
     };
     return cmocka_run_group_tests(tests, enter, leave);
 }
