@@ -52,13 +52,12 @@ int loopdev_open(struct loopdev *l, const char *file, uint32_t block_bytes, bool
         return refuse(file, errno, e);
     int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
     int rc = control < 0 ? errno : EBUSY;
-    const char *what = control < 0 ? "/dev/loop-control" : "no loop device could be set up";
     for (int i = 0; i < TRIES && rc == EBUSY && control >= 0; i++)
         rc = set_up(l, control, fd, &cfg);
     if (control >= 0)
         close(control);
     close(fd);
-    return rc ? refuse(what, rc, e) : 0;
+    return rc ? refuse(*l->path ? l->path : "/dev/loop-control", rc, e) : 0;
 }
 
 bool loopdev_busy(const char *path)

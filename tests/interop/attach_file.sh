@@ -35,7 +35,7 @@ if [ "$(id -u)" != 0 ] || [ ! -c /dev/fuse ]; then
 fi
 truncate -s 64M "$WORK/disk"
 if ! target_launch 1 attach --as "fuse:$dir" "$WORK/disk"; then
-    grep -qE 'built without libfuse3|Operation not permitted' "$TARGET_LOG" ||
+    grep -qE 'built without libfuse3|not permitted|Permission denied' "$TARGET_LOG" ||
         bail "usan attach does not start"
     skip "a store as a file" "$(tail -n 1 "$TARGET_LOG")"
     finish
@@ -183,7 +183,12 @@ if [ ! -c /dev/loop-control ]; then
     skip "a block device" "no loop devices here"
     finish
 fi
-attach_start 2 --loop --as "fuse:$dir" "$WORK/disk"
+if ! target_launch 2 attach --loop --as "fuse:$dir" "$WORK/disk"; then
+    grep -qE '/dev/loop[-a-z0-9]*: (No such|Operation not|Permission)' "$TARGET_LOG" ||
+        bail "usan attach does not start"
+    skip "a block device" "$(tail -n 1 "$TARGET_LOG")"
+    finish
+fi
 device=${URLS[1]}
 check_equal "its size" "$(blockdev --getsize64 "$device")" 67108864
 check "fio verifies" fio --name=v --filename="$device" --rw=randwrite --bs=4k --size=32M \

@@ -83,7 +83,8 @@ attach_end "NBD"
 if [ "$(id -u)" != 0 ] || [ ! -c /dev/fuse ] || [ ! -c /dev/loop-control ]; then
     skip "a file and a loop device" "they need root, /dev/fuse and loop devices"
 elif ! attach_start 2 --loop --as "fuse:$dir"; then
-    grep -qE 'built without libfuse3|Operation not permitted' "$WORK"/target.*.log ||
+    grep -qE 'built without libfuse3|not permitted|Permission denied|/dev/loop.*No such' \
+        "$WORK"/target.*.log ||
         bail "usan attach does not start"
     skip "a file and a loop device" "they cannot be made here"
 else
