@@ -29,6 +29,12 @@ static struct ref find(const struct ttask *q)
                 return (struct ref){ .task = k->task, .answer = k, .lost = l };
         }
     }
+    /* one whose response was being sent again when that connection was lost as well */
+    for (struct list *pos = s->kept.prev; pos != &s->kept; pos = pos->prev) {
+        struct ttask *k = list_entry(pos, struct ttask, node);
+        if (k->pub.itt == q->pub.ref_itt && k->lost && !k->kept)
+            return (struct ref){ .task = k, .lost = k->lost };
+    }
     return (struct ref){ .task = NULL };
 }
 
