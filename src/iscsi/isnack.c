@@ -151,10 +151,12 @@ static bool fill_hole(struct itask *t, uint32_t sn)
 static void resume_at(struct itask *t, uint32_t sn)
 {
     t->rec->fresh = false;
-    if (!sn_lt(sn, t->exp_data_sn) || sn_lt(sn, t->acked_sn))
+    if (!sn_lt(sn, t->exp_data_sn))
         return;
     t->rec->again = true;
     t->exp_data_sn = sn;
+    if (sn_lt(sn, t->acked_sn)) /* that acknowledgement was lost with the connection */
+        t->acked_sn = sn;
 }
 
 enum isnack_take isnack_number(struct itask *t, uint32_t sn)

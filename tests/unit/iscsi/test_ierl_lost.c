@@ -73,12 +73,18 @@ static void with_a_hole(void **st)
 static void all_again(void **st)
 {
     (void)st;
+    static const uint8_t data[512] = { 0 };
+    uint8_t bhs[ISCSI_BHS_LEN];
     struct irig_cmd m;
     struct irig *r = irig_erl('2', false), *b;
     uint32_t itt = bhs_itt(irig_submit_on(r, &m, 4096, 0).bhs);
     b = irig_joined(r, 2);
-    for (uint32_t sn = 0; sn < 3; sn++)
+    for (uint32_t sn = 0; sn < 2; sn++)
         irig_piece(r, itt, sn, 0);
+    pdu_data_in(bhs, itt, PDU_DATA_IN_FINAL | PDU_DATA_IN_ACK, 0, 512, 2, 1024, 0);
+    bhs_put_ttt(bhs, 5);
+    irig_send(r, bhs, false, data, sizeof data);
+    irig_expect_snack(r, PDU_SNACK_DATA_ACK, ISCSI_TAG_NONE, 3, 0); /* does not come there */
     irig_cut(r);
     irig_tick(r, 2 * NS_PER_SEC);
     irig_logged_out(b, 9, 0, 0);
