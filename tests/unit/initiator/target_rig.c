@@ -409,7 +409,7 @@ static void send_targets(struct rig_conn *c)
     iscsi_tconn_targets_end(c->core);
 }
 
-static void free_session(struct rig_sess *s);
+static void free_session(struct rig *rig, struct rig_sess *s);
 
 static struct rig_sess *find_session(const struct rig *rig, uint16_t tsih)
 {
@@ -427,7 +427,7 @@ static void end_old_session(struct rig *rig)
     list_for_each_safe (&rig->sessions, pos) {
         struct rig_sess *s = list_entry(pos, struct rig_sess, node);
         if (s->conns == 0)
-            free_session(s);
+            free_session(rig, s);
     }
 }
 
@@ -557,7 +557,7 @@ static void look_after_sessions(struct rig *rig)
         struct rig_sess *s = list_entry(pos, struct rig_sess, node);
         session_events(rig, s);
         if (s->over && s->conns == 0)
-            free_session(s);
+            free_session(rig, s);
         else
             at = time_min(at, iscsi_tsess_deadline(s->core));
     }
@@ -619,8 +619,11 @@ static void drop_tasks(struct rig_sess *s, const struct iscsi_tconn *conn)
     }
 }
 
-static void free_session(struct rig_sess *s)
+static void free_session(struct rig *rig, struct rig_sess *s)
 {
+    if (!s->over)
+        iscsi_tsess_close(s->core, false, "ended");
+    session_events(rig, s);
     drop_tasks(s, NULL);
     list_del(&s->node);
     iscsi_tsess_free(s->core);
@@ -639,7 +642,7 @@ static void conn_cut(struct rig_conn *c)
     iscsi_tconn_free(c->core);
     list_del(&c->node);
     if (c->sess && --c->sess->conns == 0 && !c->retained)
-        free_session(c->sess);
+        free_session(rig, c->sess);
     free(c);
     look_after_sessions(rig);
 }
@@ -758,7 +761,7 @@ static void close_all(struct rig *rig)
     while (!list_empty(&rig->conns))
         conn_cut(list_entry(rig->conns.next, struct rig_conn, node));
     while (!list_empty(&rig->sessions))
-        free_session(list_entry(rig->sessions.next, struct rig_sess, node));
+        free_session(rig, list_entry(rig->sessions.next, struct rig_sess, node));
     loop_timer_cancel(rig->loop, &rig->clock);
 }
 
