@@ -126,6 +126,7 @@ static void io_end(struct ini_io *io, int err)
     struct ini_disk *d = io->disk;
     struct bio *bio = io->bio;
     struct list go;
+    assert(bio);
     list_init(&go);
     io->bio = NULL;
     bio->store_priv[0] = NULL;

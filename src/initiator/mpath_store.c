@@ -274,7 +274,8 @@ static int mpath_new(const struct store_open *how, struct mpath_store **ret, str
     struct mpath_store *m = calloc(1, sizeof(*m));
     if (!m || pthread_mutex_init(&m->lock, NULL)) {
         free(m);
-        return err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
+        (void)err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
+        return USAN_ENOMEM;
     }
     list_init(&m->channels);
     int err = parse(m, how, e);

@@ -133,8 +133,22 @@ static void unmap(struct rig *rig, const uint8_t *list, size_t len)
     }
 }
 
+/* Targets of one medium run on threads of their own, and may be at the same block. */
+static pthread_mutex_t medium_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void carry_out_alone(struct rig *rig, struct iscsi_task *t);
+
 /* The data is there, or none is needed. */
 static void carry_out(struct rig *rig, struct iscsi_task *t)
+{
+    if (atomic_load(&rig->slow_ms))
+        usleep(1000 * atomic_load(&rig->slow_ms));
+    pthread_mutex_lock(&medium_lock);
+    carry_out_alone(rig, t);
+    pthread_mutex_unlock(&medium_lock);
+}
+
+static void carry_out_alone(struct rig *rig, struct iscsi_task *t)
 {
     struct rig_task *p = priv(t);
     uint64_t lba = 0;
@@ -142,8 +156,6 @@ static void carry_out(struct rig *rig, struct iscsi_task *t)
     (void)decode(t->cdb, &lba, &blocks);
     size_t len = (size_t)blocks * 512;
     uint8_t *at = rig->medium + lba * 512, *data = p->iov.iov_base;
-    if (atomic_load(&rig->slow_ms))
-        usleep(1000 * atomic_load(&rig->slow_ms));
     if (t->cdb[0] != 0x42)
         log_access(rig, t->cdb[0], lba, blocks);
     switch (t->cdb[0]) {
