@@ -13,7 +13,7 @@
 enum cursor_kind {
     CURSOR_UNKNOWN, /* ask, and learn; nobody else is asked to until then */
     CURSOR_DATA,    /* or not known, while somebody asks */
-    CURSOR_HOLE, /* reads as zeroes; may be much longer than a chunk */
+    CURSOR_HOLE,    /* reads as zeroes; may be much longer than a chunk */
 };
 
 struct cursor_piece {
