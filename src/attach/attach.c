@@ -6,35 +6,13 @@
 #include "attach/stop.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #define LOOK_NS NS_PER_SEC
 
 /* ---- start ---- */
-
-static int open_control(struct attach *a, struct err_text *e)
-{
-    /* It waits most of the time; an engine of its own for that would be wasted. */
-    struct loop_config lc = { .engine = LOOP_ENGINE_EPOLL, .poll = LOOP_POLL_NEVER, .cpu = -1 };
-    int err = loop_new(&lc, &a->control, e);
-    if (err)
-        return err;
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGUSR1);
-    a->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (a->signals.fd < 0)
-        return err_set(e, usan_err_from_errno(errno), "signalfd: %s", strerror(errno));
-    return 0;
-}
 
 static int open_store(struct attach *a, struct err_text *e)
 {
@@ -95,13 +73,12 @@ int attach_new(const struct attach_config *cfg, struct attach **ret_a, struct er
     if (!a)
         return err_set(e, USAN_ENOMEM, "out of memory");
     a->cfg = cfg;
-    a->signals.fd = -1;
     a->record.fd = -1;
     attach_control_init(&a->socket);
     a->limit.max_bytes = cfg->memory_bytes;
     int err = attach_fronts_new(a, e);
     if (!err)
-        err = open_control(a, e);
+        err = control_open(&a->control, true, e);
     if (!err)
         err = open_store(a, e);
     if (!err)
@@ -138,33 +115,25 @@ void attach_free(struct attach *a)
     for (unsigned i = 0; a->reactors && i < a->reactor_count; i++)
         attach_reactor_free(a->reactors[i]);
     store_close(a->store);
-    if (a->signals.fd >= 0)
-        close(a->signals.fd);
     attach_control_close(&a->socket);
     attach_record_remove(&a->record);
     attach_control_end(&a->socket, *a->result.text ? a->result.text : NULL);
-    if (a->control)
-        loop_free(a->control);
+    control_close(&a->control);
     assert(atomic_load(&a->limit.taken_bytes) == 0);
     free(a->reactors);
     free(a);
 }
 
-static bool on_signal(struct loop_fd *lfd, uint32_t events)
+static void on_signal(struct control *c, int number)
 {
-    struct attach *a = list_entry(lfd, struct attach, signals);
-    (void)events;
-    struct signalfd_siginfo si;
-    if (read(lfd->fd, &si, sizeof(si)) != (ssize_t)sizeof(si))
-        return false;
-    if (si.ssi_signo == SIGUSR1)
+    struct attach *a = list_entry(c, struct attach, control);
+    if (number == SIGUSR1)
         attach_status_report(a);
-    else if (si.ssi_signo == SIGHUP)
+    else if (number == SIGHUP)
         front_report(&a->cfg->front, FRONT_WARN, "hangup-ignored",
                      "why=\"there is nothing to reload\"");
     else
         attach_stop_begin(a);
-    return true;
 }
 
 /* ---- the start ---- */
@@ -176,18 +145,17 @@ static void look(struct loop_timer *t)
         return;
     for (size_t i = 0; i < a->mount_count; i++)
         attach_mount_look(a->mounts[i]);
-    if (loop_timer_set(a->control, t, loop_now(a->control) + LOOK_NS))
+    if (loop_timer_set(a->control.loop, t, loop_now(a->control.loop) + LOOK_NS))
         front_report(&a->cfg->front, FRONT_ERROR, "size-not-watched", "why=\"out of memory\"");
 }
 
 /* The first reactor, which accepts, comes last: until then nothing can have happened. */
 static int start_threads(struct attach *a, struct err_text *e)
 {
-    a->signals.events = LOOP_IN;
-    a->signals.ready = on_signal;
-    int err = loop_fd_add(a->control, &a->signals);
+    a->control.on_signal = on_signal;
+    int err = control_start(&a->control, e);
     if (err)
-        return err_set(e, err, "event loop: %s", usan_strerror(err));
+        return err;
     err = attach_fronts_listen(a, e);
     for (unsigned i = a->reactor_count; !err && i-- > 0;)
         err = attach_reactor_start(a->reactors[i], e);
@@ -204,8 +172,8 @@ int attach_start(struct attach *a, struct err_text *e)
     err = attach_fronts_start(a, e);
     if (err) { /* somebody may use it already */
         attach_stop_begin(a);
-        loop_run(a->control);
-        loop_fd_del(&a->signals);
+        loop_run(a->control.loop);
+        control_end(&a->control);
         return a->incomplete ? USAN_ETIMEOUT : err;
     }
     attach_status_enlist(a);
@@ -216,9 +184,9 @@ int attach_start(struct attach *a, struct err_text *e)
 
 int attach_run(struct attach *a, struct err_text *e)
 {
-    loop_run(a->control);
-    loop_fd_del(&a->signals);
-    loop_timer_cancel(a->control, &a->look);
+    loop_run(a->control.loop);
+    control_end(&a->control);
+    loop_timer_cancel(a->control.loop, &a->look);
     if (a->incomplete)
         return err_set(e, USAN_ETIMEOUT, "stopped without finishing everything: %s", a->incomplete);
     int err = a->flush_err ? a->flush_err : a->write_err;

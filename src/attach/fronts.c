@@ -104,7 +104,7 @@ static void on_unmounted(void *arg)
 {
     struct attach *a = arg;
     if (!atomic_flag_test_and_set(&a->unmounted_posted))
-        loop_post(a->control, &a->unmounted_msg);
+        loop_post(a->control.loop, &a->unmounted_msg);
 }
 
 static int open_front(struct attach *a, const char *front, struct err_text *e)

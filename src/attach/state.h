@@ -13,6 +13,7 @@
 #include "attach/mount.h"
 #include "attach/portal.h"
 #include "attach/reactor.h"
+#include "io/control.h"
 
 #include <stdatomic.h>
 
@@ -37,8 +38,7 @@ struct attach {
     struct attach_control socket;
 
     /* The control thread: signals, the control socket, and the stop. */
-    struct loop *control;
-    struct loop_fd signals;
+    struct control control;
     struct loop_timer look; /* at the size, for loop devices */
     struct loop_msg unmounted_msg;
     atomic_flag unmounted_posted;
@@ -46,7 +46,6 @@ struct attach {
     /* The stop. */
     struct loop_timer give_up;
     bool stopping;
-    uint64_t stopping_ns;
     const char *incomplete; /* it was, and why */
     int write_err;          /* not all of the kernel's cache could be written */
     bool hangs;             /* something does, and must not be freed */

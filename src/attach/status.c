@@ -102,7 +102,7 @@ void attach_status_enlist(struct attach *a)
     a->socket.show = show;
     a->socket.detach = detach;
     if (!err)
-        err = attach_control_open(&a->socket, a->control, &a->record.sock, &e);
+        err = attach_control_open(&a->socket, a->control.loop, &a->record.sock, &e);
     if (err) {
         attach_record_remove(&a->record);
         front_report(&a->cfg->front, FRONT_WARN, "not-listed", "why=\"%s\"", e.text);

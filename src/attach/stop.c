@@ -3,13 +3,10 @@
 
 #include "io/clock.h"
 
-/* timeout(1) and terminals signal a process and its group: so close together, it is one wish. */
-#define STOP_REPEAT_NS (500 * NS_PER_MS)
-
 static void end(struct attach *a)
 {
-    loop_timer_cancel(a->control, &a->give_up);
-    loop_stop(a->control);
+    loop_timer_cancel(a->control.loop, &a->give_up);
+    loop_stop(a->control.loop);
 }
 
 static void give_up_now(struct attach *a, const char *why)
@@ -32,7 +29,7 @@ static void flushed(struct bio *bio)
         front_report(&a->cfg->front, FRONT_ERROR, "flush-failed", "store=\"%s\" why=\"%s\"",
                      store_spec_text(a->cfg->store).s, usan_strerror(bio->err));
     a->stopped_msg.deliver = stopped;
-    loop_post(a->control, &a->stopped_msg);
+    loop_post(a->control.loop, &a->stopped_msg);
 }
 
 static void flush(struct loop_msg *m)
@@ -40,7 +37,7 @@ static void flush(struct loop_msg *m)
     struct attach *a = list_entry(m, struct attach, flush_msg);
     if (!a->reactors[0]->front.ch) { /* portals flush what they have written */
         a->stopped_msg.deliver = stopped;
-        loop_post(a->control, &a->stopped_msg);
+        loop_post(a->control.loop, &a->stopped_msg);
         return;
     }
     a->flush_bio = (struct bio){ .op = BIO_FLUSH, .done = flushed };
@@ -73,7 +70,7 @@ void attach_stop_gave_up(struct loop_timer *t)
 
 static void drain(struct attach *a)
 {
-    if (loop_timer_set(a->control, &a->give_up, clock_now_ns() + ATTACH_GIVE_UP_NS)) {
+    if (loop_timer_set(a->control.loop, &a->give_up, clock_now_ns() + ATTACH_GIVE_UP_NS)) {
         give_up_now(a, "out of memory");
         return;
     }
@@ -116,20 +113,18 @@ static void part(void *arg)
             a->write_err = err;
     }
     a->parted_msg.deliver = parted;
-    loop_post(a->control, &a->parted_msg);
+    loop_post(a->control.loop, &a->parted_msg);
 }
 
 void attach_stop_begin(struct attach *a)
 {
-    uint64_t now = clock_now_ns();
     struct err_text e = { "" };
-    if (a->stopping) {
-        if (now - a->stopping_ns >= STOP_REPEAT_NS)
-            give_up_now(a, "told to stop a second time");
+    enum control_wish wish = control_told_to_stop(&a->control);
+    if (wish == CONTROL_STOP_AT_ONCE)
+        give_up_now(a, "told to stop a second time");
+    if (wish != CONTROL_STOP)
         return;
-    }
     a->stopping = true;
-    a->stopping_ns = now;
     front_report(&a->cfg->front, FRONT_INFO, "stopping", "store=\"%s\"",
                  store_spec_text(a->cfg->store).s);
     if (a->mount_count + a->portal_count == 0)

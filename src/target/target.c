@@ -2,6 +2,7 @@
 #include "target/target.h"
 
 #include "io/clock.h"
+#include "io/control.h"
 #include "scsi/lun.h"
 #include "scsi/scsi.h"
 #include "store/store.h"
@@ -22,14 +23,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define SPACE_INTERVAL_NS (5 * NS_PER_SEC)
-/* timeout(1) and terminals signal a process and its group: so close together, it is one wish. */
-#define STOP_REPEAT_NS (500 * NS_PER_MS)
-
 struct tgt {
     const struct tgt_config *cfg;
     struct tgt_memory memory;
@@ -44,11 +41,9 @@ struct tgt {
     const char **addresses; /* of portals bound to one address; NULL at the end */
 
     /* The control thread: signals, files of durable state, space, the stop. */
-    struct loop *control;
-    struct loop_fd signals;
+    struct control control;
     struct loop_timer space_timer, give_up;
-    bool stopping, timed_out, flush_failed;
-    uint64_t stopping_ns; /* since when */
+    bool timed_out, flush_failed;
     unsigned waiting_for; /* reactors, in this phase of the stop */
     _Atomic uint64_t kicks;
     uint64_t kicks_seen; /* at the last look, while settling */
@@ -74,7 +69,7 @@ struct tgt_registry *tgt_registry(struct tgt *tgt)
 
 struct loop *tgt_control_loop(struct tgt *tgt)
 {
-    return tgt->control;
+    return tgt->control.loop;
 }
 
 void tgt_count_kick(struct tgt *tgt)
@@ -112,25 +107,6 @@ const char *const *tgt_portal_addresses(const struct tgt *tgt)
 }
 
 /* ---- start ---- */
-
-static int open_control(struct tgt *tgt, struct err_text *e)
-{
-    /* It waits most of the time; an engine of its own for that would be wasted. */
-    struct loop_config lc = { .engine = LOOP_ENGINE_EPOLL, .poll = LOOP_POLL_NEVER, .cpu = -1 };
-    int err = loop_new(&lc, &tgt->control, e);
-    if (err || tgt->cfg->no_signals)
-        return err;
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGUSR1);
-    tgt->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (tgt->signals.fd < 0)
-        return err_set(e, usan_err_from_errno(errno), "signalfd: %s", strerror(errno));
-    return 0;
-}
 
 static int open_state_dir(const char *dir, struct err_text *e)
 {
@@ -218,10 +194,9 @@ int tgt_new(const struct tgt_config *cfg, struct tgt **ret_tgt, struct err_text 
     if (!tgt)
         return err_set(e, USAN_ENOMEM, "out of memory");
     tgt->cfg = cfg;
-    tgt->signals.fd = -1;
     tgt->memory.max_bytes = cfg->limits.memory_bytes;
     tgt_registry_init(&tgt->registry, cfg->limits.sessions);
-    int err = open_control(tgt, e);
+    int err = control_open(&tgt->control, !cfg->no_signals, e);
     if (!err)
         err = open_state_dir(cfg->state_dir, e);
     if (!err)
@@ -254,10 +229,7 @@ void tgt_free(struct tgt *tgt)
         tgt_reactor_free(tgt->reactors[i]);
     for (size_t i = 0; i < tgt->node_count; i++)
         tgt_node_close(&tgt->nodes[i]);
-    if (tgt->signals.fd >= 0)
-        close(tgt->signals.fd);
-    if (tgt->control)
-        loop_free(tgt->control);
+    control_close(&tgt->control);
     tgt_registry_fini(&tgt->registry);
     assert(atomic_load(&tgt->memory.taken_bytes) == 0);
     free(tgt->addresses);
@@ -272,8 +244,8 @@ void tgt_free(struct tgt *tgt)
 
 static void end_control(struct tgt *tgt)
 {
-    loop_timer_cancel(tgt->control, &tgt->give_up);
-    loop_stop(tgt->control);
+    loop_timer_cancel(tgt->control.loop, &tgt->give_up);
+    loop_stop(tgt->control.loop);
 }
 
 static void reactor_closed(struct loop_msg *m)
@@ -291,7 +263,7 @@ static void close_channels(struct tgt_reactor *r, void *arg)
             tgt_lane_close(&tgt->nodes[i].luns[j]->lanes[r->index]);
     }
     r->drain.done_msg.deliver = reactor_closed;
-    loop_post(tgt->control, &r->drain.done_msg);
+    loop_post(tgt->control.loop, &r->drain.done_msg);
 }
 
 static void give_up_now(struct tgt *tgt, const char *why)
@@ -322,7 +294,7 @@ static void flush_done(struct tgt_reactor *r, bool ok)
     struct tgt *tgt = r->tgt;
     tgt->flush_failed = !ok;
     tgt->flushed_msg.deliver = stores_flushed;
-    loop_post(tgt->control, &tgt->flushed_msg);
+    loop_post(tgt->control.loop, &tgt->flushed_msg);
 }
 
 static void flush_stores(struct tgt_reactor *r, void *arg)
@@ -337,7 +309,7 @@ static void settle(struct tgt_reactor *r, void *arg)
 {
     struct tgt *tgt = arg;
     r->drain.done_msg.deliver = reactor_settled;
-    loop_post(tgt->control, &r->drain.done_msg);
+    loop_post(tgt->control.loop, &r->drain.done_msg);
 }
 
 /*
@@ -375,7 +347,7 @@ static void reactor_drained(struct loop_msg *m)
 static void drained(struct tgt_reactor *r)
 {
     r->drain.done_msg.deliver = reactor_drained;
-    loop_post(r->tgt->control, &r->drain.done_msg);
+    loop_post(r->tgt->control.loop, &r->drain.done_msg);
 }
 
 static void drain(struct tgt_reactor *r, void *arg)
@@ -393,17 +365,14 @@ static void gave_up(struct loop_timer *t)
 
 static void begin_stop(struct tgt *tgt)
 {
-    uint64_t now = clock_now_ns();
-    if (tgt->stopping) {
-        if (now - tgt->stopping_ns >= STOP_REPEAT_NS)
-            give_up_now(tgt, "told to stop a second time");
+    enum control_wish wish = control_told_to_stop(&tgt->control);
+    if (wish == CONTROL_STOP_AT_ONCE)
+        give_up_now(tgt, "told to stop a second time");
+    if (wish != CONTROL_STOP)
         return;
-    }
-    tgt->stopping = true;
-    tgt->stopping_ns = now;
     tgt_log(TGT_LOG_INFO, "stopping", "sessions=%u", tgt_registry_count(&tgt->registry));
-    loop_timer_cancel(tgt->control, &tgt->space_timer);
-    if (loop_timer_set(tgt->control, &tgt->give_up, now + TGT_DRAIN_GIVE_UP_NS))
+    loop_timer_cancel(tgt->control.loop, &tgt->space_timer);
+    if (loop_timer_set(tgt->control.loop, &tgt->give_up, clock_now_ns() + TGT_DRAIN_GIVE_UP_NS))
         give_up_now(tgt, "out of memory");
     else
         on_all(tgt, drain);
@@ -417,7 +386,7 @@ static void asked_to_stop(struct loop_msg *m)
 void tgt_stop(struct tgt *tgt)
 {
     tgt->stop_msg.deliver = asked_to_stop;
-    loop_post(tgt->control, &tgt->stop_msg);
+    loop_post(tgt->control.loop, &tgt->stop_msg);
 }
 
 /* ---- the control thread ---- */
@@ -451,21 +420,16 @@ static void report_all(struct tgt *tgt)
     }
 }
 
-static bool on_signal(struct loop_fd *lfd, uint32_t events)
+static void on_signal(struct control *c, int number)
 {
-    struct tgt *tgt = list_entry(lfd, struct tgt, signals);
-    (void)events;
-    struct signalfd_siginfo si;
-    if (read(lfd->fd, &si, sizeof(si)) != (ssize_t)sizeof(si))
-        return false;
-    if (si.ssi_signo == SIGUSR1)
+    struct tgt *tgt = list_entry(c, struct tgt, control);
+    if (number == SIGUSR1)
         report_all(tgt);
-    else if (si.ssi_signo == SIGHUP)
+    else if (number == SIGHUP)
         tgt_log(TGT_LOG_WARN, "hangup-ignored",
                 "why=\"reload is not supported yet; restart to apply a changed configuration\"");
     else
         begin_stop(tgt);
-    return true;
 }
 
 static void poll_space(struct loop_timer *t)
@@ -481,7 +445,8 @@ static void poll_space(struct loop_timer *t)
             }
         }
     }
-    if (any && loop_timer_set(tgt->control, t, loop_now(tgt->control) + SPACE_INTERVAL_NS))
+    if (any &&
+        loop_timer_set(tgt->control.loop, t, loop_now(tgt->control.loop) + SPACE_INTERVAL_NS))
         tgt_log(TGT_LOG_ERROR, "space-not-watched", "why=\"out of memory\"");
 }
 
@@ -503,12 +468,8 @@ static int start_control(struct tgt *tgt, struct err_text *e)
 {
     loop_timer_init(&tgt->space_timer, poll_space);
     loop_timer_init(&tgt->give_up, gave_up);
-    if (tgt->cfg->no_signals)
-        return 0;
-    tgt->signals.events = LOOP_IN;
-    tgt->signals.ready = on_signal;
-    int err = loop_fd_add(tgt->control, &tgt->signals);
-    return err ? err_set(e, err, "signals: %s", usan_strerror(err)) : 0;
+    tgt->control.on_signal = on_signal;
+    return control_start(&tgt->control, e);
 }
 
 int tgt_run(struct tgt *tgt, struct err_text *e)
@@ -518,9 +479,9 @@ int tgt_run(struct tgt *tgt, struct err_text *e)
         err = start_reactors(tgt, e);
     if (!err) {
         poll_space(&tgt->space_timer);
-        loop_run(tgt->control);
+        loop_run(tgt->control.loop);
     }
-    loop_fd_del(&tgt->signals);
+    control_end(&tgt->control);
     if (err)
         return err;
     if (tgt->timed_out)
