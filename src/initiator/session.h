@@ -110,8 +110,8 @@ enum ini_change {
     INI_LOGGED_IN, /* for the first time, or again */
     INI_LOST,      /* was logged in; it tries to come back */
     INI_TIMED_OUT, /* did not come back in time: commands fail now; it goes on trying */
-    /* The first login failed, without retry_first, or the unit is another one: it will not try
-     * again. */
+    /* The first login failed, without retry_first, or the unit is another one, or there is no
+     * memory for a timer: it will not try again. */
     INI_FAILED,
 };
 

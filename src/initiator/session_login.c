@@ -28,6 +28,8 @@ static void arm(struct ini_session *s)
         s->given_up = true;
         ini_session_set_error(s, USAN_ENOMEM, "out of memory for a timer");
         fail_waiting(s);
+        if (s->phase == INI_PHASE_ENDED)
+            ini_session_changed(s, INI_FAILED);
     }
 }
 
