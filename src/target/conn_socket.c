@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The bytes of a connection, between its socket and its core. */
+#include "io/stream.h"
 #include "target/command.h"
 #include "target/conn_priv.h"
 #include "target/reactor.h"
 
 #include <errno.h>
-#include <sys/socket.h>
 
-static void socket_failed(struct tgt_conn *conn)
+static void socket_failed(struct tgt_conn *conn, int errnum)
 {
     conn->ended = true;
-    tgt_conn_close(conn,
-                   errno == ECONNRESET ? "connection reset by the initiator" : "connection failed");
+    tgt_conn_close(conn, errnum == ECONNRESET ? "connection reset by the initiator"
+                                              : "connection failed");
 }
 
 static void wait_writable(struct tgt_conn *conn, bool wait)
@@ -21,14 +21,6 @@ static void wait_writable(struct tgt_conn *conn, bool wait)
         return;
     conn->lfd.events = events;
     loop_fd_update(&conn->lfd);
-}
-
-static size_t iov_bytes(const struct iovec *iov, int n)
-{
-    size_t bytes = 0;
-    for (int i = 0; i < n; i++)
-        bytes += iov[i].iov_len;
-    return bytes;
 }
 
 /* May others have the lock while bytes land there? Not if it is memory that they may free. */
@@ -42,23 +34,19 @@ static bool lands_safely(const struct tgt_conn *conn)
     return cmd && cmd->part == conn->part;
 }
 
-static ssize_t receive_into(struct tgt_conn *conn, struct iovec *iov, int n)
+static ssize_t receive_into(struct tgt_conn *conn, struct iovec *iov, int n, bool *ret_more)
 {
-    struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)n };
     struct tgt_session *s = conn->session;
     bool apart = s && s->shared && (n == 1 || lands_safely(conn));
     if (apart) {
         iscsi_tconn_lend(conn->tconn, true);
         tgt_conn_leave(conn);
     }
-    ssize_t got = n == 1 ? recv(conn->lfd.fd, iov[0].iov_base, iov[0].iov_len, MSG_DONTWAIT)
-                         : recvmsg(conn->lfd.fd, &msg, MSG_DONTWAIT);
-    int err = errno;
+    ssize_t got = stream_recv(conn->lfd.fd, iov, n, ret_more);
     if (apart) {
         tgt_conn_enter(conn);
         iscsi_tconn_lend(conn->tconn, false);
     }
-    errno = err;
     return got;
 }
 
@@ -75,14 +63,12 @@ static int receive(struct tgt_conn *conn)
         wait_writable(conn, conn->lfd.events & LOOP_OUT);
         return -1;
     }
-    size_t room = iov_bytes(iov, n);
-    ssize_t got = receive_into(conn, iov, n);
+    bool more;
+    ssize_t got = receive_into(conn, iov, n, &more);
     if (got < 0) {
-        int err = errno;
         tgt_conn_leave(conn);
-        errno = err;
-        if (errno != EAGAIN && errno != EINTR)
-            socket_failed(conn);
+        if (got != -EAGAIN)
+            socket_failed(conn, (int)-got);
         return -1;
     }
     conn->ended = got == 0;
@@ -92,8 +78,7 @@ static int receive(struct tgt_conn *conn)
         iscsi_tconn_rx(conn->tconn, (size_t)got, loop_now(r->loop));
     tgt_conn_take_events(conn);
     tgt_conn_look_after(conn);
-    /* A short read has emptied the socket: asking again would only return EAGAIN. */
-    return got > 0 && (size_t)got == room && !conn->closed;
+    return more && !conn->closed;
 }
 
 /* What came first is answered before the rest is taken in: an initiator that sends much at once
@@ -129,36 +114,24 @@ bool tgt_conn_ready(struct loop_fd *lfd, uint32_t events)
     return did;
 }
 
-/* One send call of at most TGT_TX_IOV iovecs; *ret_short: the socket is full. Returns what sendmsg
- * does, or 0 when there was nothing. Inside the lock, as after it. */
-static ssize_t send_once(struct tgt_conn *conn, bool *ret_short)
+/* One call; as stream_send(), or 0 when there was nothing. Inside the lock, as after it. */
+static ssize_t send_once(struct tgt_conn *conn, bool *ret_full)
 {
     struct tgt_reactor *r = conn->reactor;
     int n = iscsi_tconn_tx(conn->tconn, r->tx_iov, TGT_TX_IOV);
-    *ret_short = false;
+    *ret_full = false;
     if (n == 0)
         return 0;
-    /* The kernel may hold bytes back that come with MSG_MORE, so it is given only while more
-     * is sure to follow: the last iovec of a full array waits for the next call. */
-    int more = n == TGT_TX_IOV ? MSG_MORE : 0;
-    n -= more ? 1 : 0;
-    struct msghdr msg = { .msg_iov = r->tx_iov, .msg_iovlen = (size_t)n };
     bool apart = conn->session && conn->session->shared;
     if (apart) {
         iscsi_tconn_lend(conn->tconn, true);
         tgt_conn_leave(conn);
     }
-    ssize_t sent;
-    do {
-        sent = sendmsg(conn->lfd.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL | more);
-    } while (sent < 0 && errno == EINTR);
-    int err = errno;
-    *ret_short = sent >= 0 && (size_t)sent < iov_bytes(r->tx_iov, n);
+    ssize_t sent = stream_send(conn->lfd.fd, r->tx_iov, n, TGT_TX_IOV, ret_full);
     if (apart) {
         tgt_conn_enter(conn);
         iscsi_tconn_lend(conn->tconn, false);
     }
-    errno = err;
     return sent;
 }
 
@@ -166,23 +139,21 @@ static ssize_t send_once(struct tgt_conn *conn, bool *ret_short)
 static bool send_all(struct tgt_conn *conn)
 {
     for (;;) {
-        bool short_write;
+        bool full;
         tgt_conn_enter(conn);
-        ssize_t sent = send_once(conn, &short_write);
+        ssize_t sent = send_once(conn, &full);
         if (sent <= 0) {
-            int err = errno;
             tgt_conn_leave(conn);
-            errno = err;
-            if (sent < 0 && errno != EAGAIN)
-                socket_failed(conn);
-            return sent < 0 && errno == EAGAIN;
+            if (sent < 0 && sent != -EAGAIN)
+                socket_failed(conn, (int)-sent);
+            return sent == -EAGAIN;
         }
         iscsi_tconn_tx_done(conn->tconn, (size_t)sent, loop_now(conn->reactor->loop));
         bool pending = iscsi_tconn_tx_pending(conn->tconn);
         tgt_conn_take_events(conn);
         if (conn->closed)
             return false;
-        if (short_write)
+        if (full)
             return true;
         if (!pending)
             return false;
