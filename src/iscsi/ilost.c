@@ -284,11 +284,14 @@ static bool reassign_task(struct iscsi_isess *sess, struct itask *t)
             go_on_with(t, conn, true);
         return true;
     }
-    if (t->retries++ >= ISCSI_IRECOVERY_TRIES || t->losses > ILOSSES_MAX) {
+    if (t->retries >= ISCSI_IRECOVERY_TRIES || t->losses > ILOSSES_MAX) {
         give_up(sess, USAN_EPROTO, "the target does not reassign a task");
         return false;
     }
-    return itmf_reassign(conn, t) == 0;
+    if (itmf_reassign(conn, t))
+        return false;
+    t->retries++;
+    return true;
 }
 
 static void reassign(struct iscsi_isess *sess, struct ilost *lost)
