@@ -42,8 +42,9 @@ enum {
     SETUP_ZEROES = 1 << 2,
     SETUP_READ_ONLY = 1 << 3, /* nexus 1 may only read */
     SETUP_RESTORE = 1 << 4,
-    SETUP_UA = 1 << 5,    /* the unit attentions of power on stay for the input to see */
-    SETUP_ABORT = 1 << 7, /* what is left at the end is aborted */
+    SETUP_UA = 1 << 5,     /* the unit attentions of power on stay for the input to see */
+    SETUP_SHARED = 1 << 6, /* every nexus has a branch on the other reactor */
+    SETUP_ABORT = 1 << 7,  /* what is left at the end is aborted */
 };
 
 enum act {
@@ -84,12 +85,14 @@ struct unit {
 
 struct initiator {
     struct scsi_nexus *nexus;
+    struct scsi_branch *branch; /* on the other reactor; NULL: none */
     enum life life;
     unsigned unmap; /* LIFE_TO_UNMAP */
 };
 
 struct command {
     struct scsi_task *t;
+    struct scsi_branch *branch; /* NULL: the home one */
     unsigned reactor;
     bool hold;
     uint8_t *cdb;
@@ -510,6 +513,46 @@ static void initiator_map(struct world *w, unsigned reactor, unsigned unit)
     settle(w, reactor);
 }
 
+static void initiator_share(struct world *w, unsigned reactor)
+{
+    struct initiator *it = &w->initiators[reactor];
+    unsigned other = 1 - reactor;
+    scsi_nexus_share(it->nexus);
+    it->branch = scsi_branch_new(it->nexus);
+    for (unsigned u = 0; u < UNITS && it->branch; u++) {
+        int err = scsi_branch_map(it->branch, u, w->units[u].lanes[other]);
+        must(err == 0 || err == USAN_ENOENT || err == USAN_ENOMEM);
+        settle(w, other);
+    }
+}
+
+static bool initiator_idle(const struct initiator *it)
+{
+    return scsi_nexus_tasks(it->nexus) == 0 && (!it->branch || scsi_branch_tasks(it->branch) == 0);
+}
+
+static void initiator_abort(struct world *w, unsigned reactor, uint64_t lun)
+{
+    struct initiator *it = &w->initiators[reactor];
+    scsi_nexus_abort(it->nexus, lun);
+    settle(w, reactor);
+    if (it->branch) {
+        scsi_branch_abort(it->branch, lun);
+        settle(w, 1 - reactor);
+    }
+}
+
+static void initiator_free(struct world *w, unsigned reactor)
+{
+    struct initiator *it = &w->initiators[reactor];
+    scsi_branch_free(it->branch);
+    it->branch = NULL;
+    settle(w, 1 - reactor);
+    scsi_nexus_free(it->nexus);
+    it->nexus = NULL;
+    settle(w, reactor);
+}
+
 static void initiator_new(struct world *w, unsigned reactor)
 {
     static const char *const names[] = { "iqn.2001-04.com.example:a,i,0x800000000001",
@@ -529,22 +572,23 @@ static void initiator_new(struct world *w, unsigned reactor)
     struct initiator *it = &w->initiators[reactor];
     it->nexus = scsi_nexus_new(&cfg, &w->a);
     it->life = LIFE_GOOD;
+    it->branch = NULL;
     for (unsigned u = 0; u < UNITS && it->nexus; u++)
         initiator_map(w, reactor, u);
+    if (it->nexus && (w->setup & SETUP_SHARED))
+        initiator_share(w, reactor);
 }
 
 /* What had to wait until a nexus has no tasks. */
 static void bury(struct world *w, unsigned reactor)
 {
     struct initiator *it = &w->initiators[reactor];
-    if (it->life == LIFE_GOOD || scsi_nexus_tasks(it->nexus) != 0)
+    if (it->life == LIFE_GOOD || !initiator_idle(it))
         return;
-    if (it->life == LIFE_TO_UNMAP) {
+    if (it->life == LIFE_TO_UNMAP)
         scsi_nexus_unmap(it->nexus, it->unmap);
-    } else {
-        scsi_nexus_free(it->nexus);
-        it->nexus = NULL;
-    }
+    else
+        initiator_free(w, reactor);
     it->life = LIFE_GOOD;
     settle(w, reactor);
 }
@@ -556,14 +600,15 @@ static void act_nexus(struct world *w, uint8_t how)
     if (!it->nexus) {
         initiator_new(w, reactor);
     } else if (it->life == LIFE_GOOD && !(how & 4)) {
-        initiator_map(w, reactor, unit);
+        if (!(w->setup & SETUP_SHARED)) /* whose map is fixed */
+            initiator_map(w, reactor, unit);
     } else if (it->life == LIFE_GOOD) {
-        scsi_nexus_abort(it->nexus, how & 8 ? unit : UINT64_MAX);
         if (how & 0x10) {
-            it->life = how & 0x20 ? LIFE_TO_UNMAP : LIFE_TO_FREE;
+            bool unmap = (how & 0x20) && !(w->setup & SETUP_SHARED);
+            it->life = unmap ? LIFE_TO_UNMAP : LIFE_TO_FREE;
             it->unmap = unit;
         }
-        settle(w, reactor);
+        initiator_abort(w, reactor, how & 8 ? unit : UINT64_MAX);
     }
 }
 
@@ -571,14 +616,20 @@ static void act_nexus(struct world *w, uint8_t how)
 
 static struct command *command_new(struct world *w, unsigned reactor)
 {
-    struct initiator *it = &w->initiators[reactor];
+    /* Every other two of a shared world are on the branch here of the other initiator. */
+    bool away = (w->setup & SETUP_SHARED) && (w->next_tag & 2) && !w->ending;
+    struct initiator *it = &w->initiators[away ? 1 - reactor : reactor];
     unsigned max = w->ending ? COMMANDS + COMMANDS_AT_END : COMMANDS;
-    if (w->count >= max || !it->nexus || (it->life != LIFE_GOOD && !w->ending))
+    if (w->count >= max || !it->nexus || (it->life != LIFE_GOOD && !w->ending) ||
+        (away && !it->branch)) {
+        w->next_tag++;
         return NULL;
+    }
     struct command *c = calloc(1, sizeof *c);
     must(c != NULL);
     c->t = exact(sizeof *c->t);
     c->reactor = reactor;
+    c->branch = away ? it->branch : NULL;
     c->t->nexus = it->nexus;
     c->t->attr = SCSI_ATTR_SIMPLE;
     c->t->priority = 0;
@@ -597,7 +648,10 @@ static struct command *command_new(struct world *w, unsigned reactor)
 static void start(struct world *w, struct command *c)
 {
     unsigned reactor = c->reactor;
-    scsi_task_start(c->t);
+    if (c->branch)
+        scsi_branch_start(c->branch, c->t);
+    else
+        scsi_task_start(c->t);
     drive(w, c);
     settle(w, reactor);
 }
@@ -935,10 +989,8 @@ static void end(struct world *w)
     w->no_memory_in = 0;
     w->ending = true;
     for (unsigned i = 0; i < REACTORS; i++) {
-        if (w->initiators[i].nexus && (w->setup & SETUP_ABORT)) {
-            scsi_nexus_abort(w->initiators[i].nexus, UINT64_MAX);
-            settle(w, i);
-        }
+        if (w->initiators[i].nexus && (w->setup & SETUP_ABORT))
+            initiator_abort(w, i, UINT64_MAX);
     }
     release_all(w);
     /* Only ACA holds anything back now; each time it ends one command at least goes on. */
@@ -949,10 +1001,10 @@ static void end(struct world *w)
     }
     must(w->count == 0);
     for (unsigned i = 0; i < REACTORS; i++) {
-        if (w->initiators[i].nexus)
-            must(scsi_nexus_tasks(w->initiators[i].nexus) == 0);
-        scsi_nexus_free(w->initiators[i].nexus);
-        settle(w, i);
+        if (!w->initiators[i].nexus)
+            continue;
+        must(initiator_idle(&w->initiators[i]));
+        initiator_free(w, i);
     }
     release_all(w);
     for (unsigned i = 0; i < UNITS; i++) {

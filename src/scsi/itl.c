@@ -13,6 +13,7 @@ void scsi_seat_init(struct scsi_seat *seat, struct scsi_itl *itl, struct scsi_br
 {
     seat->itl = itl;
     seat->branch = branch;
+    seat->nexus = itl->nexus;
     seat->lane = lane;
     list_init(&seat->lane_node);
     list_init(&seat->tasks);
@@ -139,8 +140,8 @@ static void itl_detach(struct scsi_itl *itl)
 
 void scsi_seat_detach(struct scsi_seat *seat)
 {
-    struct scsi_nexus *nexus = seat->branch->nexus;
-    if (seat->branch == &nexus->home)
+    struct scsi_nexus *nexus = seat->nexus;
+    if (seat->branch)
         itl_detach(seat->itl);
     else
         alloc_put(nexus->a, seat);

@@ -155,7 +155,8 @@ enum {
 /* What an I_T_L nexus has on one lane: its part of the task set. */
 struct scsi_seat {
     struct scsi_itl *itl;       /* [C] */
-    struct scsi_branch *branch; /* [C] */
+    struct scsi_nexus *nexus;   /* [C] */
+    struct scsi_branch *branch; /* [C] until it is freed: then NULL, but for the home one */
     struct scsi_lane *lane;     /* [C] */
     struct list lane_node;      /* [L] */
     struct list tasks;          /* scsi_task.node: oldest first (TST = 001b) [L] */

@@ -53,8 +53,12 @@ static void drop_seats(struct scsi_branch *branch)
 {
     assert(branch->tasks == 0 && list_empty(&branch->tmfs));
     branch->last = NULL;
-    while (branch->count)
-        drop_seat(branch->seats[--branch->count]);
+    while (branch->count) {
+        struct scsi_seat *seat = branch->seats[--branch->count];
+        if (branch != &branch->nexus->home)
+            seat->branch = NULL; /* the seat may have to wait for the gate, the branch does not */
+        drop_seat(seat);
+    }
 }
 
 void scsi_nexus_free(struct scsi_nexus *nexus)

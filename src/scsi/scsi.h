@@ -250,8 +250,9 @@ unsigned scsi_nexus_tasks(const struct scsi_nexus *nexus);
 /*
  * The calls above, and scsi_task_start, concern the reactor that the nexus was made on. When tasks
  * of it are to run on others too, it is shared first; then each of them makes a branch, maps all
- * units to its own lanes and starts tasks there. The map of LUNs is fixed from then on. A branch is
- * freed on its own reactor, and all of them before the nexus.
+ * units to its own lanes and starts tasks there. The map of LUNs is fixed from then on. At the end
+ * all tasks of the nexus finish first, on all reactors, and their lanes are pulled; then each
+ * branch is freed on its own reactor, and the nexus last.
  *
  * The starts of tasks of a shared nexus do not overlap, whatever the branch (the owner has a lock):
  * their order is the order of the task set that ORDERED, HEAD OF QUEUE and task management go by.

@@ -354,6 +354,27 @@ static void loss_while_a_function_asks(void **state)
     rig_free(r);
 }
 
+/* Seats go under the gate. While somebody else has that, the branch and the nexus are gone already
+ * as far as the owner knows. */
+static void freed_while_the_gate_is_taken(void **state)
+{
+    (void)state;
+    struct rig *r = make();
+    struct rig_task *reader = begin_read(r, OTHER_INITIATOR, SCSI_ATTR_SIMPLE, 1);
+    struct rig_task *alone =
+        rig_start(r, OTHER_INITIATOR, SCSI_ATTR_SIMPLE, 2, CDB(0x17), NULL, 0, 0);
+    assert_int_equal(alone->t.want, SCSI_WANT_WAIT);
+    unsigned before = r->allocs;
+    rig_drop_initiator(r, HOME);
+    const struct list *itls = &r->units[0].lu->itls;
+    assert_ptr_not_equal(itls->next, itls->prev); /* two: it is still there */
+    finish(reader);
+    assert_int_equal(rig_end(alone).status, SCSI_STATUS_GOOD);
+    assert_ptr_equal(itls->next, itls->prev);
+    assert_true(r->allocs < before);
+    rig_free(r);
+}
+
 /* ---- a copy on one lane, its result on the other ---- */
 
 static void copy_result_is_the_nexus_s(void **state)
@@ -544,6 +565,7 @@ int main(void)
         cmocka_unit_test(queries_reach_all_lanes),
         cmocka_unit_test(reset_of_another_reaches_all_lanes),
         cmocka_unit_test(loss_while_a_function_asks),
+        cmocka_unit_test(freed_while_the_gate_is_taken),
         cmocka_unit_test(copy_result_is_the_nexus_s),
         cmocka_unit_test(threads_share_a_nexus),
     };
