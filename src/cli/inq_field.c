@@ -19,7 +19,9 @@ void inq_text(struct report *r, const char *key, const char *label, const uint8_
 
 void inq_fields(struct report *r, const struct inq_field *fields, const uint8_t *p, size_t len)
 {
-    static const uint8_t bytes[] = { [INQ_FLAG] = 1, [INQ_U8] = 1, [INQ_U16] = 2, [INQ_U32] = 4 };
+    static const uint8_t bytes[] = {
+        [INQ_FLAG] = 1, [INQ_U8] = 1, [INQ_U16] = 2, [INQ_U32] = 4, [INQ_U64] = 8
+    };
     for (const struct inq_field *f = fields; f->key; f++) {
         const uint8_t *at = p + f->at;
         if ((size_t)f->at + bytes[f->kind] > len)
@@ -36,6 +38,9 @@ void inq_fields(struct report *r, const struct inq_field *fields, const uint8_t 
             break;
         case INQ_U32:
             report_number(r, f->key, f->label, be32_get(at), f->unit);
+            break;
+        case INQ_U64:
+            report_number(r, f->key, f->label, be64_get(at), f->unit);
             break;
         }
     }

@@ -5,7 +5,7 @@
 
 #include "cli/report.h"
 
-enum inq_kind { INQ_FLAG, INQ_U8, INQ_U16, INQ_U32 };
+enum inq_kind { INQ_FLAG, INQ_U8, INQ_U16, INQ_U32, INQ_U64 };
 
 /* One with a place of its own; a table of them ends with key NULL. */
 struct inq_field {
@@ -27,6 +27,7 @@ void inq_management(struct report *r, const uint8_t *p, size_t len);
 void inq_ata(struct report *r, const uint8_t *p, size_t len);
 void inq_power(struct report *r, const uint8_t *p, size_t len);
 void inq_consumption(struct report *r, const uint8_t *p, size_t len);
+void inq_third_party_copy(struct report *r, const uint8_t *p, size_t len);
 void inq_block_limits(struct report *r, const uint8_t *p, size_t len);
 void inq_characteristics(struct report *r, const uint8_t *p, size_t len);
 void inq_provisioning(struct report *r, const uint8_t *p, size_t len);

@@ -213,39 +213,6 @@ static void mode_policy(struct report *r, const uint8_t *p, size_t len)
     report_end(r);
 }
 
-/* SPC-6 7.7.18: the descriptors by name, their fields as they are. */
-static void third_party_copy(struct report *r, const uint8_t *p, size_t len)
-{
-    static const struct {
-        uint16_t type;
-        const char *name;
-    } names[] = { { 0x0000, "limits of block device ROD tokens" },
-                  { 0x0001, "commands" },
-                  { 0x0004, "limits of a parameter list" },
-                  { 0x0008, "segment and target descriptors" },
-                  { 0x000c, "identifiers of copy sources and destinations" },
-                  { 0x0106, "features of ROD tokens" },
-                  { 0x0108, "types of ROD" },
-                  { 0x8001, "limits of copy operations" },
-                  { 0x9101, "limits of stream copies" },
-                  { 0xc001, "held data" } };
-    report_begin_list(r, "descriptors", NULL);
-    for (size_t at = 4; at + 4 <= len && at + 4 + be16_get(p + at + 2) <= len;
-         at += 4u + be16_get(p + at + 2)) {
-        uint16_t type = be16_get(p + at);
-        const char *name = "descriptor of another type";
-        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-            name = names[i].type == type ? names[i].name : name;
-        report_begin(r, NULL, name);
-        report_number(r, "type", "type", type, NULL);
-        if (r->json)
-            report_text(r, "name", NULL, name);
-        report_bytes(r, "bytes", "bytes", p + at + 4, be16_get(p + at + 2));
-        report_end(r);
-    }
-    report_end(r);
-}
-
 static const struct {
     uint8_t page;
     const char *name;
@@ -263,7 +230,7 @@ static const struct {
     { 0x89, "ATA Information", 36, inq_ata },
     { 0x8a, "Power Condition", 8, inq_power },
     { 0x8d, "Power Consumption", 4, inq_consumption },
-    { 0x8f, "Third-Party Copy", 4, third_party_copy },
+    { 0x8f, "Third-Party Copy", 4, inq_third_party_copy },
     { 0x90, "Protocol Specific Logical Unit Information", 0, NULL },
     { 0x91, "Protocol Specific Port Information", 0, NULL },
     { 0xb0, "Block Limits", 16, inq_block_limits },

@@ -210,6 +210,51 @@ static void numbered(void **st)
     page_text(0x84, software, sizeof(software), "software interfaces\n  0102030405ff\n");
 }
 
+/* As sg_vpd reads it, too. */
+static void copies(void **st)
+{
+    (void)st;
+    uint8_t p[512] = { 0, 0x8f };
+    size_t n = 4;
+    static const uint8_t limits[36] = {
+        [3] = 32, [11] = 64, [14] = 0x0e, [15] = 0x10, [19] = 60, [25] = 8, [35] = 9
+    };
+    static const uint8_t commands[] = { 0, 1, 0, 8, 7, 0x83, 2, 0x10, 0x11, 0x84, 1, 7 };
+    static const uint8_t codes[] = { 0, 8, 0, 4, 2, 2, 0xe4, 0 };
+    static const uint8_t ids[] = { 0, 0x0c, 0, 4, 0, 2, 0xff, 0xff };
+    static const uint8_t rods[72] = {
+        1, 8, 0, 68, [6] = 0, [7] = 64, [9] = 0x80, [11] = 1, [12] = 2, [15] = 3
+    };
+    static const uint8_t held[12] = { 0xc0, 1, 0, 8, 0, 0, 0x10, 0, 9 };
+    static const uint8_t cut[] = { 0x80, 1, 0, 2, 7, 7 }, other[] = { 0x12, 0x34, 0, 1, 5 };
+    static const struct {
+        const uint8_t *p;
+        size_t n;
+    } all[] = { { limits, sizeof(limits) }, { commands, sizeof(commands) },
+                { codes, sizeof(codes) },   { ids, sizeof(ids) },
+                { rods, sizeof(rods) },     { held, sizeof(held) },
+                { cut, sizeof(cut) },       { other, sizeof(other) } };
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        memcpy(p + n, all[i].p, all[i].n);
+        n += all[i].n;
+    }
+    page_text(0x8f, p, n,
+              "limits of block device ROD tokens\n  most range descriptors: 64\n"
+              "  longest inactivity: 3600 seconds\n  inactivity if not given: 60 seconds\n"
+              "  longest transfer of a token: 524288 blocks\n  best transfer: 9 blocks\n"
+              "commands\n  operation codes and service actions\n    83h/10h\n    83h/11h\n"
+              "    84h/07h\n"
+              "segment and target descriptors\n  type codes\n    02h\n    e4h\n"
+              "identifiers of copy sources and destinations\n  identifiers\n    ffffh\n"
+              "types of ROD\n  ROD\n    type: 00800001h\n    made by copies themselves: no\n"
+              "    token taken: yes\n    token given: no\n    preference: 3\n"
+              "held data\n  held at most: 4096 bytes\n  granularity, as a power of two: 9\n"
+              "limits of copy operations\n  bytes:\n"
+              "    0000  07 07                                            ..\n"
+              "descriptor of another type\n  type: 4660\n  bytes:\n"
+              "    0000  05                                               .\n");
+}
+
 /* Pages of any length with lengths that lie: nothing beyond their end is looked at (the memory has
  * no byte more), and the output ends. */
 static void hostile(void **st)
@@ -256,9 +301,9 @@ static void standard(void **st)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json),    cmocka_unit_test(people),   cmocka_unit_test(strings),
-        cmocka_unit_test(pages),   cmocka_unit_test(extended), cmocka_unit_test(numbered),
-        cmocka_unit_test(hostile), cmocka_unit_test(standard),
+        cmocka_unit_test(json),   cmocka_unit_test(people),   cmocka_unit_test(strings),
+        cmocka_unit_test(pages),  cmocka_unit_test(extended), cmocka_unit_test(numbered),
+        cmocka_unit_test(copies), cmocka_unit_test(hostile),  cmocka_unit_test(standard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
