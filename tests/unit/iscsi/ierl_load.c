@@ -68,9 +68,12 @@ static void connect_again(struct pair *p, struct ierl_load *l)
     pair_sweep(p);
     if (living(p) == l->conns)
         return;
-    struct pair_conn *c = pair_connect(p, l->cid++);
+    /* with the cid of the one that was lost, or another */
+    uint16_t cid = p->recover && pair_draw(p, 2) ? p->cid : l->cid++;
+    struct pair_conn *c = pair_connect(p, cid);
     assert_true(!c->ierr || c->ierr == USAN_EAGAIN || c->ierr == USAN_EBUSY ||
-                c->ierr == USAN_ELIMIT || (c->ierr == USAN_ENOMEM && p->alloc.fail_at));
+                c->ierr == USAN_EEXIST || c->ierr == USAN_ELIMIT ||
+                (c->ierr == USAN_ENOMEM && p->alloc.fail_at));
     pair_run(p);
 }
 
