@@ -38,6 +38,26 @@ for engine in io_uring epoll; do
     done
 done
 
+# One session of four connections, which are on both reactors; and others beside it.
+head -c 16M /dev/urandom >"$WORK/random"
+for digests in none crc32c; do
+    options="connections=4&header_digest=$digests&data_digest=$digests"
+    target_start --cores 2 --verbose "$WORK/disk"
+    check "four connections, digests $digests: data is written and compared" \
+        "$USAN" cp --quiet --verify "$WORK/random" "${URLS[0]}?$options"
+    check "four connections, digests $digests: and read" \
+        "$USAN" cp --quiet --verify "${URLS[0]}?$options" "$WORK/back"
+    check "four connections, digests $digests: it is the same" \
+        cmp -n 16777216 "$WORK/random" "$WORK/back"
+    check "four connections, digests $digests: they were on both reactors" \
+        sh -c "grep -q 'connection-added.*reactor=0' '$TARGET_LOG' &&
+               grep -q 'connection-added.*reactor=1' '$TARGET_LOG'"
+    check "four connections, digests $digests: eight sessions more" \
+        eight_at_once "${URLS[0]}"
+    check_target_healthy
+    check "four connections, digests $digests: it ends when asked to" target_stop
+done
+
 # A login and logout a hundred times leaves no memory behind (a first round fills the pools).
 login_times() { # TIMES
     local i
