@@ -3,6 +3,8 @@
 #include "iscsi/tjoin.h"
 #include "iscsi/tkeep.h"
 #include "iscsi/tlost.h"
+#include "iscsi/treassign.h"
+#include "iscsi/tsess.h"
 #include "iscsi/tsnack.h"
 #include "iscsi/tstate.h"
 
@@ -73,12 +75,17 @@ static void let_go(struct iscsi_tconn *c)
         return;
     }
     tkeep_release_all(c);
-    if (c->erl >= 2)
-        list_for_each (&c->sess->tasks, pos) {
-            struct ttask *t = list_entry(pos, struct ttask, node);
-            if (t->conn == c && t->state == TTASK_WAIT)
-                unanswered(t, false);
-        }
+    if (c->erl < 2)
+        return;
+    list_for_each_safe (&c->sess->tasks, pos) {
+        struct ttask *t = list_entry(pos, struct ttask, node);
+        if (t->conn != c)
+            continue;
+        if (t->waits)
+            tsess_task_put(t);
+        else if (t->state == TTASK_WAIT)
+            unanswered(t, false);
+    }
 }
 
 void iscsi_tconn_lend(struct iscsi_tconn *c, bool lent)
@@ -87,6 +94,8 @@ void iscsi_tconn_lend(struct iscsi_tconn *c, bool lent)
     if (!lent && c->flush_due) {
         c->flush_due = false;
         let_go(c);
+        if (c->erl >= 2)
+            treassign_go_on(c->sess);
     }
 }
 

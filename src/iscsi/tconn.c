@@ -356,6 +356,10 @@ static bool pending_event(struct iscsi_tconn *c, struct iscsi_event *ev)
             c->reap = t;
             return true;
         }
+        if (t->waits) {
+            (void)ttask_deliver(t, ev); /* it is answered, or waits on */
+            continue;
+        }
         if (t->data_ready) {
             t->data_ready = false;
             ev->type = ISCSI_EV_DATA;

@@ -48,7 +48,7 @@ static bool drop_unseen(struct ttask *t)
 {
     if (t->state != TTASK_HELD)
         return false;
-    if (t->pub.immediate || (t->late && !list_empty(&t->event))) {
+    if (t->pub.immediate || t->waits || (t->late && !list_empty(&t->event))) {
         tsess_task_put(t); /* no place, or its turn has come */
         return true;
     }

@@ -38,6 +38,25 @@ static struct ref find(const struct ttask *q)
     return (struct ref){ .task = NULL };
 }
 
+bool treassign_waits(struct ttask *q)
+{
+    q->waits = false;
+    list_for_each (&q->conn->sess->conns, pos)
+        q->waits |= list_entry(pos, struct iscsi_tconn, node)->flush_due;
+    if (q->waits)
+        q->state = TTASK_HELD;
+    return q->waits;
+}
+
+void treassign_go_on(struct iscsi_tsess *s)
+{
+    list_for_each (&s->tasks, pos) {
+        struct ttask *t = list_entry(pos, struct ttask, node);
+        if (t->waits)
+            ttask_event(t);
+    }
+}
+
 uint8_t treassign_check(const struct ttask *q)
 {
     if (q->conn->erl < 2)

@@ -5,6 +5,11 @@
 
 #include "iscsi/tstate.h"
 
+/* Is a connection closed whose transport has not let go of its tasks (iscsi_tconn_lend)? Then the
+ * request has to wait: t->waits. */
+bool treassign_waits(struct ttask *request);
+/* The transport of one has let go: those that wait are due. */
+void treassign_go_on(struct iscsi_tsess *sess);
 /* The response to that request, enum iscsi_tmf_response. */
 uint8_t treassign_check(const struct ttask *request);
 /* It has been queued, with "function complete": now the command is its connection's. */

@@ -355,7 +355,7 @@ static void forget_recovery(struct ttask *t)
     t->ack_ttt = ISCSI_TAG_NONE;
     t->snack_tag = 0;
     t->lost = NULL;
-    t->mixed = t->end_due = false;
+    t->mixed = t->waits = t->end_due = false;
     t->r2t_acked = 0;
 }
 

@@ -238,14 +238,15 @@ struct ttask {
     uint32_t ack_ttt;     /* in Data-In PDUs that ask for a DataACK; ISCSI_TAG_NONE = none did */
     uint32_t snack_tag;   /* of an R-Data SNACK; 0 = none */
     uint32_t stat_sn;
-    uint32_t keep_bytes;  /* counted in the session's */
-    bool aside;           /* out of the window, and not known by its ITT any more */
-    bool keeping;         /* counted among those that are kept */
-    bool over;            /* goes when what is being sent of it again has been sent */
-    bool again;           /* its response was sent before */
-    bool rewind;          /* ... and is to be sent again as soon as it was */
-    bool mixed;           /* seg is not the length of all segments that were sent */
-    bool end_due;         /* TASK_LOST is */
+    uint32_t keep_bytes; /* counted in the session's */
+    bool aside;          /* out of the window, and not known by its ITT any more */
+    bool keeping;        /* counted among those that are kept */
+    bool over;           /* goes when what is being sent of it again has been sent */
+    bool again;          /* its response was sent before */
+    bool rewind;         /* ... and is to be sent again as soon as it was */
+    bool mixed;          /* seg is not the length of all segments that were sent */
+    bool waits;   /* TASK REASSIGN in its turn, until a connection has let go (t->state: HELD) */
+    bool end_due; /* TASK_LOST is */
     uint32_t exp_data_sn; /* TASK REASSIGN */
     uint32_t r2t_acked;   /* R2TSN after the last one that was answered */
 

@@ -107,6 +107,8 @@ static void answer_tmf(struct ttask *t)
 
 bool ttask_deliver(struct ttask *t, struct iscsi_event *ev)
 {
+    if (t->pub.tmf == ISCSI_TMF_TASK_REASSIGN && treassign_waits(t))
+        return false;
     if (t->pub.tmf == ISCSI_TMF_TASK_REASSIGN)
         t->tmf_answer = (uint16_t)(1 + treassign_check(t));
     if (t->tmf_answer) {

@@ -474,6 +474,40 @@ static void test_early_command_of_a_lost_connection(void **state)
     rig_free(r);
 }
 
+/* The transport still moves bytes of a connection that was replaced: what is reassigned meanwhile
+ * is answered when that is over. */
+static void test_transport_has_not_let_go(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 3; how++) {
+        struct rig *r = erl_rig(2, KEYS("MaxRecvDataSegmentLength=1024"));
+        uint8_t bhs[ISCSI_BHS_LEN];
+        struct iovec v[2];
+        r->deaf = true;
+        uint32_t itt = erl_command(r, false, 20, 16);
+        assert_true(iscsi_tconn_tx(r->conn, v, 2) > 0);
+        iscsi_tconn_lend(r->conn, true);
+        struct rig *n = come_back(r, 0);
+        assert_true(r->closed && r->retained);
+        rig_request(n, bhs, ISCSI_OP_TMF_REQUEST, how != 1);
+        bhs[1] = 0x80 | ISCSI_TMF_TASK_REASSIGN;
+        be32_put(bhs + 20, itt);
+        rig_send(n, bhs, NULL, 0, NULL, 0);
+        erl_expect_nothing(n);
+        if (how == 2)
+            rig_cut(n);
+        iscsi_tconn_lend(r->conn, false);
+        rig_run(n);
+        if (how < 2) {
+            assert_int_equal(rig_expect(n, ISCSI_OP_TMF_RESPONSE).bhs[2], ISCSI_TMF_RSP_COMPLETE);
+            (void)erl_read_rest(n, itt, 20, 0, 0, 8192);
+        }
+        assert_int_equal(n->tmfs, 0);
+        rig_free(n);
+        rig_free(r);
+    }
+}
+
 /* What an initiator that has come back does not take over makes room for what it reads now. */
 static void test_room_after_coming_back(void **state)
 {
@@ -536,6 +570,7 @@ int main(void)
         cmocka_unit_test(test_time_by_level),
         cmocka_unit_test(test_owner_ends_it),
         cmocka_unit_test(test_early_command_of_a_lost_connection),
+        cmocka_unit_test(test_transport_has_not_let_go),
         cmocka_unit_test(test_room_after_coming_back),
         cmocka_unit_test(test_limit_of_lost_connections),
     };
