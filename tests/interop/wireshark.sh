@@ -34,9 +34,9 @@ port_of() { # URL
 capture_pid=''
 capture_start() { # NAME PORT
     pcap=$WORK/$1.pcap
-    dumpcap -q -i lo -f "tcp port $2" -B 64 -w "$pcap" 2>"$WORK/dumpcap" &
+    dumpcap -q -i lo -f "tcp port $2" -B 64 -w "$pcap" 2>"$pcap.log" &
     capture_pid=$!
-    wait_for 60 grep -q '^File:' "$WORK/dumpcap" || bail "dumpcap does not start"
+    wait_for 60 grep -q '^File:' "$pcap.log" || bail "dumpcap does not start"
 }
 capture_stop() { # PORT: Wireshark does not know which it is
     local size=-1 now
