@@ -11,14 +11,14 @@ uint64_t iretry_deadline(const struct iscsi_iconn *conn)
                : sess->unacked_ns + isess_recovery_timeout(sess);
 }
 
-/* The command the target waits for. */
+/* The command the target waits for; perhaps one that is over here (ENDED), but still to be sent. */
 static struct itask *wanted(const struct iscsi_isess *sess)
 {
     list_for_each (&sess->conns, pos) {
         const struct iscsi_iconn *conn = list_entry(pos, struct iscsi_iconn, node);
         list_for_each (&conn->tasks, at) {
             struct itask *t = list_entry(at, struct itask, node);
-            if (t->state == ITASK_ACTIVE && t->cmd && !t->immediate &&
+            if (t->state >= ITASK_ACTIVE && t->cmd && !t->immediate &&
                 t->cmd_sn == sess->exp_cmd_sn)
                 return t;
         }
@@ -55,7 +55,7 @@ void iretry_tick(struct iscsi_iconn *conn, uint64_t now_ns)
         return;
     }
     struct iscsi_iconn *on = t->conn;
-    if (!iconn_full_feature(on) || on->nop_sent_ns)
+    if (t->state != ITASK_ACTIVE || !iconn_full_feature(on) || on->nop_sent_ns)
         return;
     on->now_ns = now_ns;
     on->probing = true;
@@ -70,6 +70,6 @@ void iretry_answered(struct iscsi_iconn *conn, const uint8_t *nop_in)
         return;
     conn->probing = false;
     struct itask *t = sess->exp_cmd_sn == conn->probe_sn ? wanted(sess) : NULL;
-    if (t && t->conn == conn)
+    if (t && t->conn == conn && t->state == ITASK_ACTIVE)
         ictl_retry(t);
 }
