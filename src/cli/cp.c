@@ -69,9 +69,14 @@ static uint64_t blocks_of(const struct cp_end *to, uint64_t bytes)
     return (bytes + block - 1) / block * block;
 }
 
-static bool check_sizes(struct cp *cp)
+static bool check_destination(struct cp *cp)
 {
     struct err_text e = { "" };
+    if (cp->to.store && cp->to.store->info.read_only) {
+        (void)err_set(&e, USAN_ERDONLY, "%.200s is read-only", cp->to.name);
+        failed(cp, CLI_FAILED, e.text);
+        return false;
+    }
     if (!cp->to.store || !cp->from.store ||
         blocks_of(&cp->to, cp->from.bytes) <= cp->to.store->info.size_bytes)
         return true;
@@ -254,7 +259,7 @@ int cli_cp(const struct cli_command *cmd, int argc, char **argv)
         err = cp_end_open_to(&cp.to, argv[1], &cp.from, a.in_place, &e);
     if (err)
         failed(&cp, err == USAN_EINVAL ? CLI_USAGE : CLI_FAILED, e.text);
-    else if (check_sizes(&cp) && prepare(&cp))
+    else if (check_destination(&cp) && prepare(&cp))
         run(&cp);
     cp_end_discard(&cp.to);
     cp_end_close(&cp.from);

@@ -92,6 +92,11 @@ check "the link is one still" test -L "$WORK/link"
 
 check_error "a destination that is too small" 1 'has room for 1048576 bytes.*has 100663296' \
     "$USAN" cp "$WORK/image" ram:1M
+pid=$TARGET_PID log=$TARGET_LOG
+PORT='' target_start --read-only "$WORK/image"
+check_error "a destination that is read-only" 1 'is read-only' "$USAN" cp ram:1M "${URLS[0]}"
+end_process "$TARGET_PID"
+TARGET_PID=$pid TARGET_LOG=$log URLS=("$url")
 check_error "a pipe that has too much" 1 'more comes than it has room for' \
     sh -c "'$USAN' cp - ram:1M <'$WORK/image'"
 check_error "a source that does not exist" 1 'No such file' "$USAN" cp "$WORK/none" "$WORK/copy2"
