@@ -295,6 +295,7 @@ int ini_mpath_new(struct loop *loop, const struct ini_mpath_config *cfg,
     mp->loop = loop;
     mp->cfg = *cfg;
     mp->cfg.count = 0;
+    mp->many = cfg->count > 1;
     mp->reconnect_timeout_ns = first->reconnect_timeout_ns;
     list_init(&mp->waiting);
     list_init(&mp->over);

@@ -165,7 +165,7 @@ static void one_dies(void **st)
 {
     (void)st;
     enum { BLOCKS = 16 };
-    for (int cut = 1; cut <= 24; cut += 3) {
+    for (int cut = 1; cut <= 24; cut += 7) {
         uint8_t last[BLOCKS] = { 0 };
         begin("?policy=round-robin&settle_timeout=20s");
         atomic_store(&a->cut_after, cut % 2 == 0);
