@@ -51,28 +51,51 @@ void ctx_notify(struct usan_ctx *ctx, struct notice *n)
         return;
     }
     ctx_lock(ctx);
-    bool first = list_empty(&ctx->notices);
-    list_push_back(&ctx->notices, &n->node);
+    notice_push(ctx, n);
     ctx_unlock(ctx);
+}
+
+void notice_push(struct usan_ctx *ctx, struct notice *n)
+{
     uint64_t value = 1;
-    if (first && write(ctx->notice_fd, &value, sizeof(value)) < 0)
+    list_push_back(&ctx->notices, &n->node);
+    if (ctx->notice_count++ == 0 && write(ctx->notice_fd, &value, sizeof(value)) < 0)
         abort(); /* a counter that is 0 or 1 has room */
+}
+
+bool notice_take_back(struct usan_ctx *ctx, struct notice *n)
+{
+    if (list_empty(&n->node))
+        return false;
+    list_del(&n->node);
+    ctx->notice_count--;
+    return true;
+}
+
+/* The next one; `left` of those that were there at first. */
+static struct notice *next_notice(struct usan_ctx *ctx, unsigned left)
+{
+    struct list *node = NULL;
+    uint64_t value = 1;
+    ctx_lock(ctx);
+    if (left && (node = list_pop_front(&ctx->notices)))
+        ctx->notice_count--;
+    else if (ctx->notice_count && write(ctx->notice_fd, &value, sizeof(value)) < 0)
+        abort(); /* those that came meanwhile are for the next time */
+    ctx_unlock(ctx);
+    return node ? list_entry(node, struct notice, node) : NULL;
 }
 
 static int deliver_notices(struct usan_ctx *ctx)
 {
     uint64_t value;
     int n = 0;
-    struct list batch;
-    list_init(&batch);
-    (void)!read(ctx->notice_fd, &value, sizeof(value)); /* EAGAIN: there are none */
     ctx_lock(ctx);
-    list_splice_back(&batch, &ctx->notices);
+    (void)!read(ctx->notice_fd, &value, sizeof(value)); /* EAGAIN: there are none */
+    unsigned left = ctx->notice_count;
     ctx_unlock(ctx);
-    for (struct list *node; (node = list_pop_front(&batch)); n++) {
-        struct notice *notice = list_entry(node, struct notice, node);
+    for (struct notice *notice; (notice = next_notice(ctx, left)); left--, n++)
         notice->deliver(notice);
-    }
     return n;
 }
 

@@ -56,7 +56,7 @@ static void tell(struct usan_disk *disk, enum usan_event event, const char *why)
     ctx_lock(disk->ctx);
     bool closing = disk->closing;
     ctx_unlock(disk->ctx);
-    if (!closing)
+    if (!closing && atomic_load(&disk->known))
         disk->event(disk->event_user, disk, event, why);
 }
 
@@ -73,6 +73,7 @@ static void deliver_events(struct notice *n)
         if (events & 1u << e)
             tell(disk, (enum usan_event)e, why);
     }
+    disk_request_over(disk);
 }
 
 static void happened(struct usan_disk *disk, enum usan_event event, const char *why)
@@ -84,13 +85,15 @@ static void happened(struct usan_disk *disk, enum usan_event event, const char *
         return;
     }
     ctx_lock(disk->ctx);
-    bool first = disk->events == 0;
-    disk->events |= 1u << event;
+    bool first = disk->events == 0 && !disk->closing;
+    disk->events |= disk->closing ? 0 : 1u << event;
     (void)snprintf(disk->why, sizeof(disk->why), "%s", why);
+    if (first) {
+        disk->event_notice.deliver = deliver_events;
+        disk->in_flight++;
+        notice_push(disk->ctx, &disk->event_notice);
+    }
     ctx_unlock(disk->ctx);
-    disk->event_notice.deliver = deliver_events;
-    if (first)
-        ctx_notify(disk->ctx, &disk->event_notice);
 }
 
 static void failed(const char *why, void *user)
@@ -326,6 +329,8 @@ void disk_close(struct usan_disk *disk, usan_done_fn *done, void *user, bool dir
     ctx_lock(disk->ctx);
     assert(!disk->closing);
     disk->closing = true;
+    if (notice_take_back(disk->ctx, &disk->event_notice))
+        disk->in_flight--;
     bool now = disk->in_flight == 0;
     ctx_unlock(disk->ctx);
     if (now)

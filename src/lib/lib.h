@@ -77,6 +77,7 @@ struct usan_ctx {
     pthread_mutex_t lock;
     pthread_cond_t idle;         /* [lock] jobs is 0 */
     struct list notices;         /* [lock] mode USAN_QUEUE */
+    unsigned notice_count;       /* [lock] */
     unsigned disks;              /* [lock] open */
     unsigned jobs;               /* [lock] under way */
     unsigned next_reactor;       /* [lock] of the next disk's first channel */
@@ -104,6 +105,9 @@ struct reactor *reactor_here(void);
 bool ctx_is_inside(const struct usan_ctx *ctx);
 /* Hand n to the caller: at once, or on the thread of its callbacks. On a reactor's thread. */
 void ctx_notify(struct usan_ctx *ctx, struct notice *n);
+/* [lock] mode USAN_QUEUE: the same, and undo it; false: it is being delivered, or was not there. */
+void notice_push(struct usan_ctx *ctx, struct notice *n);
+bool notice_take_back(struct usan_ctx *ctx, struct notice *n);
 
 /* ---- request.c ---- */
 
@@ -210,13 +214,14 @@ struct usan_disk {
     void *event_user;
     atomic_uint lost;   /* channels */
     atomic_bool failed; /* and told */
+    atomic_bool known;  /* the caller has it: events may be told */
 
     bool closing;          /* [lock] */
     unsigned in_flight;    /* [lock] */
     unsigned next_channel; /* [lock] */
     struct request close;  /* not in the table */
 
-    struct notice event_notice; /* [lock] mode USAN_QUEUE */
+    struct notice event_notice; /* [lock] mode USAN_QUEUE; counts as a request while it is there */
     unsigned events;            /* [lock] bit n: enum usan_event n is to be told */
     char why[256];              /* [lock] */
 

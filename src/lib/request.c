@@ -223,6 +223,8 @@ static void deliver(struct notice *n)
             (void)fail(r->code, "%s", usan_strerror(r->code));
         result.error = usan_last_error();
     }
+    if (r->opened)
+        atomic_store(&r->opened->known, true);
     r->done(r->user, &result);
     over(r);
 }

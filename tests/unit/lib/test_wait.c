@@ -2,6 +2,8 @@
 /* libusan for callers that wait, one or several. */
 #include "lib_world.h"
 
+#include <poll.h>
+
 /* ---- waiting callers ---- */
 
 static void inside(void *user, const struct usan_result *r)
@@ -62,6 +64,23 @@ static void waiting(void **st)
     end();
 }
 
+/* An event that nobody has fetched goes with its disk. */
+static void unheard(void **st)
+{
+    struct kept k;
+    begin_rig(mode_of(st), "");
+    assert_int_equal(rw(false, back, B, 0, 0, &k), 0);
+    rig_down(w.rig);
+    struct pollfd p = { .fd = usan_ctx_fd(w.ctx), .events = POLLIN };
+    assert_int_equal(poll(&p, 1, 30000), 1);
+    usan_close_wait(w.disk);
+    w.disk = NULL;
+    assert_int_equal(usan_ctx_process(w.ctx), 0);
+    assert_int_equal(atomic_load(&w.events[USAN_EVENT_LOST]), 0);
+    rig_up(w.rig);
+    end();
+}
+
 /* ---- threads ---- */
 
 enum { THREADS = 3, ROUNDS = 300 };
@@ -115,7 +134,7 @@ static void threads(void **st)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { IN_ALL(waiting), IN(threads, queue),
+    const struct CMUnitTest tests[] = { IN_ALL(waiting), IN(unheard, queue), IN(threads, queue),
                                         IN(threads, reactors) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
