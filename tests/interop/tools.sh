@@ -127,6 +127,19 @@ check_output "says so" 'interrupted after .* to .*copy; nothing was kept' "$WORK
 check "leaves the old file" cmp "$WORK/odd" "$WORK/copy"
 check_equal "and nothing else" "$(find "$WORK" -name '*.part-*')" ""
 
+# Killed in the middle, and there again: the copy goes on and is whole.
+restarted() {
+    "$USAN" cp -q -d 2 --verify "delay(time=20ms)+$WORK/image" "$url" &
+    local pid=$! port
+    port=$(url_port "$url")
+    sleep 0.5
+    target_kill
+    PORT=$port target_start --thin "$WORK/disk"
+    wait "$pid"
+}
+check "to a target that is killed and restarted" restarted
+check "byte by byte" cmp "$WORK/image" "$WORK/disk"
+
 progress() {
     script -qec "'$USAN' cp -d 4 'delay(time=150ms)+$WORK/image' '$WORK/slow'" /dev/null \
         >"$WORK/terminal" </dev/null
