@@ -277,7 +277,9 @@ static bool reassign_task(struct iscsi_isess *sess, struct itask *t)
     struct iscsi_iconn *conn = isess_least_loaded(sess);
     if (!conn)
         return false;
-    if (!t->cmd->sent) { /* the target can not know it, and waits for its number */
+    /* The target waits for its number. If not, it has begun it with the header, although the data
+     * that belongs to it did not come whole. */
+    if (!t->cmd->sent && !sn_lt(t->cmd_sn, sess->exp_cmd_sn)) {
         if (t->cmd->canceled)
             itask_end(t, USAN_ECANCELED, "canceled before it was sent");
         else
