@@ -306,7 +306,9 @@ void isess_leave(struct iscsi_iconn *conn, bool kept)
     sess->conn_count--;
     if (sess->state != ISCSI_SESS_LOGGED_IN)
         return;
-    if (conn->was_up && !conn->orderly && !kept) {
+    /* A logout of the session makes the target close all: these may end before the answer comes. */
+    bool logged_out = sess->closing && !conn->logout_sent;
+    if (conn->was_up && !conn->orderly && !kept && !logged_out) {
         /* Below recovery level 2 the session ends with the first of its connections that fails
          * (7.1.4.1). */
         sess->giving_up = true;
