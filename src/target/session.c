@@ -222,7 +222,9 @@ void tgt_session_conn_closed(struct tgt_conn *conn)
     if (!conn->retained)
         abort_of_conn(s, conn);
     tgt_session_events(s);
-    if (s->live == 0 && (!conn->retained || s->down))
+    /* One that was opened ends when the core says so: it may still be continued, even if this was a
+     * login that tried to and failed. */
+    if (s->live == 0 && (s->opened ? s->down : !conn->retained))
         over(s, conn->why);
     bool goes_on = !s->closing && conn->logged_in;
     if (conn->retained)
