@@ -28,6 +28,7 @@ struct priv {
 struct conn {
     struct iscsi_tconn *t;
     bool closed, retained;
+    bool lent;    /* to the transport: others may go on */
     size_t slow;  /* takes so many bytes at a time; 0 = all */
     uint32_t ttt; /* the last one that the target sent */
 };
@@ -241,7 +242,7 @@ static void settle(struct world *w)
     for (int rounds = 0; rounds < 4; rounds++) {
         for (unsigned i = 0; i < CONNS; i++) {
             struct conn *c = &w->conn[i];
-            if (!c->t || (c->slow && rounds > 0))
+            if (!c->t || c->lent || (c->slow && rounds > 0))
                 continue;
             pump(w, c, c->slow);
             reap(w, c);
@@ -409,8 +410,12 @@ static void finish(struct world *w)
     if (w->sess)
         iscsi_tsess_close(w->sess, w->level & 1, "the end of the input");
     for (unsigned i = 0; i < CONNS; i++)
-        if (w->conn[i].t)
+        if (w->conn[i].t) {
+            if (w->conn[i].lent)
+                iscsi_tconn_lend(w->conn[i].t, false);
+            w->conn[i].lent = false;
             iscsi_tconn_rx_eof(w->conn[i].t);
+        }
     settle(w);
     while (w->count > 0)
         drop(w, w->task[0]);
@@ -446,7 +451,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (rd_left(&in) > 0) {
         uint8_t what = rd_u8(&in);
         struct conn *c = &w.conn[(what >> 4) % CONNS];
-        if ((what & 15) < 9 && c->t) {
+        if ((what & 15) == 15 && what >> 6 == 3 && c->t) {
+            c->lent = !c->lent;
+            iscsi_tconn_lend(c->t, c->lent);
+        } else if (c->lent) {
+            continue;
+        } else if ((what & 15) < 9 && c->t) {
             request(&w, c, &in, rd_u8(&in));
         } else if ((what & 15) < 11) {
             owner_acts(&w, what >> 6, rd_u8(&in));
@@ -457,7 +467,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         } else if ((what & 15) == 14) {
             time_passes(&w, (1 + rd_u8(&in)) * NS_PER_SEC / 8);
         }
-        if ((what & 15) == 15)
+        if ((what & 15) == 15 && what >> 6 != 3)
             c->slow = c->slow ? 0 : 1 + (what >> 6) * 40u;
         settle(&w);
     }
