@@ -35,12 +35,15 @@ run_rawload() { # LOAD
         "${port_of[target]}" $iqn 0
 }
 
-run_libiscsi() { # LOAD
-    local options=(-b "$(bytes_of "$1")" -q "$(depth_of "$1")")
-    case $1 in write-*) options+=(-w) ;; esac
-    case $1 in *-512k-*) options+=(-s) ;; esac
-    "$build/bench/libiscsi_load" -c 0 -t "$seconds" -W 0.3 "${options[@]}" "$url"
+# Programs on a library, which differ in nothing else.
+run_with() { # PROGRAM LOAD
+    local options=(-b "$(bytes_of "$2")" -q "$(depth_of "$2")")
+    case $2 in write-*) options+=(-w) ;; esac
+    case $2 in *-512k-*) options+=(-s) ;; esac
+    "$build/bench/$1" -c 0 -t "$seconds" -W 0.3 "${options[@]}" "$url"
 }
+run_libiscsi() { run_with libiscsi_load "$1"; }
+run_libusan() { run_with libusan_load "$1"; }
 
 run_usan() { # LOAD [URL-OPTIONS]
     local options=(--block-size "$(bytes_of "$1")" --queue-depth "$(depth_of "$1")")
@@ -175,7 +178,7 @@ start_nbd usan-attach "$usan" attach --as "nbd:unix:$(nbd_of usan-attach)" "$url
 start_nbd qemu-nbd qemu-nbd -t -f raw -e 8 -k "$(nbd_of qemu-nbd)" "$url"
 for ((round = 1; round <= rounds; round++)); do
     for load in "${loads[@]}"; do
-        for name in rawload libiscsi usan iscsi-perf qemu-img; do
+        for name in rawload libiscsi libusan usan iscsi-perf qemu-img; do
             case $name-$load in iscsi-perf-write-*) continue ;; esac
             wanted $name && record $round $name "$load" "run_$name" "$load"
         done
