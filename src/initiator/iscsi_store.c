@@ -3,6 +3,7 @@
 
 #include "initiator/disk.h"
 #include "initiator/probe.h"
+#include "initiator/ranges.h"
 #include "initiator/status.h"
 #include "initiator/store_info.h"
 #include "initiator/sync.h"
@@ -21,8 +22,10 @@ struct remote_store {
     struct ini_portal portal;
     struct ini_disk_info info;
     atomic_ullong logins, losses, time_outs, resizes, unsure;
-    /* Two channels were open at a time, which do not hold each other's writes back. It stays so
-     * until all are closed: what one has written and gone counts too. */
+    struct ini_ranges *ranges; /* of all channels, if they can share it */
+    /* Two channels were open at a time, which do not hold each other's writes back: the first one
+     * had begun to write before there was another. It stays so until all are closed: what one has
+     * written and gone counts too. */
     atomic_bool shared;
     pthread_mutex_t lock; /* of what follows */
     unsigned channels;    /* open */
@@ -41,10 +44,18 @@ struct remote_channel {
 
 /* ---- how many there are ---- */
 
-static void channel_counted(struct remote_store *r)
+/* *ret_ranges: what holds its writes back; NULL: a table of its own. */
+static void channel_counted(struct remote_store *r, struct ini_ranges **ret_ranges)
 {
     pthread_mutex_lock(&r->lock);
-    atomic_store(&r->shared, r->channels++ > 0);
+    if (r->channels == 0) {
+        ini_ranges_renew(r->ranges);
+        atomic_store(&r->shared, false);
+    } else if (!ini_ranges_share(r->ranges)) {
+        atomic_store(&r->shared, true);
+    }
+    *ret_ranges = atomic_load(&r->shared) ? NULL : r->ranges;
+    r->channels++;
     pthread_mutex_unlock(&r->lock);
 }
 
@@ -205,6 +216,7 @@ static void remote_close(struct store *s)
     struct remote_store *r = list_entry(s, struct remote_store, store);
     ini_url_wipe(&r->url);
     pthread_mutex_destroy(&r->lock);
+    ini_ranges_free(r->ranges);
     free(r);
 }
 
@@ -216,6 +228,8 @@ static int remote_open(const struct store_open *how, struct store **ret_store, s
         return err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
     }
     int err = parse_target(how, &r->url, e);
+    if (!err && !(r->ranges = ini_ranges_new(false)))
+        err = err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
     if (!err)
         err = probe(r, e);
     if (err) {
@@ -245,12 +259,14 @@ static int remote_channel_open(struct store *s, struct loop *loop, struct store_
     if (!c)
         return USAN_ENOMEM;
     c->store = r;
-    channel_counted(r);
+    struct ini_ranges *ranges;
+    channel_counted(r, &ranges);
     const struct ini_session_config sc = {
         .url = &r->url, .portal = &r->portal, .retry_first = true, .ops = &session_ops, .user = c
     };
     int err = ini_session_new(loop, &sc, &c->session, NULL);
     const struct ini_disk_config dc = { .session = c->session,
+                                        .ranges = ranges,
                                         .info = &r->info,
                                         .lun = r->url.lun,
                                         .busy_timeout_ns = BUSY_TIMEOUT_NS,

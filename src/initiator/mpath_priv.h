@@ -32,7 +32,7 @@ struct ini_mpath {
     uint64_t reconnect_timeout_ns;
     struct ini_path paths[INI_PATHS_MAX];
     struct ini_pick picks[INI_PATHS_MAX]; /* of the same places */
-    bool many; /* paths */
+    bool many;                            /* paths */
     unsigned turn;
     unsigned usable;
     bool given_up;

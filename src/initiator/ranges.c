@@ -14,9 +14,12 @@ struct entry {
     uint64_t until_ns;         /* of an orphan */
 };
 
+/* NEW: nobody has asked for anything. Then it belongs to one thread, or has a lock, for good. */
+enum mode { NEW, ALONE, SHARED };
+
 struct ini_ranges {
-    bool shared;
-    pthread_mutex_t lock; /* if shared, of all that follows */
+    _Atomic enum mode mode;
+    pthread_mutex_t lock; /* if SHARED, of all that follows */
     struct entry *v;      /* in nobody's order */
     unsigned count, cap;
     struct list waiting; /* ini_range.node, oldest first */
@@ -25,14 +28,26 @@ struct ini_ranges {
 
 static void lock(struct ini_ranges *t)
 {
-    if (t->shared)
+    if (atomic_load_explicit(&t->mode, memory_order_acquire) == SHARED)
         pthread_mutex_lock(&t->lock);
 }
 
 static void unlock(struct ini_ranges *t)
 {
-    if (t->shared)
+    if (atomic_load_explicit(&t->mode, memory_order_relaxed) == SHARED)
         pthread_mutex_unlock(&t->lock);
+}
+
+bool ini_ranges_share(struct ini_ranges *t)
+{
+    enum mode was = NEW;
+    return atomic_compare_exchange_strong(&t->mode, &was, SHARED) || was == SHARED;
+}
+
+void ini_ranges_renew(struct ini_ranges *t)
+{
+    assert(t->count == atomic_load(&t->orphans) && list_empty(&t->waiting));
+    atomic_store(&t->mode, NEW);
 }
 
 static bool room(struct ini_ranges *t)
@@ -134,6 +149,9 @@ static unsigned find(const struct ini_ranges *t, const struct ini_range *r)
 
 bool ini_ranges_claim(struct ini_ranges *t, struct ini_range *r)
 {
+    enum mode was = NEW;
+    if (atomic_load_explicit(&t->mode, memory_order_relaxed) == NEW)
+        (void)atomic_compare_exchange_strong(&t->mode, &was, ALONE);
     lock(t);
     if (atomic_load(&t->orphans))
         bury_orphans(t, loop_now(r->loop));
@@ -192,13 +210,13 @@ void ini_ranges_poll(struct ini_ranges *t, struct loop *loop, struct list *go)
 struct ini_ranges *ini_ranges_new(bool shared)
 {
     struct ini_ranges *t = calloc(1, sizeof(*t));
-    if (!t || !room(t) || (shared && pthread_mutex_init(&t->lock, NULL))) {
+    if (!t || !room(t) || pthread_mutex_init(&t->lock, NULL)) {
         if (t)
             free(t->v);
         free(t);
         return NULL;
     }
-    t->shared = shared;
+    atomic_store(&t->mode, shared ? SHARED : NEW);
     list_init(&t->waiting);
     return t;
 }
@@ -208,8 +226,7 @@ void ini_ranges_free(struct ini_ranges *t)
     if (!t)
         return;
     assert(list_empty(&t->waiting));
-    if (t->shared)
-        pthread_mutex_destroy(&t->lock);
+    pthread_mutex_destroy(&t->lock);
     free(t->v);
     free(t);
 }

@@ -36,6 +36,10 @@ struct ini_range {
 
 /* NULL: out of memory. */
 struct ini_ranges *ini_ranges_new(bool shared);
+/* Several disks use it from now on; false: one has begun to do so alone. From any thread. */
+bool ini_ranges_share(struct ini_ranges *t);
+/* No disk uses it any more: it is as new. */
+void ini_ranges_renew(struct ini_ranges *t);
 /* t may be NULL. */
 void ini_ranges_free(struct ini_ranges *t);
 

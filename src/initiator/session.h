@@ -30,12 +30,13 @@
  *                     not told before. The submitter sees to it that nothing else is written to
  *                     these blocks in the meantime: ini_disk holds overlapping writes of its own
  *                     session back until the first is done, and write_again() forbids what it can
- *                     not hold back: an iscsi store allows it only while one channel of it was
- *                     open all the time. Otherwise a write that was carried out without its answer
- *                     coming would, done twice, undo an acknowledged one of another session. What
- *                     other programs write to the unit nobody here can know. A reservation taken
- *                     away in the meantime (fencing) still stops the write: persistent reservations
- *                     outlive the loss, and it ends with RESERVATION CONFLICT.
+ *                     not hold back: an iscsi store allows it while all its channels share one
+ *                     table of ranges (ranges.h). Otherwise a write that was carried out without
+ *                     its answer coming would, done twice, undo an acknowledged one of another
+ *                     session. What other programs write to the unit nobody here can know. A
+ *                     reservation taken away in the meantime (fencing) still stops the write:
+ *                     persistent reservations outlive the loss, and it ends with RESERVATION
+ *                     CONFLICT.
  *   INI_AGAIN_NEVER   fails. For what has another effect the second time: COMPARE AND WRITE (it
  *                     would miscompare with its own write), PERSISTENT RESERVE OUT, and all else.
  *

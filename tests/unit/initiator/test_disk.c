@@ -537,15 +537,59 @@ static void start_unanswered(struct bio *bio, struct iovec *iov, uint8_t *data, 
     assert_int_equal(rig_disk(w.rig)[7 * B], byte);
 }
 
-/* What the lost session has written is not written again over what the other channel wrote and was
- * told GOOD for. */
-static void two_channels(void **st)
+/* Channels that were there before anything was written hold each other's writes back: what the lost
+ * session has written is written again before the other channel may write there, and none fails. */
+static void two_from_the_start(void **st)
 {
     (void)st;
     uint8_t a[B], b[2 * B], c[B];
     struct bio bio[3];
     struct iovec iov[3];
     begin_io();
+    atomic_store(&w.rig->time2wait, 1);
+    struct store_channel *first = w.ch, *second;
+    assert_int_equal(run_one(BIO_READ, 0, 0, 1, a), 0); /* it is logged in */
+    assert_int_equal(store_channel_open(w.store, w.loop, &second), 0);
+    w.ch = second;
+    assert_int_equal(run_one(BIO_READ, 0, 0, 1, a), 0);
+    w.ch = first;
+
+    start_unanswered(&bio[0], &iov[0], a, 1);
+    memset(b, 1, B);
+    memset(b + B, 2, B);
+    iov[1] = (struct iovec){ b, sizeof(b) };
+    bio[1] = (struct bio){
+        .op = BIO_COMPARE_AND_WRITE, .off = 7 * B, .len = B, .iov = &iov[1], .iovcnt = 1
+    };
+    w.ch = second;
+    start(&bio[1]);
+    memset(c, 3, B); /* beside it nothing waits */
+    iov[2] = (struct iovec){ c, B };
+    bio[2] = (struct bio){ .op = BIO_WRITE, .off = 9 * B, .len = B, .iov = &iov[2], .iovcnt = 1 };
+    start(&bio[2]);
+    w.ch = first;
+    wait_all();
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(bio[i].err, 0);
+    assert_int_equal(w.rig->log_count, 4); /* the first one twice */
+    assert_int_equal(w.rig->log[3].opcode, 0x89);
+    assert_int_equal(rig_disk(w.rig)[7 * B], 2);
+    assert_int_equal(rig_disk(w.rig)[9 * B], 3);
+    assert_int_equal(counted("iscsi.unsure_writes "), 0);
+    store_channel_close(second);
+    end_io();
+}
+
+/* One that has begun to write alone does not: what the lost session has written is not written
+ * again over what the other channel wrote and was told GOOD for. */
+static void two_channels(void **st)
+{
+    (void)st;
+    uint8_t a[B] = { 0 }, b[2 * B], c[B];
+    struct bio bio[3];
+    struct iovec iov[3];
+    begin_io();
+    assert_int_equal(run_one(BIO_WRITE, 0, 0, 1, a), 0);
     atomic_store(&w.rig->time2wait, 1); /* the second channel's chance */
     struct store_channel *first = w.ch, *second;
     assert_int_equal(store_channel_open(w.store, w.loop, &second), 0);
@@ -672,6 +716,7 @@ int main(void)
         cmocka_unit_test(deferred_errors),
         cmocka_unit_test(order),
         cmocka_unit_test(side_by_side),
+        cmocka_unit_test(two_from_the_start),
         cmocka_unit_test(two_channels),
         cmocka_unit_test(sense),
         cmocka_unit_test(judged),

@@ -144,6 +144,28 @@ static void two_loops(void **st)
     ini_ranges_free(t);
 }
 
+/* A table becomes a shared one only while nobody has asked it for anything. */
+static void becomes_shared(void **st)
+{
+    (void)st;
+    struct ini_ranges *t = ini_ranges_new(false);
+    struct one a, b;
+    assert_true(claim(t, &a, 0, 0, 10));
+    assert_false(ini_ranges_share(t));
+    release(t, &a);
+    assert_false(ini_ranges_share(t));
+    ini_ranges_renew(t);
+    assert_true(ini_ranges_share(t));
+    assert_true(ini_ranges_share(t));
+    assert_true(claim(t, &a, 0, 0, 10));
+    assert_false(claim(t, &b, 1, 0, 10));
+    release(t, &a);
+    loop_run(loops[1]);
+    assert_int_equal(b.granted, 1);
+    release(t, &b);
+    ini_ranges_free(t);
+}
+
 /* Blocks whose owner is gone stay closed for a while. */
 static void orphans(void **st)
 {
@@ -182,6 +204,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(withdrawn, setup, teardown),
         cmocka_unit_test_setup_teardown(many, setup, teardown),
         cmocka_unit_test_setup_teardown(two_loops, setup, teardown),
+        cmocka_unit_test_setup_teardown(becomes_shared, setup, teardown),
         cmocka_unit_test_setup_teardown(orphans, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
