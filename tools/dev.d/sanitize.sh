@@ -29,7 +29,8 @@ sanitize_one() { # NAME MESON-VALUE COUNTS
     sanitize_units "$dir" "$3" -t 10 || rc=1
     say "interop with $1 sanitizer"
     SANITIZED=1 BUILD=$PWD/$dir interruptible tools/tap-run -t 1200 -l "$dir/test-logs" -c "$3" \
-        tests/interop/{libiscsi_tools,chap,sessions,qemu_img,operator,two_targets,nbd,attach_file,attach_restart}.sh \
+        tests/interop/{libiscsi_tools,chap,sessions,qemu_img,operator,two_targets,nbd}.sh \
+        tests/interop/{attach_file,attach_restart,library}.sh \
         tests/fault/*.sh || rc=1
     return $rc
 }

@@ -4,7 +4,7 @@
 #include <poll.h>
 #include <time.h>
 
-#define SECONDS 30
+#define SECONDS 60
 
 struct world w;
 const enum usan_mode loop = USAN_LOOP, queue = USAN_QUEUE, reactors = USAN_REACTORS;

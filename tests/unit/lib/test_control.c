@@ -238,22 +238,29 @@ static void closing(void **st)
 static void limits(void **st)
 {
     const struct usan_ctx_options o = { .size = sizeof(o), .mode = mode_of(st), .requests_max = 3 };
-    struct kept k[5];
+    struct kept k[4];
     struct iovec iov = { back, B };
-    memset(k, 0, sizeof(k));
-    memset(&w, 0, sizeof(w));
-    w.mode = o.mode;
+    begin_rig(mode_of(st), "");
+    struct usan_ctx *other = w.ctx;
+    struct usan_disk *other_disk = w.disk;
     assert_int_equal(usan_ctx_new(&o, &w.ctx), 0);
-    assert_int_equal(
-        ended(usan_open(w.ctx, "delay(time=50ms)+ram:1M", NULL, keep, &k[0], NULL), &k[0]), 0);
+    memset(k, 0, sizeof(k));
+    assert_int_equal(ended(usan_open(w.ctx, w.url, NULL, keep, &k[0], NULL), &k[0]), 0);
     w.disk = k[0].disk;
+    assert_int_equal(rw(false, back, B, 0, 0, &k[0]), 0);
+    atomic_store(&w.rig->busy, 1000000); /* nothing ends */
     memset(k, 0, sizeof(k));
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(usan_read(w.disk, &iov, 1, 0, 0, keep, &k[i], NULL), 0);
     assert_int_equal(usan_read(w.disk, &iov, 1, 0, 0, keep, &k[3], NULL), USAN_ERR_LIMIT);
+    atomic_store(&w.rig->busy, 0);
     for (unsigned i = 0; i < 3; i++)
         wait_for(&k[i].calls, 1);
-    assert_int_equal(rw(false, back, B, 0, 0, &k[4]), 0);
+    assert_int_equal(rw(false, back, B, 0, 0, &k[3]), 0);
+    close_disk();
+    assert_int_equal(usan_ctx_free(w.ctx), 0);
+    w.ctx = other;
+    w.disk = other_disk;
     end();
 }
 

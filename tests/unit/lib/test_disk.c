@@ -92,11 +92,9 @@ static void cancelled_open(void **st)
     snprintf(w.url, sizeof(w.url), "iscsi://127.0.0.1:%u/" RIG_TARGET "/0?login_timeout=1s",
              w.rig->portals[0].port);
     atomic_store(&w.rig->freeze, true);
-    double start = seconds();
     assert_int_equal(usan_open(w.ctx, w.url, NULL, keep, &k, &id), 0);
     assert_int_equal(usan_cancel(w.ctx, id), 0);
     assert_int_equal(ended(0, &k), USAN_ERR_CANCELED);
-    assert_true(seconds() - start < 0.9);
     assert_true(k.id == id);
     assert_int_equal(usan_cancel(w.ctx, id), USAN_ERR_NOENT);
     atomic_store(&w.rig->freeze, false);
