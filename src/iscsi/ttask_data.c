@@ -333,6 +333,8 @@ void ttask_data_complete(struct iscsi_tconn *conn, bool digest_ok)
         segment_good(conn, t, off, len);
     else
         segment_bad(conn, t);
+    if (conn->closed) /* there was no memory to refuse it: the task is not this connection's now */
+        return;
     b->got += (uint32_t)len;
     if (b == &t->unsol)
         t->unsol_got = b->got;
