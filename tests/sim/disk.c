@@ -7,6 +7,7 @@
 
 struct sim_io {
     struct sim *sim;
+    struct list node; /* in the disk's */
     struct bio *bio;
     struct sim_event ev;
     bool applied;
@@ -38,8 +39,17 @@ static void copy(const struct bio *bio, uint64_t off, uint8_t *mem, size_t len, 
     }
 }
 
+static void flush_block(struct sim *sim, uint32_t lba)
+{
+    struct sim_disk *d = &sim->disk;
+    d->dirty[lba] = false;
+    if (sim->opt.mutant == SIM_FORGETS && sim_chance(sim, 200))
+        return;
+    memcpy(d->medium + lba * SIM_BLOCK, d->data + lba * SIM_BLOCK, SIM_BLOCK);
+}
+
 /* Everything that ever reaches the medium comes by here. */
-static void put_block(struct sim *sim, uint32_t lba, const uint8_t *block)
+static void put_block(struct sim *sim, uint32_t lba, const uint8_t *block, bool durable)
 {
     uint8_t *at = sim->disk.data + lba * SIM_BLOCK;
     uint32_t version = sim_block_version(sim, lba, block);
@@ -53,10 +63,15 @@ static void put_block(struct sim *sim, uint32_t lba, const uint8_t *block)
     else if (version && sim->writer[version] == sim->fenced)
         sim_violation(sim, "block %u: version %u of a preempted initiator takes effect", lba,
                       version);
-    else if (version && sim->writer[version] == sim->excluded)
+    else if (version && sim_excluded(sim, sim->writer[version]))
         sim_violation(sim, "block %u: version %u takes effect under another's reservation", lba,
                       version);
+    if (version != SIM_ZERO)
+        sim_applied(sim, lba, version, be32_get(at));
     memcpy(at, block, SIM_BLOCK);
+    sim->disk.dirty[lba] = true;
+    if (durable)
+        flush_block(sim, lba);
 }
 
 static void apply_write(struct sim_io *io, uint64_t skip)
@@ -72,15 +87,15 @@ static void apply_write(struct sim_io *io, uint64_t skip)
         if (io->err && (bio->off + i * SIM_BLOCK == io->err_off || sim_rand(sim, 2)))
             continue;
         copy(bio, skip + i * SIM_BLOCK, block, SIM_BLOCK, true);
-        if (sim->disk.sabotage == SIM_LOSES && sim_chance(sim, 200))
+        if (sim->opt.mutant == SIM_LOSES && sim_chance(sim, 200))
             continue;
-        if (sim->disk.sabotage == SIM_TEARS && sim_chance(sim, 200)) {
+        if (sim->opt.mutant == SIM_TEARS && sim_chance(sim, 200)) {
             memcpy(sim->disk.data + (lba + i) * SIM_BLOCK, block, SIM_BLOCK / 2);
             continue;
         }
         if (i == 0)
             memcpy(io->late, block, SIM_BLOCK);
-        put_block(sim, lba + i, block);
+        put_block(sim, lba + i, block, bio->flags & BIO_F_FUA);
     }
 }
 
@@ -90,7 +105,7 @@ static void apply_zeroes(struct sim_io *io)
     static const uint8_t zeroes[SIM_BLOCK];
     for (uint64_t off = io->bio->off; off < io->bio->off + io->bio->len; off += SIM_BLOCK) {
         if (!io->err || (off != io->err_off && sim_rand(io->sim, 2)))
-            put_block(io->sim, (uint32_t)(off / SIM_BLOCK), zeroes);
+            put_block(io->sim, (uint32_t)(off / SIM_BLOCK), zeroes, io->bio->flags & BIO_F_FUA);
     }
 }
 
@@ -123,6 +138,8 @@ static void apply(struct sim_io *io)
         break;
     }
     case BIO_FLUSH:
+        for (uint32_t i = 0; i < SIM_BLOCKS && !io->err; i++)
+            flush_block(sim, i);
         break;
     case BIO_UNMAP:
     case BIO_WRITE_ZEROES:
@@ -149,7 +166,7 @@ static void fire(struct sim_event *ev)
     }
     if (bio) {
         bool again = bio->op == BIO_WRITE && !io->err &&
-                     (sim->disk.sabotage == SIM_LATE || sim->disk.sabotage == SIM_REPEATS);
+                     (sim->opt.mutant == SIM_LATE || sim->opt.mutant == SIM_REPEATS);
         uint32_t lba = (uint32_t)(bio->off / SIM_BLOCK);
         bio->err = io->err;
         bio->err_off = io->err_off;
@@ -161,16 +178,18 @@ static void fire(struct sim_event *ev)
             return;
         }
         sim->disk.busy--;
+        list_del(&io->node);
         sim_put(io);
         bio->done(bio);
         return;
     }
     /* sabotage: once more, long after; LATE goes behind the disk's own check */
-    if (sim->disk.sabotage == SIM_LATE)
+    if (sim->opt.mutant == SIM_LATE)
         memcpy(sim->disk.data + io->err_off * SIM_BLOCK, io->late, SIM_BLOCK);
     else
-        put_block(sim, (uint32_t)io->err_off, io->late);
+        put_block(sim, (uint32_t)io->err_off, io->late, false);
     sim->disk.busy--;
+    list_del(&io->node);
     sim_put(io);
 }
 
@@ -211,6 +230,7 @@ void sim_disk_submit(struct sim *sim, struct bio *bio)
         sim_violation(sim, "a request outside the disk: %llu+%llu", (unsigned long long)bio->off,
                       (unsigned long long)bio->len);
     choose_error(io);
+    list_push_back(&sim->disk.ios, &io->node);
     sim->disk.busy++;
     if (bio->op == BIO_READ)
         sim->disk.reads++;
@@ -220,4 +240,50 @@ void sim_disk_submit(struct sim *sim, struct bio *bio)
               (unsigned long long)bio->off, (unsigned long long)bio->len, io->err);
     io->done_ns = sim_rand64(sim, sim->opt.disk_ns);
     sim_event_in(sim, &io->ev, sim_rand64(sim, sim->opt.disk_ns));
+}
+
+/* With the power goes what was not flushed: each block as luck has it. */
+static void lose_power(struct sim *sim)
+{
+    struct sim_disk *d = &sim->disk;
+    sim->power_step = ++sim->steps;
+    for (uint32_t i = 0; i < SIM_BLOCKS; i++) {
+        uint8_t *data = d->data + i * SIM_BLOCK, *medium = d->medium + i * SIM_BLOCK;
+        if (d->dirty[i] && sim_rand(sim, 2))
+            memcpy(medium, data, SIM_BLOCK);
+        memcpy(data, medium, SIM_BLOCK);
+        d->dirty[i] = false;
+        sim_power_lost(sim, i, data);
+    }
+}
+
+void sim_disk_crash(struct sim *sim, bool power)
+{
+    struct list ios;
+    list_init(&ios);
+    list_splice_back(&ios, &sim->disk.ios);
+    list_for_each (&ios, pos) {
+        struct sim_io *io = list_entry(pos, struct sim_io, node);
+        sim_event_cancel(&io->ev);
+        if (!io->applied && io->bio && !io->refused && sim_rand(sim, 2)) {
+            if (!io->err) { /* a part of it */
+                io->err = USAN_EIO;
+                io->err_off = sim_rand(sim, 2) ? UINT64_MAX : io->bio->off;
+            }
+            apply(io);
+        }
+    }
+    if (power)
+        lose_power(sim);
+    while (!list_empty(&ios)) {
+        struct sim_io *io = list_entry(list_pop_front(&ios), struct sim_io, node);
+        struct bio *bio = io->bio;
+        sim_put(io);
+        sim->disk.busy--;
+        if (!bio)
+            continue;
+        bio->err = USAN_ECLOSED;
+        bio->err_off = bio->off;
+        bio->done(bio);
+    }
 }

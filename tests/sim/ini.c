@@ -1,274 +1,395 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* An initiator as simple as it can be, that looks closely: sequence numbers, digests, lengths. */
+/* The owner of an initiator's core: one session of up to SIM_CONNS connections, which it makes
+ * again when they are gone. What becomes of commands is in answer.c. */
 #include "sim.h"
 
-#include "base/crc32c.h"
+#include "base/err.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { RX_BYTES = 1 << 17 };
+/* ---- sessions ---- */
 
-/* ---- out ---- */
-
-/* bhs is completed with lengths and ExpStatSN. */
-void sim_ini_send(struct sim_ini *ini, uint8_t *bhs, const void *data, uint32_t len)
+static bool make_session(struct sim_ini *ini)
 {
-    struct sim_pipe *p = &ini->link->to_tgt;
-    uint32_t pad = -len & 3u, crc;
-    static const uint8_t zero[4];
-    be24_put(bhs + 5, len);
-    be32_put(bhs + 28, ini->exp_stat_sn);
-    sim_trace(ini->sim, "ini %u sends op %02x flags %02x itt %x len %u", ini->index, bhs[0], bhs[1],
-              bhs_itt(bhs), len);
-    sim_pipe_write(p, bhs, ISCSI_BHS_LEN);
-    if (ini->header_digest) {
-        crc = crc32c(bhs, ISCSI_BHS_LEN);
-        sim_pipe_write(p, &crc, 4);
-    }
-    if (!len)
+    struct sim *sim = ini->sim;
+    const struct sim_options *o = &sim->opt;
+    char name[64];
+    /* The third one is another session of the first initiator. */
+    (void)snprintf(name, sizeof(name), "iqn.2026-01.test:ini%u", ini->index % 2);
+    struct iscsi_isess_config c = {
+        .params = iscsi_iparams_default,
+        .initiator_name = name,
+        .target_name = "iqn.2026-01.test:disk",
+        .isid = { 0x80, 0, 0, 0, 0, (uint8_t)ini->index },
+        .queue_depth = SIM_DEPTH,
+        .login_timeout_ns = 20 * NS_PER_SEC,
+        .request_timeout_ns = 20 * NS_PER_SEC,
+        .nop_interval_ns = o->nop_ns,
+        .nop_timeout_ns = 5 * NS_PER_SEC,
+    };
+    for (size_t i = 0; i < sizeof(c.seed); i++)
+        c.seed[i] = (uint8_t)sim_rand(sim, 256);
+    if (sim_rand(sim, 3) == 0) /* CmdSN wraps soon */
+        memset(c.seed, 0xff, 3);
+    c.params.header_digest = c.params.header_digest_required = o->header_digest;
+    c.params.data_digest = c.params.data_digest_required = o->data_digest;
+    c.params.initial_r2t = o->initial_r2t;
+    c.params.immediate_data = o->immediate_data;
+    c.params.max_recv_data_segment = o->ini_segment;
+    c.params.max_burst = o->max_burst;
+    c.params.first_burst = o->first_burst;
+    c.params.max_outstanding_r2t = (uint16_t)o->r2ts;
+    c.params.max_connections = (uint16_t)o->conns;
+    c.params.error_recovery_level = o->erl;
+    c.params.time2wait = o->time2wait;
+    c.params.time2retain = o->time2retain;
+    return iscsi_isess_new(&c, &sim->ini_alloc.a, &ini->sess) == 0;
+}
+
+void sim_ini_count(struct sim_ini *ini)
+{
+    if (!ini->sess)
         return;
-    sim_pipe_write(p, data, len);
-    sim_pipe_write(p, zero, pad);
-    if (ini->data_digest) {
-        crc = crc32c_final(crc32c_update(crc32c_update(CRC32C_INIT, data, len), zero, pad));
-        sim_pipe_write(p, &crc, 4);
+    const struct iscsi_isess_stats *from = iscsi_isess_stats(ini->sess);
+    struct sim_stats *to = &ini->sim->stats;
+    to->snacks += from->data_snacks + from->status_snacks + from->rdata_snacks;
+    to->retries += from->retries;
+    to->conns_lost += from->lost;
+    to->reassigned += from->reassigned;
+    to->continued += from->continued;
+}
+
+/* ---- connections ---- */
+
+static void open_in(struct sim_path *path, uint64_t ns)
+{
+    if (!path->conn && !sim_event_set(&path->open))
+        sim_event_in(path->ini->sim, &path->open, ns);
+}
+
+/* The core has closed it, or the world does. */
+static void path_gone(struct sim_path *path)
+{
+    struct sim_ini *ini = path->ini;
+    sim_event_cancel(&path->tx);
+    sim_event_cancel(&path->timer);
+    sim_event_cancel(&path->join);
+    iscsi_iconn_free(path->conn);
+    path->conn = NULL;
+    path->up = false;
+    if (path->link) {
+        path->link->path = NULL;
+        sim_link_close(path->link, false);
+        path->link = NULL;
+    }
+    if (ini->state == SIM_INI_LOGIN) {
+        ini->state = SIM_INI_DOWN;
+        ini->login_failed = true;
     }
 }
 
-static void login_bhs(const struct sim_ini *ini, uint8_t *bhs)
+/* TCP has connected. */
+static void connected(struct sim_event *ev)
 {
-    memset(bhs, 0, ISCSI_BHS_LEN);
-    bhs[0] = ISCSI_OP_LOGIN_REQUEST | 0x40;
-    bhs[1] = 0x87; /* T, operational -> full feature */
-    bhs[8] = 0x80;
-    bhs[13] = (uint8_t)ini->index;
-    be32_put(bhs + 16, ini->itt);
-    be32_put(bhs + 24, ini->cmd_sn);
+    struct sim_path *path = list_entry(ev, struct sim_path, join);
+    iscsi_iconn_connected(path->conn, path->ini->sim->now_ns);
+    sim_ini_pump(path->ini);
 }
 
-static size_t login_text(const struct sim_ini *ini, char *text, size_t cap)
+static int path_open(struct sim_path *path)
 {
-    const struct sim_options *o = &ini->sim->opt;
-    int n = snprintf(text, cap,
-                     "InitiatorName=iqn.2026-01.test:ini%u;TargetName=iqn.2026-01.test:disk;"
-                     "SessionType=Normal;HeaderDigest=%s;DataDigest=%s;InitialR2T=%s;"
-                     "ImmediateData=%s;MaxRecvDataSegmentLength=%u;MaxBurstLength=%u;"
-                     "FirstBurstLength=%u;MaxOutstandingR2T=%u;ErrorRecoveryLevel=0;"
-                     "DataPDUInOrder=Yes;DataSequenceInOrder=Yes;DefaultTime2Retain=0;",
-                     ini->index, o->header_digest ? "CRC32C" : "None",
-                     o->data_digest ? "CRC32C" : "None", o->initial_r2t ? "Yes" : "No",
-                     o->immediate_data ? "Yes" : "No", o->ini_segment, o->max_burst, o->first_burst,
-                     o->r2ts);
-    for (int i = 0; i < n; i++) {
-        if (text[i] == ';')
-            text[i] = '\0';
+    struct sim_ini *ini = path->ini;
+    struct sim *sim = ini->sim;
+    int err = iscsi_iconn_new(ini->sess, path->cid, sim->now_ns, &path->conn);
+    if (err)
+        return err;
+    sim_trace(sim, "ini %u connects, cid %u", ini->index, path->cid);
+    path->up = false;
+    path->link = sim_link_new(sim, path);
+    ini->link = path->link;
+    sim_event_in(sim, &path->join, sim_rand64(sim, sim->opt.net_ns));
+    sim_ini_pump(ini);
+    return 0;
+}
+
+/* A further connection, or one again. */
+static void open_fired(struct sim_event *ev)
+{
+    struct sim_path *path = list_entry(ev, struct sim_path, open);
+    struct sim_ini *ini = path->ini;
+    struct sim *sim = ini->sim;
+    if (ini->state == SIM_INI_LOGIN) { /* the leading one, after Time2Wait */
+        path->cid = ini->next_cid++;
+        if (path_open(path)) {
+            ini->state = SIM_INI_DOWN;
+            ini->login_failed = true;
+        }
+        return;
     }
-    return (size_t)n;
+    if (ini->state != SIM_INI_UP || path->conn)
+        return;
+    if (sim_rand(sim, 2)) /* else the place of the lost one */
+        path->cid = ini->next_cid++;
+    int err = path_open(path);
+    if (err == USAN_EEXIST)
+        path->cid = ini->next_cid++;
+    if (err && err != USAN_ELIMIT)
+        open_in(path, 50 * NS_PER_MS);
 }
 
 void sim_ini_login(struct sim_ini *ini)
 {
     struct sim *sim = ini->sim;
-    uint8_t bhs[ISCSI_BHS_LEN];
-    char text[1024];
-    ini->rx_len = 0;
-    ini->full_feature = ini->header_digest = ini->data_digest = false;
-    ini->cmd_sn = sim_rand(sim, 3) ? sim_rand(sim, 1000) : 0xfffffff0u; /* wraps soon */
-    ini->exp_cmd_sn = ini->cmd_sn;
-    ini->max_cmd_sn = ini->cmd_sn - 1;
-    ini->exp_stat_sn = sim_rand(sim, 2) ? 0xfffffffau : sim_rand(sim, 1000);
-    ini->itt = 1 + sim_rand(sim, 1u << 30);
-    ini->status = 0xffff;
-    ini->state = SIM_INI_LOGIN;
-    sim_trace(sim, "ini %u logs in", ini->index);
-    ini->link = sim_link_new(sim, ini);
-    login_bhs(ini, bhs);
-    size_t len = login_text(ini, text, sizeof(text));
-    sim_ini_send(ini, bhs, text, (uint32_t)len);
-}
-
-/* ---- in ---- */
-
-static void logged_in(struct sim_ini *ini)
-{
-    ini->state = SIM_INI_UP;
-    ini->full_feature = true;
-    ini->header_digest = ini->sim->opt.header_digest;
-    ini->data_digest = ini->sim->opt.data_digest;
-    ini->sim->stats.logins++;
-    sim_trace(ini->sim, "ini %u is logged in", ini->index);
-    sim_ops_settle(ini);
-}
-
-static void login_response(struct sim_ini *ini, const uint8_t *bhs)
-{
-    ini->status = be16_get(bhs + 36);
-    if (ini->status) {
+    ini->login_failed = false;
+    if (!ini->sess && !make_session(ini)) {
         ini->login_failed = true;
-        return; /* the target closes */
-    }
-    if ((bhs[1] & 0x83) == 0x83) {
-        logged_in(ini);
         return;
     }
-    uint8_t more[ISCSI_BHS_LEN]; /* its offers are taken */
-    login_bhs(ini, more);
-    sim_ini_send(ini, more, NULL, 0);
+    sim_trace(sim, "ini %u logs in", ini->index);
+    ini->state = SIM_INI_LOGIN;
+    for (unsigned i = 0; i < SIM_CONNS; i++)
+        sim_event_cancel(&ini->paths[i].open);
+    uint64_t at = ini->not_before_ns > sim->now_ns ? ini->not_before_ns - sim->now_ns : 0;
+    if (at)
+        sim_event_in(sim, &ini->paths[0].open, at);
+    else
+        open_fired(&ini->paths[0].open);
 }
 
-/* StatSN (RFC 7143 4.2.2.2), ExpCmdSN and MaxCmdSN (4.2.2.1). */
-static bool check_sn(struct sim_ini *ini, const uint8_t *bhs)
+/* ---- events ---- */
+
+static void on_logged_in(struct sim_path *path)
+{
+    struct sim_ini *ini = path->ini;
+    struct sim *sim = ini->sim;
+    const struct iscsi_params *p = iscsi_iconn_params(path->conn);
+    path->up = true;
+    sim->stats.logins++;
+    sim_trace(sim, "ini %u is logged in, cid %u, level %u", ini->index, path->cid,
+              p->error_recovery_level);
+    if (p->header_digest && p->data_digest)
+        sim_link_arm(path->link);
+    if (ini->state == SIM_INI_LOGIN) {
+        ini->state = SIM_INI_UP;
+        sim_ops_settle(ini);
+    }
+    for (unsigned i = 1; i < sim->opt.conns; i++)
+        open_in(&ini->paths[i], sim_rand64(sim, 3 * NS_PER_MS));
+}
+
+static void on_close(struct sim_path *path, const struct iscsi_ievent *ev)
+{
+    struct sim *sim = path->ini->sim;
+    bool bad = ev->err == USAN_EPROTO || ev->err == USAN_EDIGEST || ev->err == USAN_ETIMEOUT;
+    sim_trace(sim, "ini %u closes cid %u: %s (%d) status %04x", path->ini->index, path->cid,
+              ev->why, ev->err, ev->status);
+    if (ev->status)
+        path->ini->status = ev->status;
+    /* One that is fine ends as well when another could not be recovered. */
+    if (ev->err == USAN_EDIGEST && sim->stats.flips)
+        bad = false;
+    if (iscsi_isess_stats(path->ini->sess)->lost &&
+        (ev->err == USAN_ETIMEOUT || strstr(ev->why, "does not reassign")))
+        bad = false;
+    if (bad && !ev->status && path->link && !sim_link_bad(path->link) && !sim->alloc.failed &&
+        !sim->ini_alloc.failed)
+        sim_violation(sim, "the initiator blames the target: %s", ev->why);
+}
+
+static void on_recover(struct sim_ini *ini, const struct iscsi_ievent *ev)
 {
     struct sim *sim = ini->sim;
-    uint8_t op = bhs_opcode(bhs);
-    uint32_t stat_sn = be32_get(bhs + 24), exp = be32_get(bhs + 28), max = be32_get(bhs + 32);
-    bool ping = op == ISCSI_OP_NOP_IN && bhs_itt(bhs) == ISCSI_TAG_NONE;
-    bool data = op == ISCSI_OP_DATA_IN && !(bhs[1] & PDU_DATA_IN_STATUS);
-    if (op == ISCSI_OP_LOGIN_RESPONSE && be16_get(bhs + 36))
-        return true; /* a refusal's numbers are not to be looked at (11.13.4) */
-    if (!data) {
-        if (stat_sn != ini->exp_stat_sn)
-            sim_violation(sim, "op %02x: StatSN is %x, not %x", op, stat_sn, ini->exp_stat_sn);
-        if (op != ISCSI_OP_R2T && !ping)
-            ini->exp_stat_sn++;
+    sim_trace(sim, "ini %u: cid %u is lost%s", ini->index, ev->cid, ev->last ? ", the last" : "");
+    for (unsigned i = 0; i < SIM_CONNS; i++) {
+        struct sim_path *path = &ini->paths[i];
+        if (path->cid == ev->cid && !path->conn && (ev->last || sim_rand(sim, 2)))
+            open_in(path, ev->time2wait * NS_PER_SEC + sim_rand64(sim, 30 * NS_PER_MS));
     }
-    if (sn_lt(exp, ini->exp_cmd_sn) || sn_lt(ini->cmd_sn, exp))
-        sim_violation(sim, "op %02x: ExpCmdSN %x is not within %x .. %x", op, exp, ini->exp_cmd_sn,
-                      ini->cmd_sn);
-    if (sn_lt(max, exp - 1) || (ini->full_feature && sn_lt(max, ini->max_cmd_sn)))
-        sim_violation(sim, "op %02x: MaxCmdSN %x after %x, ExpCmdSN %x", op, max, ini->max_cmd_sn,
-                      exp);
-    ini->exp_cmd_sn = exp;
-    ini->max_cmd_sn = max;
-    return !sim->bad[0];
 }
 
-static void nop_in(struct sim_ini *ini, const uint8_t *bhs, const uint8_t *data, uint32_t len)
-{
-    if (bhs_itt(bhs) != ISCSI_TAG_NONE) {
-        sim_op_pdu(ini, bhs, data, len);
-        return;
-    }
-    if (bhs_ttt(bhs) == ISCSI_TAG_NONE)
-        return;
-    uint8_t nop[ISCSI_BHS_LEN] = { ISCSI_OP_NOP_OUT | 0x40, 0x80 };
-    be32_put(nop + 16, ISCSI_TAG_NONE);
-    be32_put(nop + 20, bhs_ttt(bhs));
-    be32_put(nop + 24, ini->cmd_sn);
-    sim_ini_send(ini, nop, NULL, 0);
-}
-
-static void on_pdu(struct sim_ini *ini, const uint8_t *bhs, const uint8_t *data, uint32_t len)
+static void on_event(struct sim_ini *ini, struct sim_path *path, const struct iscsi_ievent *ev,
+                     bool *ret_down)
 {
     struct sim *sim = ini->sim;
-    uint8_t op = bhs_opcode(bhs);
-    sim->steps++;
-    sim_trace(sim, "ini %u has op %02x flags %02x itt %x len %u status %02x", ini->index, op,
-              bhs[1], bhs_itt(bhs), len, bhs[3]);
-    if (!check_sn(ini, bhs))
-        return;
-    if (ini->full_feature == (op == ISCSI_OP_LOGIN_RESPONSE)) {
-        sim_violation(sim, "op %02x in the wrong phase", op);
-        return;
-    }
-    switch ((enum iscsi_opcode)op) {
-    case ISCSI_OP_LOGIN_RESPONSE:
-        login_response(ini, bhs);
-        return;
-    case ISCSI_OP_NOP_IN:
-        nop_in(ini, bhs, data, len);
-        return;
-    case ISCSI_OP_SCSI_RESPONSE:
-    case ISCSI_OP_TMF_RESPONSE:
-    case ISCSI_OP_DATA_IN:
-    case ISCSI_OP_R2T:
-    case ISCSI_OP_LOGOUT_RESPONSE:
-        sim_op_pdu(ini, bhs, data, len);
-        return;
-    case ISCSI_OP_REJECT:
-        if (!ini->reject_ok)
-            sim_violation(sim, "rejected, reason %02x: op %02x", bhs[2], len ? data[0] : 0);
-        else if (len >= ISCSI_BHS_LEN)
-            sim_op_pdu(ini, bhs, data, len);
-        return;
-    case ISCSI_OP_NOP_OUT:
-    case ISCSI_OP_SCSI_COMMAND:
-    case ISCSI_OP_TMF_REQUEST:
-    case ISCSI_OP_LOGIN_REQUEST:
-    case ISCSI_OP_TEXT_REQUEST:
-    case ISCSI_OP_DATA_OUT:
-    case ISCSI_OP_LOGOUT_REQUEST:
-    case ISCSI_OP_SNACK:
-    case ISCSI_OP_TEXT_RESPONSE:
-    case ISCSI_OP_ASYNC:
+    switch (ev->type) {
+    case ISCSI_IEV_LOGGED_IN:
+        on_logged_in(path);
+        break;
+    case ISCSI_IEV_DONE:
+        sim_op_done(list_entry(ev->cmd, struct sim_op, cmd));
+        break;
+    case ISCSI_IEV_TMF_DONE:
+        sim_tmf_done(list_entry(ev->tmf, struct sim_op, tmf));
+        break;
+    case ISCSI_IEV_CLOSE:
+        on_close(path, ev);
+        break;
+    case ISCSI_IEV_SESSION_DOWN:
+        sim_trace(sim, "ini %u is down: %s", ini->index, ev->why ? ev->why : "-");
+        ini->state = SIM_INI_DOWN;
+        ini->not_before_ns = ev->err ? sim->now_ns + ev->time2wait * NS_PER_SEC : 0;
+        *ret_down = true;
+        sim_logout_done(ini, ev->err);
+        break;
+    case ISCSI_IEV_RECOVER:
+        on_recover(ini, ev);
+        break;
+    case ISCSI_IEV_RECOVERED:
+        sim_trace(sim, "ini %u: cid %u is recovered, %u reassigned", ini->index, ev->cid,
+                  ev->reassigned);
+        break;
+    case ISCSI_IEV_ASYNC:
+        break;
+    case ISCSI_IEV_REDIRECT:
+    case ISCSI_IEV_TARGET:
+    case ISCSI_IEV_TEXT_DONE:
+        sim_violation(sim, "event %d was not asked for", (int)ev->type);
         break;
     }
-    sim_violation(sim, "op %02x was not asked for", op);
 }
 
-/* The first PDU in rx; 0 if it is not all there, else its length. */
-static size_t one_pdu(struct sim_ini *ini)
+static bool pull_path(struct sim_path *path, bool *ret_down)
 {
-    const uint8_t *b = ini->rx;
-    size_t head = ISCSI_BHS_LEN + (ini->header_digest ? 4u : 0);
-    if (ini->rx_len < head)
-        return 0;
-    uint32_t len = bhs_data_len(b), pad = -len & 3u, crc;
-    if (bhs_ahs_len(b) || len > (ini->full_feature ? ini->sim->opt.ini_segment : 8192u)) {
-        sim_violation(ini->sim, "op %02x: data segment of %u bytes, AHS of %u", bhs_opcode(b), len,
-                      bhs_ahs_len(b));
-        return 0;
+    struct sim_ini *ini = path->ini;
+    struct iscsi_ievent ev;
+    bool any = false;
+    while (path->conn && iscsi_iconn_next(path->conn, &ev)) {
+        any = true;
+        on_event(ini, path, &ev, ret_down);
+        if (ev.type != ISCSI_IEV_CLOSE)
+            continue;
+        path_gone(path);
+        if (ini->state == SIM_INI_UP && path->index < ini->sim->opt.conns)
+            open_in(path, 20 * NS_PER_MS + sim_rand64(ini->sim, 300 * NS_PER_MS));
     }
-    size_t total = head + len + pad + (ini->data_digest && len ? 4u : 0);
-    if (ini->rx_len < total)
-        return 0;
-    if (ini->header_digest) {
-        crc = crc32c(b, ISCSI_BHS_LEN);
-        if (memcmp(&crc, b + ISCSI_BHS_LEN, 4) != 0)
-            sim_violation(ini->sim, "op %02x: header digest", bhs_opcode(b));
-    }
-    if (ini->data_digest && len) {
-        crc = crc32c(b + head, len + pad);
-        if (memcmp(&crc, b + head + len + pad, 4) != 0)
-            sim_violation(ini->sim, "op %02x: data digest", bhs_opcode(b));
-    }
-    on_pdu(ini, b, b + head, len);
-    return total;
+    return any;
 }
 
-void sim_ini_rx(struct sim_ini *ini, const uint8_t *bytes, size_t len)
+static void set_timer(struct sim *sim, struct sim_event *ev, uint64_t at)
 {
-    if (ini->rx_len + len > RX_BYTES) {
-        sim_violation(ini->sim, "a PDU that does not end");
+    if (at == TIME_NEVER)
+        sim_event_cancel(ev);
+    else
+        sim_event_in(sim, ev, at > sim->now_ns ? at - sim->now_ns : 0);
+}
+
+void sim_ini_pump(struct sim_ini *ini)
+{
+    struct sim *sim = ini->sim;
+    bool down = false;
+    if (ini->pulling || !ini->sess)
         return;
+    ini->pulling = true;
+    for (bool again = true; again && !sim->bad[0];) {
+        struct iscsi_ievent ev;
+        again = false;
+        for (unsigned i = 0; i < SIM_CONNS; i++)
+            again |= pull_path(&ini->paths[i], &down);
+        while (iscsi_isess_next(ini->sess, &ev)) {
+            again = true;
+            on_event(ini, NULL, &ev, &down);
+        }
     }
-    memcpy(ini->rx + ini->rx_len, bytes, len);
-    ini->rx_len += len;
-    size_t n;
-    while (!ini->sim->bad[0] && ini->state != SIM_INI_DOWN && (n = one_pdu(ini)) > 0) {
-        memmove(ini->rx, ini->rx + n, ini->rx_len - n);
-        ini->rx_len -= n;
+    ini->pulling = false;
+    sim_ops_sort(ini, down);
+    for (unsigned i = 0; i < SIM_CONNS; i++) {
+        struct sim_path *path = &ini->paths[i];
+        if (!path->conn)
+            continue;
+        sim_path_want_tx(path);
+        set_timer(sim, &path->timer, iscsi_iconn_deadline(path->conn));
+    }
+    set_timer(sim, &ini->clock, iscsi_isess_deadline(ini->sess));
+}
+
+/* ---- bytes ---- */
+
+void sim_path_rx(struct sim_path *path, const uint8_t *bytes, size_t len)
+{
+    struct sim *sim = path->ini->sim;
+    while (len && path->conn && !sim->bad[0]) {
+        struct iovec iov[ISCSI_IRX_IOV_MAX];
+        size_t cap = 1 + sim_rand(sim, 4096), got = 0;
+        uint8_t *buf = sim_get(sim, cap);
+        int n = iscsi_iconn_rx_space(path->conn, buf, cap, iov);
+        if (n == 0)
+            len = 0;
+        for (int i = 0; i < n && len; i++) {
+            size_t k = iov[i].iov_len < len ? iov[i].iov_len : len;
+            memcpy(iov[i].iov_base, bytes, k);
+            bytes += k;
+            len -= k;
+            got += k;
+        }
+        sim->steps++;
+        iscsi_iconn_rx(path->conn, got, sim->now_ns);
+        sim_ini_pump(path->ini);
+        sim_put(buf);
     }
 }
 
-void sim_ini_down(struct sim_ini *ini)
+void sim_path_want_tx(struct sim_path *path)
 {
-    if (ini->state == SIM_INI_DOWN)
-        return;
-    sim_trace(ini->sim, "ini %u is down", ini->index);
-    ini->state = SIM_INI_DOWN;
-    ini->link->ini = NULL;
-    ini->link->to_tgt.end = true;
-    if (!ini->link->to_tgt.len && ini->link->conn && !sim_event_set(&ini->link->tgt_eof))
-        sim_event_in(ini->sim, &ini->link->tgt_eof, 0);
-    ini->link = NULL;
-    sim_ops_lost(ini);
+    if (path->conn && !sim_event_set(&path->tx) && iscsi_iconn_tx_pending(path->conn))
+        sim_event_in(path->ini->sim, &path->tx, sim_rand64(path->ini->sim, 5 * NS_PER_US));
 }
+
+static void tx(struct sim_event *ev)
+{
+    struct sim_path *path = list_entry(ev, struct sim_path, tx);
+    struct sim *sim = path->ini->sim;
+    struct sim_pipe *p = &path->link->to_tgt;
+    struct iovec iov[16];
+    int n = iscsi_iconn_tx(path->conn, iov, 1 + (int)sim_rand(sim, 16));
+    size_t total = 0, room = p->len < sim->opt.pipe_bytes ? sim->opt.pipe_bytes - p->len : 0;
+    for (int i = 0; i < n; i++)
+        total += iov[i].iov_len;
+    if (total > room)
+        total = room; /* the pipe calls when it has delivered */
+    size_t left = total;
+    for (int i = 0; i < n && left; i++) {
+        size_t k = iov[i].iov_len < left ? iov[i].iov_len : left;
+        sim_pipe_write(p, iov[i].iov_base, k);
+        left -= k;
+    }
+    if (n == 0 && iscsi_iconn_tx_pending(path->conn)) /* no memory for it now */
+        sim_event_in(sim, &path->tx, 100 * NS_PER_US);
+    if (!total)
+        return;
+    iscsi_iconn_tx_done(path->conn, total, sim->now_ns);
+    sim_ini_pump(path->ini);
+}
+
+static void timer(struct sim_event *ev)
+{
+    struct sim_path *path = list_entry(ev, struct sim_path, timer);
+    iscsi_iconn_tick(path->conn, path->ini->sim->now_ns);
+    sim_ini_pump(path->ini);
+}
+
+static void clock_fired(struct sim_event *ev)
+{
+    struct sim_ini *ini = list_entry(ev, struct sim_ini, clock);
+    iscsi_isess_tick(ini->sess, ini->sim->now_ns);
+    sim_ini_pump(ini);
+}
+
+void sim_path_down(struct sim_path *path)
+{
+    if (!path->conn)
+        return;
+    sim_trace(path->ini->sim, "ini %u: the stream of cid %u is over", path->ini->index, path->cid);
+    sim_event_cancel(&path->join);
+    iscsi_iconn_lost(path->conn, USAN_ECLOSED);
+    sim_ini_pump(path->ini);
+}
+
+/* ---- life ---- */
 
 bool sim_ini_ready(const struct sim_ini *ini)
 {
-    return ini->state == SIM_INI_UP && !sn_lt(ini->max_cmd_sn, ini->cmd_sn);
+    return ini->state == SIM_INI_UP && iscsi_isess_queued(ini->sess) < SIM_DEPTH / 2;
 }
 
 bool sim_ini_up(struct sim_ini *ini)
@@ -280,14 +401,60 @@ bool sim_ini_up(struct sim_ini *ini)
     return ini->state == SIM_INI_UP;
 }
 
+void sim_ini_die(struct sim_ini *ini)
+{
+    if (!ini->sess)
+        return;
+    sim_trace(ini->sim, "ini %u dies", ini->index);
+    ini->pulling = true;
+    for (unsigned i = 0; i < SIM_CONNS; i++) {
+        sim_event_cancel(&ini->paths[i].open);
+        if (ini->paths[i].conn)
+            path_gone(&ini->paths[i]);
+    }
+    sim_event_cancel(&ini->clock);
+    sim_ini_count(ini);
+    iscsi_isess_free(ini->sess);
+    ini->pulling = false;
+    ini->sess = NULL;
+    ini->state = SIM_INI_DOWN;
+    ini->not_before_ns = 0;
+    while (!list_empty(&ini->open_ops)) { /* nobody remembers them */
+        struct sim_op *op = list_entry(list_pop_front(&ini->open_ops), struct sim_op, queue);
+        op->seen = true;
+        if (op->kind == SIM_OP_TMF || op->kind == SIM_OP_LOGOUT) {
+            op->done = op->lost = true;
+            ini->open--;
+        }
+        list_push_back(&ini->lost_ops, &op->queue);
+    }
+    list_for_each (&ini->lost_ops, pos)
+        list_entry(pos, struct sim_op, queue)->resent = SIM_RESENDS;
+    list_splice_back(&ini->lost_ops, &ini->unsorted);
+}
+
 struct sim_ini *sim_ini_new(struct sim *sim, unsigned index)
 {
     struct sim_ini *ini = calloc(1, sizeof(*ini));
-    if (!ini || !(ini->rx = malloc(RX_BYTES)))
+    if (!ini)
         abort();
     ini->sim = sim;
     ini->index = index;
     list_init(&ini->ops);
+    list_init(&ini->open_ops);
+    list_init(&ini->unsorted);
+    list_init(&ini->lost_ops);
+    sim_event_init(&ini->clock, clock_fired);
+    for (unsigned i = 0; i < SIM_CONNS; i++) {
+        struct sim_path *path = &ini->paths[i];
+        path->ini = ini;
+        path->index = i;
+        path->cid = ini->next_cid++;
+        sim_event_init(&path->open, open_fired);
+        sim_event_init(&path->tx, tx);
+        sim_event_init(&path->timer, timer);
+        sim_event_init(&path->join, connected);
+    }
     return ini;
 }
 
@@ -300,6 +467,5 @@ void sim_ini_free(struct sim_ini *ini)
         free(op->in);
         free(op);
     }
-    free(ini->rx);
     free(ini);
 }

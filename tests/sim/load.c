@@ -11,9 +11,9 @@ static struct sim_op *random_open(struct sim_ini *ini)
 {
     uint32_t skip = sim_rand(ini->sim, SIM_DEPTH);
     struct sim_op *last = NULL;
-    for (struct list *pos = ini->ops.prev; pos != &ini->ops; pos = pos->prev) {
-        struct sim_op *op = list_entry(pos, struct sim_op, node);
-        if (op->done || op->kind == SIM_OP_TMF || op->kind == SIM_OP_NOP)
+    for (struct list *pos = ini->open_ops.prev; pos != &ini->open_ops; pos = pos->prev) {
+        struct sim_op *op = list_entry(pos, struct sim_op, queue);
+        if (op->kind == SIM_OP_TMF || op->kind == SIM_OP_LOGOUT)
             continue;
         last = op;
         if (skip-- == 0)
@@ -22,34 +22,32 @@ static struct sim_op *random_open(struct sim_ini *ini)
     return last;
 }
 
+/* Of a session with several connections only ABORT TASK: the response to a function that ends many
+ * tasks may overtake answers on other connections, as the target role has no response fence
+ * (RFC 7143 4.2.2.3.3). */
 static void random_tmf(struct sim_ini *ini)
 {
-    switch (sim_rand(ini->sim, 5)) {
-    case 0:
-        (void)sim_tmf(ini, 2, NULL);
-        break;
-    case 1:
-        (void)sim_tmf(ini, 4, NULL);
-        break;
-    case 2:
-        (void)sim_tmf(ini, 5, NULL);
-        break;
-    default: {
-        struct sim_op *op = random_open(ini);
-        if (op)
-            (void)sim_tmf(ini, 1, op);
+    static const uint8_t functions[] = { ISCSI_TMF_ABORT_TASK_SET, ISCSI_TMF_CLEAR_TASK_SET,
+                                         ISCSI_TMF_LOGICAL_UNIT_RESET };
+    uint32_t which = sim_rand(ini->sim, 5);
+    if (which < 3 && ini->sim->opt.conns == 1) {
+        (void)sim_tmf(ini, functions[which], NULL);
+        return;
     }
-    }
+    struct sim_op *op = random_open(ini);
+    if (op)
+        (void)sim_tmf(ini, ISCSI_TMF_ABORT_TASK, op);
 }
 
 static void random_pr(struct sim_ini *ini)
 {
     /* Mostly one after the other, and a reservation is there for a while: else nobody could say
      * what is reserved, and the model would have nothing to look at. */
-    if ((ini->sim->pr_open || ini->sim->excluded >= 0) && sim_rand(ini->sim, 5))
+    if ((ini->sim->pr_open || ini->sim->holder >= 0) && sim_rand(ini->sim, 5))
         return;
     static const uint8_t types[] = { 1, 3, 5, 6, 7, 8 };
-    uint64_t mine = 0x1000 + ini->index, other = 0x1000 + (ini->index ^ 1);
+    uint64_t mine = 0x1000 + ini->index;
+    uint64_t other = 0x1000 + (ini->index + 1 + sim_rand(ini->sim, 2)) % SIM_INIS;
     uint8_t type = types[sim_rand(ini->sim, sim_rand(ini->sim, 2) ? 6 : 2)];
     switch (sim_rand(ini->sim, 11)) {
     case 0:
@@ -82,7 +80,7 @@ static uint32_t likely_version(struct sim *sim, uint32_t lba)
 {
     const struct sim_block *b = &sim->blocks[lba];
     if (b->count == 0)
-        return 0;
+        return be32_get(sim->disk.data + lba * SIM_BLOCK);
     size_t back = sim_rand(sim, b->count < 3 ? (uint32_t)b->count : 3);
     return b->w[b->count - 1 - back].version;
 }
@@ -118,15 +116,39 @@ static void random_admin(struct sim_ini *ini)
     }
 }
 
-static void random_op(struct sim_ini *ini)
+/* Where the initiator may write: blocks of all, or its own, unless something may wipe all. */
+static void choose_range(const struct sim_ini *ini, uint32_t *ret_lba, uint32_t *ret_n)
 {
     struct sim *sim = ini->sim;
-    /* a hot corner, so that requests meet */
-    uint32_t span = sim_rand(sim, 2) ? SIM_BLOCKS : 8;
-    uint32_t lba = sim_rand(sim, span), n = 1 + sim_rand(sim, SIM_OP_BLOCKS);
-    if (n > SIM_BLOCKS - lba)
-        n = SIM_BLOCKS - lba;
-    uint32_t kind = sim_rand(sim, 100);
+    uint32_t first = 0, end = sim->opt.admin_permille ? SIM_BLOCKS : SIM_SHARED;
+    uint32_t n = 1 + sim_rand(sim, SIM_OP_BLOCKS);
+    switch (sim_rand(sim, 4)) {
+    case 0: /* a hot corner, so that requests meet */
+        end = 8;
+        n = 1 + sim_rand(sim, 8);
+        break;
+    case 1:
+        if (sim->opt.admin_permille)
+            break;
+        first = SIM_SHARED + ini->index * SIM_OWN;
+        end = first + SIM_OWN;
+        n = 1 + sim_rand(sim, 4);
+        break;
+    default:
+        break;
+    }
+    *ret_lba = first + sim_rand(sim, end - first);
+    *ret_n = n < end - *ret_lba ? n : end - *ret_lba;
+}
+
+static void random_write(struct sim_ini *ini, uint32_t kind)
+{
+    struct sim *sim = ini->sim;
+    uint32_t lba, n;
+    choose_range(ini, &lba, &n);
+    bool own = lba >= SIM_SHARED && !sim->opt.admin_permille;
+    if (own && sim_overlaps(ini, lba, n))
+        return; /* one that may be done twice holds others back */
     if (kind < 38)
         (void)sim_write(ini, lba, n);
     else if (kind < 41)
@@ -135,16 +157,25 @@ static void random_op(struct sim_ini *ini)
         (void)sim_write_same(ini, lba, n, true);
     else if (kind < 45)
         (void)sim_unmap(ini, lba, n);
-    else if (kind < 80)
-        (void)sim_read(ini, lba, n);
-    else if (kind < 90)
-        (void)sim_caw(ini, lba, likely_version(sim, lba));
-    else if (kind < 93)
-        (void)sim_cdb(ini, sync_cache, NULL, 0, 0);
-    else if (kind < 97)
-        (void)sim_cdb(ini, tur, NULL, 0, 0);
     else
-        (void)sim_nop(ini);
+        (void)sim_caw(ini, lba, likely_version(sim, lba));
+}
+
+static void random_op(struct sim_ini *ini)
+{
+    struct sim *sim = ini->sim;
+    uint32_t kind = sim_rand(sim, 100);
+    if (kind < 55) {
+        random_write(ini, kind);
+    } else if (kind < 90) {
+        uint32_t lba = sim_rand(sim, sim_rand(sim, 2) ? SIM_BLOCKS : 8);
+        uint32_t n = 1 + sim_rand(sim, SIM_OP_BLOCKS);
+        (void)sim_read(ini, lba, n < SIM_BLOCKS - lba ? n : SIM_BLOCKS - lba);
+    } else if (kind < 95) {
+        (void)sim_cdb(ini, sync_cache, NULL, 0, 0);
+    } else {
+        (void)sim_cdb(ini, tur, NULL, 0, 0);
+    }
 }
 
 /* A command without an answer for very long: only if somebody may have aborted it. */
@@ -152,15 +183,15 @@ static void look_for_stuck(struct sim_ini *ini)
 {
     struct sim *sim = ini->sim;
     struct sim_op *victim = NULL;
-    if (ini->state == SIM_INI_LOGIN)
+    if (ini->state != SIM_INI_UP)
         return;
-    list_for_each (&ini->ops, pos) {
-        struct sim_op *op = list_entry(pos, struct sim_op, node);
-        if (op->done || sim->now_ns - op->start_ns < STUCK_S * NS_PER_SEC)
+    list_for_each (&ini->open_ops, pos) {
+        struct sim_op *op = list_entry(pos, struct sim_op, queue);
+        if (sim->now_ns - op->start_ns < STUCK_S * NS_PER_SEC)
             continue;
-        bool command = op->kind != SIM_OP_TMF && op->kind != SIM_OP_NOP;
+        bool command = op->kind != SIM_OP_TMF && op->kind != SIM_OP_LOGOUT;
         if (!command || (op->start_step > sim->vanish_step && !sim->vanishing)) {
-            sim_violation(sim, "itt %x has no answer: kind %d cdb %02x", op->itt, (int)op->kind,
+            sim_violation(sim, "op %x has no answer: kind %d cdb %02x", op->itt, (int)op->kind,
                           op->cdb[0]);
             return;
         }
@@ -174,57 +205,49 @@ static void look_for_stuck(struct sim_ini *ini)
     }
 }
 
-static void random_cut(struct sim_ini *ini)
+static void some_work(struct sim_ini *ini)
 {
-    struct sim_link *link = ini->link;
-    if (link->cut_to_tgt != UINT64_MAX || link->cut_to_ini != UINT64_MAX)
-        return; /* it is on its way */
-    uint32_t more = sim_rand(ini->sim, 1 + sim_rand(ini->sim, 3000));
-    ini->sim->stats.cuts++;
-    if (sim_rand(ini->sim, 2))
-        link->cut_to_tgt = link->to_tgt.total + more;
-    else
-        link->cut_to_ini = link->to_ini.total + more;
+    struct sim *sim = ini->sim;
+    const struct sim_options *o = &sim->opt;
+    for (uint32_t i = sim_rand(sim, 6); i > 0 && ini->to_do && sim_ini_ready(ini); i--) {
+        ini->to_do--;
+        if (sim_chance(sim, o->tmf_permille))
+            random_tmf(ini);
+        else if (sim_chance(sim, o->pr_permille))
+            random_pr(ini);
+        else if (sim_chance(sim, o->admin_permille))
+            random_admin(ini);
+        else if (sim_chance(sim, o->logout_permille))
+            (void)sim_logout(ini);
+        else
+            random_op(ini);
+    }
 }
 
 static void work(struct sim_event *ev)
 {
     struct sim_ini *ini = list_entry(ev, struct sim_ini, work);
     struct sim *sim = ini->sim;
-    const struct sim_options *o = &sim->opt;
     look_for_stuck(ini);
-    if (ini->state == SIM_INI_DOWN && ini->to_do) {
-        sim_ini_login(ini);
-        if (sim_chance(sim, 5 * o->cut_permille))
-            random_cut(ini); /* in the middle of it, or while the old session is ended */
-    } else if (ini->state == SIM_INI_UP && ini->to_do) {
-        for (uint32_t i = sim_rand(sim, 6); i > 0 && ini->to_do && sim_ini_ready(ini); i--) {
-            ini->to_do--;
-            if (sim_chance(sim, o->tmf_permille))
-                random_tmf(ini);
-            else if (sim_chance(sim, o->pr_permille))
-                random_pr(ini);
-            else if (sim_chance(sim, o->admin_permille))
-                random_admin(ini);
-            else if (sim_chance(sim, o->logout_permille))
-                (void)sim_logout(ini);
-            else
-                random_op(ini);
-        }
-        if (sim_chance(sim, o->cut_permille))
-            random_cut(ini);
-        if (sim_chance(sim, o->alloc_permille))
-            sim->alloc.fail_at = sim->alloc.calls + 1 + sim_rand(sim, 20);
-    }
     bool busy = ini->to_do || ini->open;
+    if (ini->state == SIM_INI_DOWN && busy)
+        sim_ini_login(ini);
+    else if (ini->state == SIM_INI_UP && ini->to_do)
+        some_work(ini);
     if (busy)
-        sim_event_in(sim, &ini->work,
-                     ini->to_do ? sim_rand64(sim, sim->opt.disk_ns) + 1 : NS_PER_SEC);
+        sim_random_fault(ini);
+    if (!ini->to_do && !ini->open)
+        return;
+    bool up = ini->state == SIM_INI_UP;
+    sim_event_in(sim, &ini->work,
+                 !up          ? 1 + sim_rand64(sim, 20 * NS_PER_MS)
+                 : ini->to_do ? 1 + sim_rand64(sim, sim->opt.disk_ns)
+                              : NS_PER_SEC);
 }
 
 static bool all_quiet(const struct sim *sim)
 {
-    for (unsigned i = 0; i < SIM_INIS; i++) {
+    for (unsigned i = 0; i < sim->opt.inis; i++) {
         if (sim->inis[i]->to_do || sim->inis[i]->open)
             return false;
     }
@@ -235,8 +258,10 @@ void sim_verify(struct sim_ini *ini)
 {
     struct sim *sim = ini->sim;
     for (int tries = 0; tries < 50 && !sim->bad[0]; tries++) {
-        if (!sim_ini_up(ini) || !sim_clear_ua(ini))
+        if (!sim_ini_up(ini) || !sim_clear_ua(ini)) {
+            (void)sim_run(sim, 10 * NS_PER_MS);
             continue;
+        }
         uint32_t lba = 0;
         while (lba < SIM_BLOCKS) {
             struct sim_op *op = sim_read(ini, lba, SIM_OP_BLOCKS);
@@ -257,17 +282,12 @@ void sim_verify(struct sim_ini *ini)
 static void make_peace(struct sim *sim)
 {
     struct sim_ini *ini = sim->inis[0];
-    sim->opt.error_permille = sim->opt.no_buffer_permille = sim->opt.stall_permille = 0;
-    sim->alloc.fail_at = 0;
-    for (unsigned i = 0; i < SIM_INIS; i++) {
-        if (sim->inis[i]->link)
-            sim->inis[i]->link->cut_to_tgt = sim->inis[i]->link->cut_to_ini = UINT64_MAX;
-    }
-    sim_resize(sim, false);
-    (void)sim_run(sim, 50 * NS_PER_MS); /* breaks that nobody has noticed */
+    sim_peace(sim);
     for (int tries = 0; tries < 50 && !sim->bad[0]; tries++) {
-        if (!sim_ini_up(ini) || !sim_clear_ua(ini))
+        if (!sim_ini_up(ini) || !sim_clear_ua(ini)) {
+            (void)sim_run(sim, 10 * NS_PER_MS);
             continue;
+        }
         struct sim_op *op = sim_pr_out(ini, 6, 0, 0, 0x1000);
         if (!sim_wait(sim, op) || op->status)
             continue;
@@ -290,7 +310,7 @@ static void set_control(struct sim *sim, bool tas)
     if (!sim_ini_up(ini) || !sim_clear_ua(ini))
         return;
     struct sim_op *op = sim_cdb(ini, sense, NULL, 0, 16);
-    if (!sim_wait(sim, op) || op->status != SCSI_STATUS_GOOD || op->in_got != 16)
+    if (!sim_wait(sim, op) || op->status != SCSI_STATUS_GOOD || op->cmd.in_got != 16)
         return;
     uint8_t *list = sim->control_page;
     memcpy(list, op->in, 16);
@@ -308,9 +328,8 @@ void sim_load(struct sim *sim)
 {
     if (sim->opt.tas || sim->opt.admin_permille)
         set_control(sim, sim->opt.tas);
-    for (unsigned i = 0; i < SIM_INIS; i++) {
+    for (unsigned i = 0; i < sim->opt.inis; i++) {
         struct sim_ini *ini = sim->inis[i];
-        ini->reject_ok = sim->opt.alloc_permille != 0;
         ini->to_do = sim->opt.ops;
         sim_event_init(&ini->work, work);
         sim_event_in(sim, &ini->work, sim_rand64(sim, NS_PER_MS));
@@ -320,11 +339,16 @@ void sim_load(struct sim *sim)
     if (!sim->bad[0] && !all_quiet(sim))
         sim_violation(sim, "nothing happens any more");
     make_peace(sim);
-    for (unsigned i = 0; i < SIM_INIS; i++)
+    for (unsigned i = 0; i < sim->opt.inis; i++)
         sim_verify(sim->inis[i]);
-    for (unsigned i = 0; i < SIM_INIS && !sim->bad[0]; i++) {
-        struct sim_op *op = sim_logout(sim->inis[i]);
-        if (!sim_wait(sim, op))
+    for (unsigned i = 0; i < sim->opt.inis && !sim->bad[0]; i++) {
+        bool out = false;
+        for (int tries = 0; tries < 20 && !out && !sim->bad[0]; tries++) {
+            out = sim_ini_up(sim->inis[i]) && sim_wait(sim, sim_logout(sim->inis[i]));
+            if (!out)
+                (void)sim_run(sim, 100 * NS_PER_MS); /* its connections are about to come back */
+        }
+        if (!out)
             sim_violation(sim, "ini %u: logout has no answer", i);
     }
 }

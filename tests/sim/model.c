@@ -87,7 +87,7 @@ static uint32_t begin(struct sim *sim, unsigned writer, uint8_t attr, uint32_t l
     sim->steps++;
     for (uint32_t i = lba; i < lba + n; i++) {
         if (sim->blocks[i].count == 0)
-            add(&sim->blocks[i], &(struct sim_write){ 0 }); /* what was there first */
+            add(&sim->blocks[i], &(struct sim_write){ .durable = true }); /* what was there first */
         add(&sim->blocks[i], &(struct sim_write){ .version = version,
                                                   .attr = attr,
                                                   .writer = (uint8_t)writer,
@@ -129,6 +129,46 @@ void sim_write_end(struct sim *sim, uint32_t lba, uint32_t n, uint32_t version, 
     }
 }
 
+void sim_write_unordered(struct sim *sim, uint32_t lba, uint32_t n, uint32_t version)
+{
+    for (uint32_t i = lba; i < lba + n; i++) {
+        struct sim_write *w = find(&sim->blocks[i], version);
+        if (w)
+            w->attr = 0;
+    }
+}
+
+/* ---- what a loss of power may undo ---- */
+
+void sim_write_durable(struct sim *sim, uint32_t lba, uint32_t n, uint32_t version)
+{
+    for (uint32_t i = lba; i < lba + n; i++) {
+        struct sim_write *w = find(&sim->blocks[i], version);
+        if (w)
+            w->durable = true;
+    }
+}
+
+void sim_flush_done(struct sim *sim, uint64_t start)
+{
+    for (uint32_t i = 0; i < SIM_BLOCKS; i++) {
+        struct sim_block *b = &sim->blocks[i];
+        for (size_t k = 0; k < b->count; k++)
+            b->w[k].durable = b->w[k].durable || b->w[k].eff <= start;
+    }
+}
+
+void sim_applied(struct sim *sim, uint32_t lba, uint32_t version, uint32_t old)
+{
+    struct sim_write *w = find(&sim->blocks[lba], version);
+    if (!w)
+        return;
+    if (w->applied && old != version)
+        sim_violation(sim, "block %u: version %u takes effect again, in the place of version %u",
+                      lba, version, old);
+    w->applied = true;
+}
+
 /* Must v have taken effect before w could? */
 static bool before(const struct sim_write *v, const struct sim_write *w)
 {
@@ -157,7 +197,9 @@ static void check_zero(struct sim *sim, uint32_t lba, uint64_t start)
     struct sim_write *v = NULL;
     unsigned count = 0;
     for (size_t i = 0; i < b->count; i++) {
-        if (b->w[i].zero && !b->w[i].never && !replaced_by(b, &b->w[i], start)) {
+        if (b->w[i].zero && start <= b->w[i].undone)
+            return;
+        if (b->w[i].zero && !b->w[i].never && !b->w[i].undone && !replaced_by(b, &b->w[i], start)) {
             v = &b->w[i];
             count++;
         }
@@ -168,11 +210,16 @@ static void check_zero(struct sim *sim, uint32_t lba, uint64_t start)
         v->eff = sim->steps;
 }
 
+bool sim_excluded(const struct sim *sim, unsigned writer)
+{
+    return sim->holder >= 0 && (int)writer != sim->holder;
+}
+
 /* May this write not happen because of another's reservation? */
 static bool is_excluded(const struct sim *sim, const struct sim_write *w)
 {
-    return w->writer == sim->excluded &&
-           !(sim->goes_on[w->version] && w->start <= sim->excluded_since);
+    return sim_excluded(sim, w->writer) &&
+           !(sim->goes_on[w->version] && w->start <= sim->held_since);
 }
 
 void sim_zero_check(struct sim *sim, uint32_t lba)
@@ -204,6 +251,11 @@ static void check_block(struct sim *sim, uint32_t lba, uint32_t version, uint64_
                       v ? "refused, and is there" : "never written");
         return;
     }
+    if (v->undone) { /* the answer was under way when the power went */
+        if (start > v->undone)
+            sim_violation(sim, "block %u: version %u was lost with the power", lba, version);
+        return;
+    }
     const struct sim_write *w = replaced_by(b, v, start);
     if (w) {
         sim_violation(sim,
@@ -225,6 +277,46 @@ void sim_read_check(struct sim *sim, uint32_t lba, uint32_t n, const uint8_t *da
         uint32_t version = sim_block_version(sim, lba + i, data + i * SIM_BLOCK);
         if (!sim->bad[0])
             check_block(sim, lba + i, version, start);
+    }
+}
+
+/* Is this what may be left of the block? */
+static bool may_survive(const struct sim_block *b, const struct sim_write *v)
+{
+    if (v->never || v->undone)
+        return false;
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->w[i].durable && before(v, &b->w[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Of the others, those that have ended are history; the rest may still come. */
+void sim_power_lost(struct sim *sim, uint32_t lba, const uint8_t *block)
+{
+    struct sim_block *b = &sim->blocks[lba];
+    uint32_t version = sim_block_version(sim, lba, block);
+    size_t left = 0;
+    if (b->count == 0)
+        return;
+    for (size_t i = 0; i < b->count; i++) {
+        struct sim_write *w = &b->w[i];
+        bool its = version == SIM_ZERO ? w->zero : w->version == version;
+        w->left = its && may_survive(b, w);
+        left += w->left;
+    }
+    if (!left)
+        sim_violation(sim, "block %u: version %u is left, and a later one was said to be durable",
+                      lba, version);
+    for (size_t i = 0; i < b->count; i++) {
+        struct sim_write *w = &b->w[i];
+        w->durable = w->left && left == 1;
+        w->eff = w->durable ? sim->steps : UINT64_MAX;
+        w->applied = w->left;
+        w->replaced = w->replaced && !w->left;
+        if (!w->left && w->end != UINT64_MAX && !w->undone)
+            w->undone = sim->steps;
     }
 }
 

@@ -36,10 +36,17 @@ void sim_pipe_write(struct sim_pipe *p, const void *bytes, size_t len)
     schedule(p);
 }
 
+static void next_flip(struct sim_pipe *p)
+{
+    struct sim *sim = p->link->sim;
+    p->flip = sim->opt.flip_bytes ? p->total + sim_rand(sim, sim->opt.flip_bytes) : UINT64_MAX;
+}
+
 /* Takes the next piece off the queue; its length. The copy is the caller's. */
 static size_t take(struct sim_pipe *p, uint64_t cut_at, uint8_t **ret_piece)
 {
-    size_t n = 1 + sim_rand(p->link->sim, p->link->sim->opt.piece_bytes);
+    struct sim *sim = p->link->sim;
+    size_t n = 1 + sim_rand(sim, sim->opt.piece_bytes);
     if (n > p->len)
         n = p->len;
     if (n > cut_at - p->total)
@@ -49,6 +56,17 @@ static size_t take(struct sim_pipe *p, uint64_t cut_at, uint8_t **ret_piece)
         abort();
     if (n)
         memcpy(piece, p->buf + p->head, n);
+    if (p->flip >= p->total && p->flip < p->total + n) {
+        piece[p->flip - p->total] ^= (uint8_t)(1u << sim_rand(sim, 8));
+        p->link->flipped = true;
+        sim->stats.flips++;
+        sim_trace(sim, "byte %llu to the %s is damaged", (unsigned long long)p->flip,
+                  p == &p->link->to_tgt ? "target" : "initiator");
+        p->total += n;
+        next_flip(p);
+        p->total -= n;
+    }
+    sim_watch(p, piece, n);
     p->head += n;
     p->len -= n;
     p->total += n;
@@ -65,10 +83,14 @@ static void to_tgt(struct sim_event *ev)
     if (n && link->conn)
         sim_conn_rx(link->conn, piece, n);
     free(piece);
+    if (link->cut)
+        return;
     if (p->total >= link->cut_to_tgt) {
         sim_link_cut(link);
         return;
     }
+    if (link->path)
+        sim_path_want_tx(link->path); /* there is room again */
     if (p->len)
         schedule(p);
     else if (p->end && link->conn)
@@ -81,19 +103,21 @@ static void to_ini(struct sim_event *ev)
     struct sim_link *link = p->link;
     uint8_t *piece;
     size_t n = take(p, link->cut_to_ini, &piece);
-    if (n && link->ini)
-        sim_ini_rx(link->ini, piece, n);
+    if (n && link->path)
+        sim_path_rx(link->path, piece, n);
     free(piece);
+    if (link->cut)
+        return;
     if (p->total >= link->cut_to_ini) {
         sim_link_cut(link);
         return;
     }
-    if (link->conn && !link->conn->closed && iscsi_tconn_tx_pending(link->conn->tconn))
+    if (link->conn)
         sim_conn_want_tx(link->conn);
     if (p->len)
         schedule(p);
-    else if (p->end && link->ini)
-        sim_ini_down(link->ini);
+    else if (p->end && link->path)
+        sim_path_down(link->path);
 }
 
 static void tgt_eof(struct sim_event *ev)
@@ -106,8 +130,8 @@ static void tgt_eof(struct sim_event *ev)
 static void ini_eof(struct sim_event *ev)
 {
     struct sim_link *link = list_entry(ev, struct sim_link, ini_eof);
-    if (link->ini)
-        sim_ini_down(link->ini);
+    if (link->path)
+        sim_path_down(link->path);
 }
 
 void sim_link_cut(struct sim_link *link)
@@ -116,31 +140,56 @@ void sim_link_cut(struct sim_link *link)
     if (link->cut)
         return;
     link->cut = true;
-    sim_trace(sim, "cut after %llu and %llu bytes", (unsigned long long)link->to_tgt.total,
-              (unsigned long long)link->to_ini.total);
+    sim_trace(sim, "cut after %llu and %llu bytes%s%s", (unsigned long long)link->to_tgt.total,
+              (unsigned long long)link->to_ini.total, link->tgt_deaf ? ", the target deaf" : "",
+              link->ini_deaf ? ", the initiator deaf" : "");
     sim_event_cancel(&link->to_tgt.ev);
     sim_event_cancel(&link->to_ini.ev);
     link->to_tgt.len = link->to_ini.len = 0;
     /* One end may notice long before the other. */
-    sim_event_in(sim, &link->tgt_eof, sim_rand64(sim, 1 + sim_rand64(sim, 20 * NS_PER_MS)));
-    sim_event_in(sim, &link->ini_eof, sim_rand64(sim, 1 + sim_rand64(sim, 20 * NS_PER_MS)));
+    if (!link->tgt_deaf)
+        sim_event_in(sim, &link->tgt_eof, sim_rand64(sim, 1 + sim_rand64(sim, 20 * NS_PER_MS)));
+    if (!link->ini_deaf)
+        sim_event_in(sim, &link->ini_eof, sim_rand64(sim, 1 + sim_rand64(sim, 20 * NS_PER_MS)));
 }
 
-struct sim_link *sim_link_new(struct sim *sim, struct sim_ini *ini)
+void sim_link_close(struct sim_link *link, bool by_tgt)
+{
+    struct sim_pipe *p = by_tgt ? &link->to_ini : &link->to_tgt;
+    p->end = true;
+    if (!link->cut && !sim_event_set(&p->ev))
+        sim_event_in(link->sim, &p->ev, 0);
+}
+
+void sim_link_arm(struct sim_link *link)
+{
+    next_flip(&link->to_tgt);
+    next_flip(&link->to_ini);
+}
+
+bool sim_link_bad(const struct sim_link *link)
+{
+    return link->cut || link->flipped;
+}
+
+struct sim_link *sim_link_new(struct sim *sim, struct sim_path *path)
 {
     struct sim_link *link = calloc(1, sizeof(*link));
     if (!link)
         abort();
     link->sim = sim;
-    link->ini = ini;
+    link->path = path;
+    link->cid = path->cid;
     link->cut_to_tgt = link->cut_to_ini = UINT64_MAX;
     link->to_tgt.link = link->to_ini.link = link;
+    link->to_tgt.flip = link->to_ini.flip = UINT64_MAX;
     sim_event_init(&link->to_tgt.ev, to_tgt);
     sim_event_init(&link->to_ini.ev, to_ini);
     sim_event_init(&link->tgt_eof, tgt_eof);
     sim_event_init(&link->ini_eof, ini_eof);
     list_push_back(&sim->links, &link->node);
-    link->conn = sim_conn_new(sim, link, sim->opt.one_lane ? 0 : ini->index % SIM_LANES);
+    unsigned lane = sim->opt.one_lane ? 0 : (path->ini->index + path->index) % SIM_LANES;
+    link->conn = sim->down ? NULL : sim_conn_new(sim, link, lane);
     if (!link->conn)
         sim_link_cut(link);
     return link;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Every allocation of the cores fails, once and for ever, from the connection's start on; then
- * memory is there again, and everything works. */
+/* Every allocation of the cores of either end fails, once and for ever, from the connection's start
+ * on; then memory is there again, and everything works. */
 #include "scenario.h"
 
 #include <setjmp.h>
@@ -33,38 +33,45 @@ static bool work(struct sim_ini *ini)
     return sim_wait(ini->sim, op) && scenario(ini);
 }
 
-static uint64_t calls_of_all(void)
+static struct sim_alloc *of(struct sim *sim, bool initiator)
+{
+    return initiator ? &sim->ini_alloc : &sim->alloc;
+}
+
+static uint64_t calls_of_all(bool initiator)
 {
     const struct sim_options opt = options();
     struct sim *sim = sim_new(&opt);
-    uint64_t before = sim->alloc.calls;
+    uint64_t before = of(sim, initiator)->calls;
     assert_true(sim_ini_up(sim->inis[0]));
     assert_true(work(sim->inis[0]));
-    uint64_t calls = sim->alloc.calls - before;
+    uint64_t calls = of(sim, initiator)->calls - before;
     assert_true(sim_end(sim, NULL));
     return calls;
 }
 
-static void fail_at(uint64_t n, bool for_ever)
+static void fail_at(bool initiator, uint64_t n, bool for_ever)
 {
     char bad[512];
     const struct sim_options opt = options();
     struct sim *sim = sim_new(&opt);
     struct sim_ini *ini = sim->inis[0];
-    ini->reject_ok = true;
-    sim->alloc.fail_at = sim->alloc.calls + n;
-    sim->alloc.for_ever = for_ever;
+    struct sim_alloc *a = of(sim, initiator);
+    a->fail_at = a->calls + n;
+    a->for_ever = for_ever;
     if (sim_ini_up(ini))
         (void)work(ini);
     if (!sim->bad[0])
-        assert_true(sim->alloc.failed > 0);
-    sim->alloc.fail_at = 0;
+        assert_true(a->failed > 0);
+    a->fail_at = 0;
     if (ini->state == SIM_INI_UP) {
         /* What was not closed has to go on: nothing is left without an answer. */
         if (ini->open)
             fail_msg("allocation %llu%s: %u requests without an answer", (unsigned long long)n,
                      for_ever ? " and all after" : "", ini->open);
-        assert_true(sim_clear_ua(ini));
+        if (!sim_clear_ua(ini))
+            fail_msg("allocation %llu%s of the %s: nothing works any more", (unsigned long long)n,
+                     for_ever ? " and all after" : "", initiator ? "initiator" : "target");
         sim_link_cut(ini->link);
     }
     while (ini->state != SIM_INI_DOWN && sim_step(sim))
@@ -75,21 +82,26 @@ static void fail_at(uint64_t n, bool for_ever)
                  bad);
 }
 
+static void each(bool initiator, bool for_ever)
+{
+    uint64_t calls = calls_of_all(initiator);
+    assert_true(calls > (initiator ? 5 : 20));
+    for (uint64_t n = 1; n <= calls; n++)
+        fail_at(initiator, n, for_ever);
+}
+
 static void test_each_fails_once(void **state)
 {
     (void)state;
-    uint64_t calls = calls_of_all();
-    assert_true(calls > 20);
-    for (uint64_t n = 1; n <= calls; n++)
-        fail_at(n, false);
+    each(false, false);
+    each(true, false);
 }
 
 static void test_each_and_all_after_it_fail(void **state)
 {
     (void)state;
-    uint64_t calls = calls_of_all();
-    for (uint64_t n = 1; n <= calls; n++)
-        fail_at(n, true);
+    each(false, true);
+    each(true, true);
 }
 
 /* The logical unit itself. */

@@ -16,7 +16,7 @@
 static struct sim *begin(const struct sim_options *opt)
 {
     struct sim *sim = sim_new(opt);
-    for (unsigned i = 0; i < SIM_INIS; i++) {
+    for (unsigned i = 0; i < sim->opt.inis; i++) {
         assert_true(sim_ini_up(sim->inis[i]));
         assert_true(sim_clear_ua(sim->inis[i]));
     }

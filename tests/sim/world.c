@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { EVENTS_MAX = 3000000 }; /* of one run: what takes more does not end */
+
 /* ---- randomness: splitmix64 ---- */
 
 static uint64_t next64(uint64_t *s)
@@ -28,65 +30,6 @@ uint32_t sim_rand(struct sim *sim, uint32_t below)
 bool sim_chance(struct sim *sim, uint32_t permille)
 {
     return permille && sim_rand(sim, 1000) < permille;
-}
-
-struct sim_options sim_options_plain(uint64_t seed)
-{
-    return (struct sim_options){
-        .seed = seed,
-        .piece_bytes = 65536,
-        .pipe_bytes = 65536,
-        .net_ns = 50 * NS_PER_US,
-        .disk_ns = 200 * NS_PER_US,
-        .immediate_data = true,
-        .ini_segment = 8192,
-        .tgt_segment = 8192,
-        .max_burst = 16384,
-        .first_burst = 8192,
-        .r2ts = 1,
-    };
-}
-
-struct sim_options sim_options_draw(uint64_t seed)
-{
-    static const uint32_t pieces[] = { 5, 64, 300, 1500, 9000, 65536 };
-    static const uint32_t sizes[] = { 512, 1024, 2048, 4096, 8192 };
-    uint64_t s = seed * 2 + 1;
-    struct sim_options o = sim_options_plain(seed);
-#define PICK(array) array[next64(&s) % (sizeof(array) / sizeof((array)[0]))]
-#define DRAW(n)     (uint32_t)(next64(&s) % (n))
-    o.piece_bytes = PICK(pieces);
-    o.pipe_bytes = 48 + DRAW(4) * DRAW(20000);
-    o.net_ns = 1 + DRAW(200000);
-    o.stall_permille = DRAW(3) ? 0 : DRAW(20);
-    o.disk_ns = 1 + DRAW(5000000);
-    o.error_permille = DRAW(3) ? 0 : DRAW(60);
-    o.no_buffer_permille = DRAW(3) ? 0 : DRAW(40);
-    o.native_caw = DRAW(2);
-    o.wce = DRAW(2);
-    o.header_digest = DRAW(3) == 0;
-    o.data_digest = DRAW(3) == 0;
-    o.initial_r2t = DRAW(2);
-    o.immediate_data = DRAW(2);
-    o.ini_segment = PICK(sizes);
-    o.tgt_segment = PICK(sizes);
-    o.max_burst = PICK(sizes);
-    o.first_burst = PICK(sizes);
-    if (o.first_burst > o.max_burst)
-        o.first_burst = o.max_burst;
-    o.r2ts = 1 + DRAW(4);
-    o.nop_ns = DRAW(2) ? 0 : 1 + DRAW(20000000);
-    o.ops = 60 + DRAW(200);
-    o.tmf_permille = DRAW(2) ? 0 : DRAW(100);
-    o.cut_permille = DRAW(2) ? 0 : DRAW(25);
-    o.pr_permille = DRAW(2) ? 0 : DRAW(120);
-    o.alloc_permille = DRAW(6) ? 0 : DRAW(15);
-    o.attr_permille = DRAW(2) ? 0 : DRAW(300);
-    o.logout_permille = DRAW(4) ? 0 : DRAW(10);
-    o.tas = DRAW(3) == 0;
-    o.one_lane = DRAW(4) == 0;
-    o.admin_permille = DRAW(2) ? 0 : DRAW(25);
-    return o;
 }
 
 /* ---- the clock ---- */
@@ -126,7 +69,8 @@ bool sim_step(struct sim *sim)
         return false;
     struct sim_event *ev = list_entry(node, struct sim_event, node);
     sim->now_ns = ev->at_ns;
-    sim->fired++;
+    if (++sim->fired == EVENTS_MAX)
+        sim_violation(sim, "it does not end");
     ev->fire(ev);
     sim_lanes_run(sim);
     return !sim->bad[0];
@@ -227,6 +171,12 @@ static void counted_put(void *ctx, void *ptr)
 
 /* ---- life ---- */
 
+static void alloc_init(struct sim *sim, struct sim_alloc *a)
+{
+    a->a = (struct alloc){ counted_get, counted_put, a };
+    a->sim = sim;
+}
+
 struct sim *sim_new(const struct sim_options *opt)
 {
     struct sim *sim = calloc(1, sizeof(*sim));
@@ -235,37 +185,53 @@ struct sim *sim_new(const struct sim_options *opt)
     sim->opt = *opt;
     sim->rng = opt->seed;
     sim->now_ns = NS_PER_SEC;
-    sim->fenced = sim->excluded = -1;
-    sim->alloc.a = (struct alloc){ counted_get, counted_put, &sim->alloc };
-    sim->alloc.sim = sim;
+    sim->fenced = sim->holder = -1;
+    alloc_init(sim, &sim->alloc);
+    alloc_init(sim, &sim->ini_alloc);
     list_init(&sim->memory);
     list_init(&sim->events);
     list_init(&sim->conns);
     list_init(&sim->sessions);
     list_init(&sim->links);
+    list_init(&sim->disk.ios);
     for (uint32_t i = 0; i < SIM_BLOCKS; i++)
         sim_fill(sim->disk.data + i * SIM_BLOCK, i, 0);
+    memcpy(sim->disk.medium, sim->disk.data, sizeof(sim->disk.medium));
+    sim_admin_init(sim);
     if (!sim_target_init(sim))
         sim_violation(sim, "no logical unit");
-    for (unsigned i = 0; i < SIM_INIS; i++)
+    for (unsigned i = 0; i < opt->inis; i++)
         sim->inis[i] = sim_ini_new(sim, i);
     return sim;
 }
 
+static void nothing_left(struct sim *sim, const struct sim_alloc *a, const char *whose)
+{
+    if (a->live)
+        sim_violation(sim, "%llu allocations of the %s left at the end",
+                      (unsigned long long)a->live, whose);
+}
+
 static void close_all(struct sim *sim)
 {
-    sim->alloc.fail_at = 0;
-    list_for_each (&sim->links, pos)
-        sim_link_cut(list_entry(pos, struct sim_link, node));
-    while (!list_empty(&sim->sessions) || !list_empty(&sim->conns) || sim->disk.busy) {
+    sim->alloc.fail_at = sim->ini_alloc.fail_at = 0;
+    for (unsigned i = 0; i < sim->opt.inis; i++)
+        sim_ini_die(sim->inis[i]);
+    list_for_each (&sim->sessions, pos)
+        sim_session_end(list_entry(pos, struct sim_session, node), false, "the end");
+    list_for_each (&sim->conns, pos)
+        sim_conn_close(list_entry(pos, struct sim_conn, node));
+    while (!list_empty(&sim->sessions) || !list_empty(&sim->conns) || sim->disk.busy ||
+           sim_event_set(&sim->owner)) {
         if (!sim_step(sim)) {
             sim_violation(sim, "teardown stands still: %u requests in the disk", sim->disk.busy);
             return;
         }
     }
+    sim_event_cancel(&sim->admin);
     sim_target_fini(sim);
-    if (sim->alloc.live)
-        sim_violation(sim, "%llu allocations left at the end", (unsigned long long)sim->alloc.live);
+    nothing_left(sim, &sim->alloc, "target");
+    nothing_left(sim, &sim->ini_alloc, "initiators");
 }
 
 bool sim_end(struct sim *sim, char *bad)
@@ -277,7 +243,7 @@ bool sim_end(struct sim *sim, char *bad)
         memcpy(bad, sim->bad, sizeof(sim->bad));
     while (list_pop_front(&sim->events))
         ;
-    for (unsigned i = 0; i < SIM_INIS; i++)
+    for (unsigned i = 0; i < sim->opt.inis; i++)
         sim_ini_free(sim->inis[i]);
     list_for_each_safe (&sim->links, pos)
         sim_link_free(list_entry(pos, struct sim_link, node));
@@ -285,6 +251,7 @@ bool sim_end(struct sim *sim, char *bad)
         free(sim->blocks[i].w);
     while (!list_empty(&sim->memory))
         sim_put(list_entry(sim->memory.next, struct block, node)->bytes);
+    free(sim->execs);
     free(sim);
     return good;
 }
