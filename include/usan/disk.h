@@ -74,9 +74,9 @@ struct usan_open_options {
  * wait; the result has the disk, or says why there is none.
  *
  * A disk has one channel or several: iSCSI sessions of their own, on the reactors in turn. Requests
- * go to them in turn. A write that was under way when a session was lost is done again by a disk
- * of one channel, if it is alone with the unit; with several it fails, because it might undo a
- * later one. Reservations hold for one channel only.
+ * go to them in turn. A write that was under way when a session was lost is done again, after which
+ * overlapping writes of this disk may go; what others write to the same blocks meanwhile (another
+ * usan_open(), another program) nobody here can know. Reservations hold for one channel only.
  *
  * spec and options are borrowed for the call. ret_id may be NULL. USAN_ERR_INVAL, USAN_ERR_NOMEM,
  * USAN_ERR_LIMIT: then done is not called.

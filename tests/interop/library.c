@@ -2,7 +2,8 @@
 /*
  * A program that uses libusan by its headers only, for library.sh:
  *
- *     library load URL SECONDS     verified reads and writes from two threads, and events in words
+ *     library load URL SECONDS     verified reads and writes from two threads, through two
+ *                                  channels, and events in words
  *     library cancel URL           a read is cancelled while the target works on it
  *     library reset URL            a LOGICAL UNIT RESET, and requests before and after it
  *     library loop URL SECONDS     the same load from a loop, without a thread
@@ -141,8 +142,8 @@ static void *work(void *arg)
 static int load(const char *url, double duration, enum usan_mode mode)
 {
     const struct usan_ctx_options co = { .size = sizeof(co), .mode = mode, .reactors = 2 };
-    const struct usan_open_options oo = { .size = sizeof(oo), .event = event };
     unsigned count = mode == USAN_LOOP ? 1 : THREADS;
+    const struct usan_open_options oo = { .size = sizeof(oo), .channels = count, .event = event };
     struct worker *w = calloc(count, sizeof(*w));
     struct usan_ctx *ctx;
     struct usan_disk *disk;
