@@ -15,15 +15,6 @@ bool tgt_memory_take(struct tgt_memory *m, uint64_t bytes)
     return true;
 }
 
-bool tgt_memory_allows(const struct tgt_memory *m, uint64_t held, uint64_t kept, uint64_t bytes)
-{
-    if (held == 0)
-        return true;
-    uint64_t taken = atomic_load_explicit(&m->taken_bytes, memory_order_relaxed);
-    uint64_t room = m->max_bytes - taken + kept;
-    return bytes <= room && (held + bytes) / 2 <= room - bytes;
-}
-
 void tgt_memory_give(struct tgt_memory *m, uint64_t bytes)
 {
     uint64_t before = atomic_fetch_sub_explicit(&m->taken_bytes, bytes, memory_order_relaxed);
@@ -107,7 +98,8 @@ static bool take(struct tgt_buffers *b, uint64_t bytes)
 }
 
 /* What other reactors keep for reuse is not free. */
-static bool may_hold(const struct tgt_buffers *b, const struct tgt_account *account, uint64_t bytes)
+static inline bool may_hold(const struct tgt_buffers *b, const struct tgt_account *account,
+                            uint64_t bytes)
 {
     if (!account)
         return true;
@@ -126,7 +118,7 @@ static void count(struct tgt_buffers *b, struct tgt_account *account, uint64_t b
         atomic_fetch_add_explicit(account->total, bytes, memory_order_relaxed);
 }
 
-static void uncount(struct tgt_buffers *b, struct tgt_account *account, uint64_t bytes)
+static inline void uncount(struct tgt_buffers *b, struct tgt_account *account, uint64_t bytes)
 {
     assert(b->used_bytes >= bytes && (!account || account->held_bytes >= bytes));
     b->used_bytes -= bytes;

@@ -39,7 +39,15 @@ struct tgt_memory {
 bool tgt_memory_take(struct tgt_memory *m, uint64_t bytes);
 /* The share (see above): may who holds `held` bytes have so many more, when `kept` bytes of those
  * taken can be given up? */
-bool tgt_memory_allows(const struct tgt_memory *m, uint64_t held, uint64_t kept, uint64_t bytes);
+static inline bool tgt_memory_allows(const struct tgt_memory *m, uint64_t held, uint64_t kept,
+                                     uint64_t bytes)
+{
+    if (held == 0)
+        return true;
+    uint64_t taken = atomic_load_explicit(&m->taken_bytes, memory_order_relaxed);
+    uint64_t room = m->max_bytes - taken + kept;
+    return bytes <= room && (held + bytes) / 2 <= room - bytes;
+}
 void tgt_memory_give(struct tgt_memory *m, uint64_t bytes);
 
 struct tgt_buffers {

@@ -261,7 +261,9 @@ static bool want_data(struct tgt_cmd *cmd)
     struct tgt_session *s = cmd->part->session;
     tgt_session_lock(s);
     iscsi_task_want_data(cmd->it, t->out, t->out_cnt, t->want_len);
-    tgt_task_wake_unless_awake(s, cmd->it, cmd->part->reactor);
+    /* Mostly the events of its connection are being taken, and it is the only one. */
+    if (s->several || !cmd->part->pumping)
+        tgt_task_wake_unless_awake(s, cmd->it, cmd->part->reactor);
     tgt_session_unlock(s);
     return true;
 }
@@ -400,13 +402,17 @@ static bool respond(struct tgt_cmd *cmd)
     };
     if (cmd->no_memory)
         rsp = (struct iscsi_response){ .status = full_status(cmd) };
-    if (tgt_task_conn_lost(cmd->it))
+    struct tgt_conn *conn = tgt_task_conn(cmd->it);
+    if (conn && conn->left > 0)
         return false;
     iscsi_task_respond(cmd->it, &rsp);
     cmd->state = TGT_CMD_SENDING;
     /* Over for SAM: nobody waits for an initiator that is slow to take its answer. */
     scsi_task_fini(t);
-    tgt_task_wake(cmd->part->session, cmd->it, cmd->part->reactor);
+    if (conn)
+        tgt_conn_wake(conn, cmd->part->reactor);
+    else
+        tgt_session_events(cmd->part->session);
     return true;
 }
 

@@ -127,9 +127,13 @@ void tgt_conn_take_events(struct tgt_conn *conn)
     bool shared = conn->session && conn->session->shared;
     struct iscsi_event ev;
     conn->pumping = true;
+    if (conn->part)
+        conn->part->pumping = true;
     while (iscsi_tconn_next(conn->tconn, &ev))
         on_event(conn, &ev, shared ? &b : NULL);
     conn->pumping = false;
+    if (conn->part)
+        conn->part->pumping = false;
     if (conn->session && conn->session->several)
         tgt_session_kicks(conn->session, conn->reactor);
     tgt_conn_leave(conn);

@@ -39,6 +39,7 @@ struct tgt_part {
     struct tgt_lane **lanes;    /* by LUN; NULL where there is none */
     uint32_t lane_count;
     uint32_t busy; /* contexts in use */
+    bool pumping;  /* events of a connection of it are being taken here */
     bool closing;  /* the session ends: whatever is done is answered to nobody */
     bool broken;   /* it could not be made; goes with the session */
     struct tgt_cmd *free_cmds;

@@ -105,7 +105,7 @@ void tgt_session_kicks(struct tgt_session *s, struct tgt_reactor *here)
         tgt_conn_wake(iscsi_tconn_user(tconn), here);
 }
 
-static struct tgt_conn *conn_of(const struct iscsi_task *it)
+struct tgt_conn *tgt_task_conn(const struct iscsi_task *it)
 {
     const struct iscsi_tconn *tconn = iscsi_task_conn(it);
     return tconn ? iscsi_tconn_user(tconn) : NULL;
@@ -113,7 +113,7 @@ static struct tgt_conn *conn_of(const struct iscsi_task *it)
 
 void tgt_task_wake(struct tgt_session *s, const struct iscsi_task *it, struct tgt_reactor *here)
 {
-    struct tgt_conn *conn = conn_of(it);
+    struct tgt_conn *conn = tgt_task_conn(it);
     if (conn)
         tgt_conn_wake(conn, here);
     else
@@ -123,20 +123,20 @@ void tgt_task_wake(struct tgt_session *s, const struct iscsi_task *it, struct tg
 void tgt_task_wake_unless_awake(struct tgt_session *s, const struct iscsi_task *it,
                                 struct tgt_reactor *here)
 {
-    const struct tgt_conn *conn = conn_of(it);
+    const struct tgt_conn *conn = tgt_task_conn(it);
     if (!conn || conn->reactor != here || !conn->pumping)
         tgt_task_wake(s, it, here);
 }
 
 bool tgt_task_conn_lost(const struct iscsi_task *it)
 {
-    const struct tgt_conn *conn = conn_of(it);
+    const struct tgt_conn *conn = tgt_task_conn(it);
     return conn && conn->left > 0;
 }
 
 bool tgt_task_drop(struct tgt_session *s, struct iscsi_task *it, struct tgt_reactor *here)
 {
-    struct tgt_conn *conn = conn_of(it);
+    struct tgt_conn *conn = tgt_task_conn(it);
     bool gone = iscsi_task_drop(it);
     if (!conn)
         tgt_session_events(s);

@@ -43,6 +43,8 @@ void tgt_session_kicks(struct tgt_session *s, struct tgt_reactor *here);
 
 /* ---- tasks and their connections, inside the lock, on reactor `here` ---- */
 
+/* NULL: it was lost, and nobody has taken the task over. */
+struct tgt_conn *tgt_task_conn(const struct iscsi_task *it);
 /* The task's connection has bytes to send, or events; if it has none any more, the session may. */
 void tgt_task_wake(struct tgt_session *s, const struct iscsi_task *it, struct tgt_reactor *here);
 /* The same, but for a connection that is taking its events anyway. */
