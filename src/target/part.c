@@ -226,12 +226,23 @@ static struct tgt_cmd *take_note(struct tgt_part *part, uint32_t *ret_notes)
     return cmd;
 }
 
+/* For the last line about the session. Nothing runs on either any more. */
+static void hand_counts(const struct tgt_part *from, struct tgt_part *to)
+{
+    tgt_count(&to->commands, atomic_load(&from->commands));
+    tgt_count(&to->read_ios, atomic_load(&from->read_ios));
+    tgt_count(&to->read_bytes, atomic_load(&from->read_bytes));
+    tgt_count(&to->write_ios, atomic_load(&from->write_ios));
+    tgt_count(&to->write_bytes, atomic_load(&from->write_bytes));
+}
+
 /* The session goes: this part is on another reactor than it. */
 static void free_part(struct tgt_part *part)
 {
     struct tgt_session *s = part->session;
     tgt_session_lock(s);
     list_del(&part->of_session);
+    hand_counts(part, &s->home);
     tgt_session_unlock(s);
     tgt_part_fini(part);
     free(part);

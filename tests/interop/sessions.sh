@@ -54,6 +54,9 @@ for digests in none crc32c; do
                grep -q 'connection-added.*reactor=1' '$TARGET_LOG'"
     check "four connections, digests $digests: eight sessions more" \
         eight_at_once "${URLS[0]}"
+    # the closing line of the first session counts what ran on both: 16 MiB, read back to compare
+    check "four connections, digests $digests: all that was written is counted" \
+        grep -q 'event=session-closed.* read_bytes=16777216 .*write_bytes=16777216 ' "$TARGET_LOG"
     check_target_healthy
     check "four connections, digests $digests: it ends when asked to" target_stop
 done
