@@ -284,7 +284,8 @@ struct iscsi_tsess_event {
     struct iscsi_task *task;
 };
 bool iscsi_tsess_next(struct iscsi_tsess *sess, struct iscsi_tsess_event *ev);
-/* When lost connections, or the session without any, are given up; TIME_NEVER = not now. */
+/* When lost connections, or the session without any, are given up; TIME_NEVER = not now, 0 = a tick
+ * is due at once: the time begins with it. */
 uint64_t iscsi_tsess_deadline(const struct iscsi_tsess *sess);
 void iscsi_tsess_tick(struct iscsi_tsess *sess, uint64_t now_ns);
 

@@ -33,12 +33,12 @@ void tlost_open(struct iscsi_tconn *c)
     l->cid = c->cid;
     l->state = c->state;
     l->reassign = c->recovery_logout && c->state == ISCSI_CONN_FREE; /* the response was sent */
-    l->until_ns = retained_until(s, c->now_ns);
+    l->until_ns = 0; /* the connection may not know for long what time it is: with the next tick */
     list_init(&l->kept);
     list_push_back(&s->lost, &l->node);
     s->lost_count++;
     if (s->live == 0)
-        s->until_ns = l->until_ns;
+        s->until_ns = TIME_NEVER; /* likewise */
 }
 
 /* ---- tasks without a connection ---- */
@@ -267,14 +267,25 @@ uint64_t iscsi_tsess_deadline(const struct iscsi_tsess *s)
 {
     uint64_t at = s->state == ISCSI_SESS_FAILED && s->until_ns ? s->until_ns : TIME_NEVER;
 
+    if (s->until_ns == TIME_NEVER ||
+        (!list_empty(&s->lost) && list_entry(s->lost.prev, struct tlost, node)->until_ns == 0))
+        return 0; /* the time is to be set */
+    if (list_empty(&s->lost))
+        return at;
     /* The oldest one is the first whose time is over: the times are the same for all. */
-    if (!list_empty(&s->lost))
-        at = time_min(at, list_entry(s->lost.next, struct tlost, node)->until_ns);
+    at = time_min(at, list_entry(s->lost.next, struct tlost, node)->until_ns);
     return at;
 }
 
 void iscsi_tsess_tick(struct iscsi_tsess *s, uint64_t now_ns)
 {
+    list_for_each (&s->lost, pos) {
+        struct tlost *l = list_entry(pos, struct tlost, node);
+        if (l->until_ns == 0)
+            l->until_ns = retained_until(s, now_ns);
+    }
+    if (s->until_ns == TIME_NEVER)
+        s->until_ns = retained_until(s, now_ns);
     while (!list_empty(&s->lost)) {
         struct tlost *l = list_entry(s->lost.next, struct tlost, node);
         if (now_ns < l->until_ns)

@@ -127,8 +127,8 @@ struct tlost {
     uint16_t cid;
     enum iscsi_conn_state state; /* S8 CLEANUP_WAIT until it is logged out */
     bool reassign;               /* it is: its tasks may be taken over, 7.2.2 */
-    uint64_t until_ns;
-    struct list kept; /* tkept.node: SCSI responses that were not acknowledged */
+    uint64_t until_ns;           /* 0: not set yet */
+    struct list kept;            /* tkept.node: SCSI responses that were not acknowledged */
 };
 
 /* A run of Data-In PDUs that is sent again. */

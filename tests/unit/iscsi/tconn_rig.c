@@ -335,6 +335,8 @@ void rig_run(struct rig *r)
     run_conn(r);
     while (lead->sess && (conn = iscsi_tsess_take_kick(lead->sess)) != NULL)
         run_conn(rig_of(lead, conn));
+    if (lead->sess && iscsi_tsess_deadline(lead->sess) == 0)
+        iscsi_tsess_tick(lead->sess, r->now_ns);
     session_events(lead);
 }
 
