@@ -171,7 +171,7 @@ static void check_error(const struct sim_op *op)
 {
     struct sim *sim = op->ini->sim;
     bool excused = sim->alloc.failed || sim->ini_alloc.failed || sim->stats.flips ||
-                   (op->cmd.why && strstr(op->cmd.why, "does not reassign"));
+                   (op->cmd.why && strstr(op->cmd.why, "the target does not "));
     if (!excused && (op->cmd.response || op->cmd.err == USAN_EPROTO))
         sim_violation(sim, "op %x ends with %d, response %02x: %s", op->itt, op->cmd.err,
                       op->cmd.response, op->cmd.why ? op->cmd.why : "-");

@@ -190,7 +190,7 @@ static void on_close(struct sim_path *path, const struct iscsi_ievent *ev)
     if (ev->err == USAN_EDIGEST && sim->stats.flips)
         bad = false;
     if (iscsi_isess_stats(path->ini->sess)->lost &&
-        (ev->err == USAN_ETIMEOUT || strstr(ev->why, "does not reassign")))
+        (ev->err == USAN_ETIMEOUT || strstr(ev->why, "the target does not ")))
         bad = false;
     if (bad && !ev->status && path->link && !sim_link_bad(path->link) && !sim->alloc.failed &&
         !sim->ini_alloc.failed)
