@@ -7,12 +7,16 @@
 # more: it. It tells how far it is. Without --seeds it runs 20000.
 
 cmd_sim() {
-    local seeds='--seeds 20000' word
+    local seeds='--seeds 20000' value='' word
     for word in "$@"; do
-        case $word in
-        --seeds | --seeds=* | --replay | --replay=*) seeds='' ;;
+        case $value$word in
+        --seeds | --replay) seeds='' value=: ;;
+        --from | --erl | --connections) value=: ;;
+        :[0-9]*) value='' ;;
+        *) misuse "sim: '$word' is not expected there (./dev sim --help)" ;;
         esac
     done
+    [ -z "$value" ] || misuse "sim: a number is missing (./dev sim --help)"
     install_packages build test
     build_in build -- tests/sim/sim_random
     # shellcheck disable=SC2086
