@@ -36,6 +36,21 @@ static void on_logged_in(struct ini_conn *c)
         open_session(s);
 }
 
+#define CHAP_A_MD5 5u /* RFC 7143 12.1.3 */
+
+/* There are targets that take the first hash in the list and know MD5 only (tgt): what they then
+ * say is that the initiator is at fault. Offered was MD5 before, so this gives nothing away. */
+static bool try_md5(struct ini_session *s, uint16_t status)
+{
+    if (status != ISCSI_LOGIN_INITIATOR_ERROR || !*s->url.secret || s->url.chap_hashes ||
+        s->md5_only)
+        return false;
+    s->md5_only = true;
+    s->attempt.again = true;
+    iscsi_isess_set_hashes(s->core, 1u << CHAP_A_MD5);
+    return true;
+}
+
 static void on_close(struct ini_conn *c, const struct iscsi_ievent *ev)
 {
     struct ini_session *s = c->s;
@@ -43,6 +58,8 @@ static void on_close(struct ini_conn *c, const struct iscsi_ievent *ev)
     if (c->leading)
         s->attempt.reached = c->phase != INI_CONN_CONNECTING;
     if (ev->status >> 8 == 1 || c->dropped) /* redirected, or by us: all is said */
+        return;
+    if (c->leading && try_md5(s, ev->status))
         return;
     if (ev->status)
         ini_session_set_error(s, ev->err ? ev->err : USAN_EIO, "%s",

@@ -147,8 +147,9 @@ void ini_login_failed(struct ini_session *s)
     struct ini_attempt *a = &s->attempt;
     /* A target that answered and refused would do so at its other addresses; one that was not
      * reached may be there. */
-    a->on = a->hop || (!a->reached && a->addr < a->at.count);
-    a->hop = false;
+    a->addr -= a->again ? 1u : 0u;
+    a->on = a->hop || a->again || (!a->reached && a->addr < a->at.count);
+    a->hop = a->again = false;
     if (a->on) { /* from the loop: what is below us still looks at the old socket */
         s->phase = INI_PHASE_IDLE;
         s->next_ns = loop_now(s->loop);

@@ -70,6 +70,7 @@ struct ini_attempt {
     bool hop;                                          /* this connection was redirected */
     bool on;                                           /* goes on with its next address */
     bool reached;                                      /* this connection got further than TCP */
+    bool again;                                        /* the same address, with MD5 alone */
 };
 
 /* A connection that is lost, of a session that goes on: recovery level 2. */
@@ -88,6 +89,7 @@ struct ini_session {
     void *user;
     struct ini_url url;
     bool discovery, one_of_many, retry_first;
+    bool md5_only; /* this target takes no other hash than the oldest, though it may say so */
     struct ini_isid *isid;
     struct iscsi_isess *core;
     enum ini_phase phase;

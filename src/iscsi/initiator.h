@@ -258,6 +258,8 @@ int iscsi_isess_new(const struct iscsi_isess_config *cfg, const struct alloc *a,
                     struct iscsi_isess **ret_sess);
 /* All its connections are freed. Commands still with it are forgotten. sess may be NULL. */
 void iscsi_isess_free(struct iscsi_isess *sess);
+/* Offer these hashes of CHAP from the next login on; as in struct iscsi_iauth. */
+void iscsi_isess_set_hashes(struct iscsi_isess *sess, unsigned algs);
 
 /*
  * Send the command as soon as the target's window and queue_depth allow. It goes to the connection

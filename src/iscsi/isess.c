@@ -157,6 +157,11 @@ void iscsi_isess_free(struct iscsi_isess *sess)
     alloc_put(sess->a, sess);
 }
 
+void iscsi_isess_set_hashes(struct iscsi_isess *sess, unsigned algs)
+{
+    sess->cfg.auth.algs = algs;
+}
+
 /* ---- the window ---- */
 
 bool isess_window(struct iscsi_isess *sess, const uint8_t *bhs, uint64_t now_ns)
