@@ -56,7 +56,8 @@ static bool drop_unseen(struct ttask *t)
         alloc_put(t->sess->a, tsess_take_late(t));
     if (!t->ghost && !t->pub.tmf) {
         /* The initiator learns that it is not there (TASK REASSIGN), and that its number is waited
-         * for: it sends it again (7.2.1). If the number counted as received, that would be ignored. */
+         * for: it sends it again (7.2.1). If the number counted as received, that would be ignored.
+         */
         tsess_task_put(t);
         return true;
     }
