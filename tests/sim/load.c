@@ -238,11 +238,12 @@ static void work(struct sim_event *ev)
         sim_random_fault(ini);
     if (!ini->to_do && !ini->open)
         return;
-    bool up = ini->state == SIM_INI_UP;
-    sim_event_in(sim, &ini->work,
-                 !up          ? 1 + sim_rand64(sim, 20 * NS_PER_MS)
-                 : ini->to_do ? 1 + sim_rand64(sim, sim->opt.disk_ns)
-                              : NS_PER_SEC);
+    uint64_t pause = ini->state == SIM_INI_UP ? sim->opt.disk_ns : 20 * NS_PER_MS;
+    uint64_t least = sim_ini_ready(ini) ? 10 * NS_PER_US : NS_PER_MS; /* it may last */
+    if (pause < least)
+        pause = least;
+    bool idle = ini->state == SIM_INI_UP && !ini->to_do;
+    sim_event_in(sim, &ini->work, idle ? NS_PER_SEC : 1 + sim_rand64(sim, pause));
 }
 
 static bool all_quiet(const struct sim *sim)

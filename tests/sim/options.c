@@ -79,6 +79,8 @@ struct sim_options sim_options_draw(uint64_t seed)
     if (DRAW(3) == 0) {
         o.header_digest = o.data_digest = true;
         o.flip_bytes = 5000 + DRAW(3) * DRAW(50000);
+        if (!o.nop_ns) /* a length that is damaged makes an end wait: somebody has to ask */
+            o.nop_ns = 500 * NS_PER_MS;
     }
     return o;
 }
