@@ -13,11 +13,15 @@ usan=$build/src/cli/usan
 # Their sockets are in the way of nobody, and go with this mount namespace.
 nbd_of() { echo "/run/$1.sock"; }
 
+# qemu-nbd does not end while it looks for a target that is gone.
 stop_all() {
     local p
     for p in "${pid_of[@]}"; do
-        kill -CONT "$p" 2>/dev/null || true
         kill -TERM "$p" 2>/dev/null || true
+    done
+    sleep 1
+    for p in "${pid_of[@]}"; do
+        kill -KILL "$p" 2>/dev/null || true
     done
 }
 trap stop_all EXIT
