@@ -267,7 +267,9 @@ static void go_on_with(struct itask *t, struct iscsi_iconn *conn, bool anew)
         itask_tx_again(t);
     else
         isnack_resumed(t);
-    if ((t->cmd->canceled || t->fail_err) && itmf_abort(t))
+    /* Unwanted: the target may have counted its number with the ABORT TASK that was lost, 11.6.1,
+     * and so not take it again. */
+    if ((t->cmd->canceled || t->unwanted || t->fail_err) && itmf_abort(t))
         iconn_fail(conn, USAN_ELIMIT, "too many commands to be aborted");
 }
 

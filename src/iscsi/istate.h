@@ -164,7 +164,8 @@ struct itask {
     struct irec *rec;
     struct ilost *lost; /* ORPHAN */
 
-    int fail_err; /* it can not end well any more: data-in is thrown away */
+    bool unwanted; /* the owner sent an ABORT TASK for it: it is not sent again without another */
+    int fail_err;  /* it can not end well any more: data-in is thrown away */
     const char *fail_why;
     int err;
     const char *why;

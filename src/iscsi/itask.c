@@ -64,7 +64,7 @@ struct itask *itask_get(struct iscsi_iconn *conn, bool tmf)
     t->fail_err = 0;
     t->wire_refs = 0;
     t->ahs_len = 0;
-    t->mending = t->resend = false;
+    t->mending = t->resend = t->unwanted = false;
     if (iconn_erl(conn)) {
         t->retries = t->losses = 0;
         t->acked_sn = 0;

@@ -166,8 +166,10 @@ int iscsi_isess_tmf(struct iscsi_isess *sess, struct iscsi_itmf *tmf, uint64_t n
     struct itask *t = request(conn, tmf->function, tmf->lun);
     if (!t)
         return USAN_EAGAIN;
-    if (other)
+    if (other) {
         refer_to(t, other);
+        other->unwanted |= tmf->function == ISCSI_TMF_ABORT_TASK;
+    }
     t->tmf = tmf;
     tmf->task = t;
     return 0;
