@@ -173,14 +173,15 @@ static int run_step(struct cp *cp, enum copy_step step, const char *what, struct
 static void summary(const struct cp *cp, const struct copy_progress *p, double seconds)
 {
     char zeroes[64] = "";
+    unsigned long long bytes = p->written;
     if (cp->args->quiet)
         return;
+    bytes += p->zeroes;
     if (p->zeroes)
         (void)snprintf(zeroes, sizeof(zeroes), " (%s of them zeroes)",
                        meter_size((double)p->zeroes).s);
-    fprintf(stderr, "usan cp: %llu bytes%s in %.2f s, %s/s%s\n",
-            (unsigned long long)(p->written + p->zeroes), zeroes, seconds,
-            meter_size((double)(p->written + p->zeroes) / (seconds > 1e-6 ? seconds : 1e-6)).s,
+    fprintf(stderr, "usan cp: %llu bytes%s in %.2f s, %s/s%s\n", bytes, zeroes, seconds,
+            meter_size((double)bytes / (seconds > 1e-6 ? seconds : 1e-6)).s,
             cp->args->verify ? "; compared equal" : "");
 }
 
