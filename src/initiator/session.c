@@ -172,16 +172,17 @@ static void on_gone(struct ini_conn *c)
         session_lost(s);
         return;
     }
-    if (iscsi_isess_params(s->core)->error_recovery_level < 2)
-        ini_cmds_lost(s); /* the others end, too, if it was logged in */
+    bool failing = iscsi_isess_failing(s->core);
+    if (failing)
+        ini_cmds_lost(s); /* the others end, too */
     else
-        ini_cmds_alive(s);
+        ini_cmds_alive(s); /* what a logout has ended goes by the others */
     if (!up || ini_recover_failed(s, c))
         return;
     if (c->leaving)
         ini_more_adjust(s);
-    else if (c->phase != INI_CONN_UP)
-        ini_more_failed(s);
+    else if (c->phase != INI_CONN_UP || (!s->lost_count && !failing))
+        ini_more_failed(s); /* not to be had; or the target wanted it back */
 }
 
 /* The core has said all, without a connection. */

@@ -317,6 +317,9 @@ const char *iscsi_isess_state(const struct iscsi_isess *sess); /* "Q3 LOGGED_IN"
 /* Commands with the target; commands waiting for its window. */
 unsigned iscsi_isess_active(const struct iscsi_isess *sess);
 unsigned iscsi_isess_queued(const struct iscsi_isess *sess);
+/* It fails as a whole: what is left of its connections ends as well, and nobody knows what became
+ * of the commands that were sent. */
+bool iscsi_isess_failing(const struct iscsi_isess *sess);
 /* Walk the connections that have not come up with CLOSE; prev NULL starts. */
 struct iscsi_iconn *iscsi_isess_next_conn(struct iscsi_isess *sess, struct iscsi_iconn *prev);
 

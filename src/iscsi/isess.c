@@ -419,3 +419,8 @@ unsigned iscsi_isess_queued(const struct iscsi_isess *sess)
 {
     return sess->queued;
 }
+
+bool iscsi_isess_failing(const struct iscsi_isess *sess)
+{
+    return sess->giving_up;
+}

@@ -849,6 +849,21 @@ void rig_call(struct rig *rig, void (*f)(struct rig *rig))
         usleep(100);
 }
 
+void rig_ask_logout(struct rig *rig)
+{
+    list_for_each (&rig->conns, pos) {
+        struct rig_conn *c = list_entry(pos, struct rig_conn, node);
+        bool busy = false;
+        for (struct iscsi_task *t = c->sess ? iscsi_tsess_next_task(c->sess->core, NULL) : NULL; t;
+             t = iscsi_tsess_next_task(c->sess->core, t))
+            busy |= iscsi_task_conn(t) == c->core;
+        if (!busy)
+            continue;
+        iscsi_tconn_ask_logout(c->core, 1);
+        send_all(c);
+    }
+}
+
 void rig_slow(struct rig *rig, unsigned ms)
 {
     atomic_store(&rig->slow_ms, ms);

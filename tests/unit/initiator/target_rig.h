@@ -98,6 +98,8 @@ void rig_touched(struct rig *rig);
 void rig_slow(struct rig *rig, unsigned ms);
 /* Run f on the rig's thread and wait for it. */
 void rig_call(struct rig *rig, void (*f)(struct rig *rig));
+/* For rig_call(): ask for the logout of each connection with commands, within a second. */
+void rig_ask_logout(struct rig *rig);
 /* Stop listening and cut all connections; listen again on the same port. */
 void rig_down(struct rig *rig);
 void rig_up(struct rig *rig);

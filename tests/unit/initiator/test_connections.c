@@ -136,13 +136,32 @@ static void one_is_refused(void **st)
     rig_stop(rig);
 }
 
+/* The target wants the connection back whose command hangs: that is sent on the other one. */
+static void one_is_logged_out(void **st)
+{
+    (void)st;
+    struct rig *rig = rig_start();
+    world_start(rig, 0, "?connections=2", false);
+    until(&world.logged_in, 1);
+    wait_connections(2);
+    atomic_store(&rig->mute, 1);
+    start_load(0);
+    until(&world.pending, 1);
+    rig_call(rig, rig_ask_logout);
+    end_load(rig, 0);
+    assert_int_equal(world.lost, 0);
+    assert_int_equal(ini_session_stats(world.s)->resent, 1);
+    wait_connections(2);
+    world_stop();
+    rig_stop(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(as_many_as_allowed),
-        cmocka_unit_test(come_and_go),
-        cmocka_unit_test(one_is_lost),
-        cmocka_unit_test(one_is_refused),
+        cmocka_unit_test(as_many_as_allowed), cmocka_unit_test(come_and_go),
+        cmocka_unit_test(one_is_lost),        cmocka_unit_test(one_is_refused),
+        cmocka_unit_test(one_is_logged_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
