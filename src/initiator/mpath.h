@@ -19,12 +19,12 @@
  *                     there already.
  *   INI_AGAIN_NEVER   fails, as with a session; its ghost closes its blocks just so.
  *
- * A ghost is gone when its path has logged in again at the same address, which ends the tasks of
- * the old session (RFC 7143 6.3.5), or at the latest settle_timeout after the loss: a target ends
- * them Time2Wait + Time2Retain after it has noticed the loss (7.5), and settle_timeout has to be
- * longer than it takes to notice. A command that the target has aborted leaves no ghost. The table
- * of blocks is common to all channels of a store, so this holds between them as well; what other
- * programs write nobody here can know.
+ * A ghost is gone when its path has logged in again at the same address, without having been logged
+ * in elsewhere in between, which ends the tasks of the old session (RFC 7143 6.3.5), or at the
+ * latest settle_timeout after the loss: a target ends them Time2Wait + Time2Retain after it has
+ * noticed the loss (7.5), and settle_timeout has to be longer than it takes to notice. A command
+ * that the target has aborted leaves no ghost. The table of blocks is common to all channels of a
+ * store, so this holds between them as well; what other programs write nobody here can know.
  *
  * Commands wait for a path for reconnect_timeout after the last one was lost, then they fail, as do
  * those submitted later, until there is one.

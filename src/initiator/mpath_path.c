@@ -10,6 +10,7 @@
 static void ghosts_gone(struct ini_path *p)
 {
     loop_timer_cancel(p->mp->loop, &p->settle);
+    p->astray = false;
     while (p->ghost_count)
         ini_disk_ghost_gone(p->ghosts[--p->ghost_count]);
     __atomic_store_n(&p->stats.ghosts, 0, __ATOMIC_RELAXED);
@@ -116,7 +117,9 @@ static void unit_known(enum ini_checked result, const char *why, uint64_t blocks
 static void check(struct ini_session *s, void *user)
 {
     struct ini_path *p = user;
-    if (ini_session_reinstated(s))
+    if (!ini_session_reinstated(s))
+        p->astray = p->ghost_count > 0;
+    else if (!p->astray)
         ghosts_gone(p);
     p->checking = true;
     ini_check_start(p->check, s);

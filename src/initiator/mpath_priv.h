@@ -22,6 +22,7 @@ struct ini_path {
     bool checking;
     struct ini_cmd **ghosts;
     unsigned ghost_count, ghost_cap;
+    bool astray; /* it was logged in elsewhere since its oldest ghost: only time ends them */
     struct loop_timer settle; /* when its ghosts are gone at the latest */
     struct ini_path_stats stats;
 };

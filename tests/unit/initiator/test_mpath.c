@@ -256,6 +256,33 @@ static void ghosts(void **st)
     ghost("?settle_timeout=3600s", true);
 }
 
+/* A login at another address ends nothing at the first one, nor does a second one there. */
+static void ghost_elsewhere(void **st)
+{
+    (void)st;
+    begin("?settle_timeout=3600s");
+    rig_down(b);
+    wait_stat("multipath.path1.state", "down");
+    atomic_store(&a->mute, 1);
+    start_one(0, BIO_WRITE, 5, 1);
+    while (!atomic_load(&a->muted))
+        sw_run_for(NS_PER_MS);
+    rig_up(b);
+    wait_stat("multipath.path1.state", "up");
+    atomic_store(&a->portals[0].redirect_to, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        rig_down(a);
+        wait_stat("multipath.path0.state", "down");
+        rig_up(a);
+        wait_stat("multipath.path0.state", "up");
+        assert_string_equal(sw_stat("multipath.path0.ghosts").s, "1");
+    }
+    assert_int_equal(atomic_load(&a->portals[1].logins), 2);
+    sw_wait();
+    assert_int_equal(bios[0].err, 0);
+    end();
+}
+
 /* Blocks that are closed are so for all channels of the store, and stay so when the one whose write
  * it was is gone. */
 static void ghost_of_another(void **st)
@@ -527,6 +554,7 @@ int main(void)
         cmocka_unit_test(spread),
         cmocka_unit_test(one_dies),
         cmocka_unit_test(ghosts),
+        cmocka_unit_test(ghost_elsewhere),
         cmocka_unit_test(ghost_of_another),
         cmocka_unit_test(never_twice),
         cmocka_unit_test(none_is_left),
