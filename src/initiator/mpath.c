@@ -257,6 +257,8 @@ void ini_mpath_changed(struct ini_path *p, enum ini_path_state state, const char
     }
     if (before && loop_timer_set(mp->loop, &mp->give_up, now + mp->reconnect_timeout_ns))
         give_up(mp);
+    if (before) /* those that are closed, as long as there was another one, had time */
+        (void)!loop_timer_set(mp->loop, &mp->poll, now + POLL_NS);
     if (all_wrong(mp))
         give_up(mp);
 }

@@ -490,6 +490,32 @@ static void alua(void **st)
     end();
 }
 
+/* The one that is left is closed, and opens: it is looked at soon. */
+static void standby_takes_over(void **st)
+{
+    (void)st;
+    char text[512];
+    rigs_start();
+    atomic_store(&a->group, 1);
+    atomic_store(&b->group, 2);
+    atomic_store(&b->alua, 2);
+    spec(text, "");
+    sw_begin(text);
+    wait_stat("multipath.path0.state", "up");
+    wait_stat("multipath.path1.state", "closed");
+    sw_run_for(700 * NS_PER_MS); /* it is looked at seldom from now on */
+    rig_down(a);
+    wait_stat("multipath.path0.state", "down");
+    uint64_t start = clock_now_ns();
+    start_one(0, BIO_WRITE, 0, 1);
+    atomic_store(&b->alua, 0);
+    sw_wait();
+    assert_int_equal(bios[0].err, 0);
+    assert_true(clock_now_ns() - start < 3 * NS_PER_SEC); /* and not five */
+    rig_up(a);
+    end();
+}
+
 /* ---- news ---- */
 
 struct listener {
@@ -562,6 +588,7 @@ int main(void)
         cmocka_unit_test(another_unit),
         cmocka_unit_test(unit_goes),
         cmocka_unit_test(alua),
+        cmocka_unit_test(standby_takes_over),
         cmocka_unit_test(told),
     };
     if (store_registry_add(&mpath_store_ops))
