@@ -75,25 +75,30 @@ static void make_name(const char *wish, char ret[RECORD_NAME_MAX - 5])
     ret[n] = 0;
 }
 
+/* Is what was opened still what stands there? Somebody may have removed it, and made another. */
+static bool in_place(int fd, const char *path)
+{
+    struct stat st, now;
+    return fstat(fd, &st) == 0 && lstat(path, &now) == 0 && st.st_dev == now.st_dev &&
+           st.st_ino == now.st_ino;
+}
+
 /* ---- our own ---- */
 
 /* Ours from now on; USAN_EBUSY: it is of a program that lives, or of a dead one with a mount. */
 static int take(struct attach_record_file *f, const char *dir, struct err_text *e)
 {
     struct attach_record old = { .store = "" };
-    struct stat st, now;
     int err = attach_record_read(dir, f->name, &old, NULL);
     bool keep = err == 0 && (old.alive || old.mount_count);
     if (err == 0)
         attach_record_free(&old);
     if (keep)
         return USAN_EBUSY;
-    f->fd = open(f->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    f->fd = open(f->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (f->fd < 0)
         return err_set(e, usan_err_from_errno(errno), "%s: %s", f->path, strerror(errno));
-    /* Somebody may have been faster, or have removed what we opened. */
-    if (flock(f->fd, LOCK_EX | LOCK_NB) || fstat(f->fd, &st) || stat(f->path, &now) ||
-        st.st_ino != now.st_ino || ftruncate(f->fd, 0)) {
+    if (flock(f->fd, LOCK_EX | LOCK_NB) || !in_place(f->fd, f->path) || ftruncate(f->fd, 0)) {
         close(f->fd);
         f->fd = -1;
         return USAN_EBUSY;
@@ -128,7 +133,8 @@ int attach_record_create(struct attach_record_file *f, const char *wish, struct 
 int attach_record_write(struct attach_record_file *f, const char *text, struct err_text *e)
 {
     size_t n = strlen(text);
-    if (ftruncate(f->fd, 0) || pwrite(f->fd, text, n, 0) != (ssize_t)n)
+    /* In this order: who is killed in between leaves a record all the same. */
+    if (pwrite(f->fd, text, n, 0) != (ssize_t)n || ftruncate(f->fd, (off_t)n))
         return err_set(e, usan_err_from_errno(errno), "%s: %s", f->path, strerror(errno));
     return 0;
 }
@@ -217,7 +223,7 @@ void attach_record_forget(const char *dir, const char *name)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && in_place(fd, path)) {
         (void)unlink(sa.sun_path);
         (void)unlink(path);
     }
