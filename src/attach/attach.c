@@ -195,5 +195,5 @@ int attach_run(struct attach *a, struct err_text *e)
         (void)err_set(&a->result, err, "not all data could be made durable: %s",
                       usan_strerror(err));
     *e = a->result;
-    return err;
+    return err == USAN_ETIMEOUT ? USAN_EIO : err; /* that would say that requests hang */
 }
