@@ -243,6 +243,8 @@ int copy_new(const struct copy_config *cfg, struct copy **ret_copy, struct err_t
     c->bytes = cfg->bytes;
     c->differs = UINT64_MAX;
     c->unit = unit_of(cfg);
+    if (c->cfg.sparse && c->cfg.sparse < c->unit)
+        c->cfg.sparse = c->unit;
     cursor_init(&c->cursor, 0, c->unit, cfg->chunk, HOLE_MAX);
     pthread_mutex_init(&c->lock, NULL);
     int err = set_up(c, e);

@@ -35,8 +35,10 @@ struct copy_config {
     bool to_zero;                    /* what is not written in `to` reads as zeroes */
     bool verify;                     /* remember what is needed for that */
     uint32_t channels, threads, depth;
-    uint64_t chunk;  /* bytes of a request: a power of two, of whole blocks */
-    uint64_t sparse; /* zeroes that long are left out: a power of two, at most chunk; 0 = never */
+    uint64_t chunk; /* bytes of a request: a power of two, of whole blocks */
+    /* Zeroes that long, or a block if that is longer, are left out: a power of two, at most chunk;
+     * 0 = never */
+    uint64_t sparse;
     struct loop_config loop;
 };
 

@@ -28,6 +28,13 @@ struct stream {
 
 /* ---- reading and writing ---- */
 
+/* USAN_ECLOSED is for one that was stopped. */
+static int failure(void)
+{
+    int err = usan_err_from_errno(errno);
+    return err == USAN_ECLOSED ? USAN_EIO : err;
+}
+
 /* 0, or USAN_ECLOSED when it was stopped. */
 static int wait_ready(const struct stream *s)
 {
@@ -51,7 +58,7 @@ static int read_all(struct stream *s, struct stream_req *r)
         if (n == 0)
             s->over = true;
         if (n <= 0 && (n == 0 || (errno != EINTR && errno != EAGAIN)))
-            return n ? usan_err_from_errno(errno) : 0;
+            return n ? failure() : 0;
         if (n > 0) {
             r->len += (uint64_t)n;
             s->pos += (uint64_t)n;
@@ -70,7 +77,7 @@ static int write_all(struct stream *s, const struct stream_req *r)
             return err;
         ssize_t n = write(s->fd, from, (size_t)(r->len - at < most ? r->len - at : most));
         if (n < 0 && errno != EINTR && errno != EAGAIN)
-            return usan_err_from_errno(errno);
+            return failure();
         if (n > 0)
             at += (uint64_t)n;
     }

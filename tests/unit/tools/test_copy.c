@@ -167,6 +167,42 @@ static void tail(void **state)
     free(b);
 }
 
+/* Zeroes that are looked for in pieces shorter than a block. */
+static void short_zeroes(void **state)
+{
+    (void)state;
+    struct copy_progress p;
+    make("from", 1 << 20, 299520, 500224);
+    struct store *from = open_store("./from"), *to = open_store("ram:1M");
+    to->info.block_bytes = to->info.phys_block_bytes = 4096;
+    struct copy_config cfg = config(from, to);
+    cfg.sparse = 512;
+    all_steps(&cfg, &p);
+    assert_int_equal(p.written + p.zeroes, 1 << 20);
+    store_close(from);
+    store_close(to);
+}
+
+/* Nobody reads what is written: that is an error, and no end that somebody wished for. */
+static void no_reader(void **state)
+{
+    (void)state;
+    struct err_text e = { "" };
+    int out[2];
+    make("from", 1 << 20, 0, 1 << 20);
+    assert_int_equal(pipe(out), 0);
+    close(out[0]);
+    struct store *from = open_store("./from");
+    struct copy_config cfg = config(from, NULL);
+    cfg.to_fd = out[1];
+    struct copy *c = new_copy(&cfg);
+    assert_int_equal(step(c, COPY_DATA, &e), USAN_EIO);
+    assert_non_null(strstr(e.text, "TO: writing at 0"));
+    copy_free(c);
+    close(out[1]);
+    store_close(from);
+}
+
 static void difference(void **state)
 {
     (void)state;
@@ -350,10 +386,11 @@ static int leave(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stores),     cmocka_unit_test(tail),
-        cmocka_unit_test(difference), cmocka_unit_test(difference_in_hole),
-        cmocka_unit_test(streams),    cmocka_unit_test(too_much),
-        cmocka_unit_test(failing),    cmocka_unit_test(cancelled),
+        cmocka_unit_test(stores),       cmocka_unit_test(tail),
+        cmocka_unit_test(difference),   cmocka_unit_test(difference_in_hole),
+        cmocka_unit_test(short_zeroes), cmocka_unit_test(no_reader),
+        cmocka_unit_test(streams),      cmocka_unit_test(too_much),
+        cmocka_unit_test(failing),      cmocka_unit_test(cancelled),
     };
     return cmocka_run_group_tests(tests, enter, leave);
 }
