@@ -50,7 +50,7 @@ struct usan_scsi_result {
 /*
  * Send a command. Nothing is done about its answer: a unit attention, BUSY and the like are the
  * caller's. The result has code 0 if the status is GOOD or CONDITION MET, and else USAN_ERR_...
- * with result->error (sense in words) and result->scsi. The sessions of the disk's first channel
+ * with result->error (sense in words) and result->scsi. The session of the disk's first channel
  * carries it: with one channel it is the nexus of all requests, so reservations hold for them.
  * As with the requests of usan/disk.h; USAN_ERR_NOTSUP: the disk is no SCSI unit, or has several
  * paths.
