@@ -148,9 +148,12 @@ static const struct ini_session_ops session_ops = { .changed = changed, .check =
 int ini_path_init(struct ini_path *p, const struct ini_mpath_path *how, struct err_text *e)
 {
     struct ini_mpath *mp = p->mp;
-    const struct ini_session_config sc = {
-        .url = how->url, .portal = how->portal, .retry_first = true, .ops = &session_ops, .user = p
-    };
+    const struct ini_session_config sc = { .url = how->url,
+                                           .portal = how->portal,
+                                           .one_of_many = mp->many,
+                                           .retry_first = true,
+                                           .ops = &session_ops,
+                                           .user = p };
     const struct ini_check_config cc = { .info = mp->cfg.info,
                                          .lun = how->url->lun,
                                          .busy_timeout_ns = mp->cfg.busy_timeout_ns,

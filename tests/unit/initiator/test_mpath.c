@@ -249,6 +249,32 @@ static void ghost(const char *options, bool comes_back)
     end();
 }
 
+/* At recovery level 2 a session could be continued; but nobody waits for that while there is
+ * another path. */
+static void not_continued(void **st)
+{
+    (void)st;
+    char text[512];
+    rigs_start();
+    atomic_store(&a->recovery, 2);
+    atomic_store(&b->recovery, 2);
+    spec(text, "?error_recovery=2&policy=round-robin");
+    sw_begin(text);
+    wait_stat("multipath.path0.state", "up");
+    wait_stat("multipath.path1.state", "up");
+    for (unsigned i = 0; i < COUNT; i++)
+        start_one(i, BIO_WRITE, i, 1);
+    rig_down(a);
+    uint64_t start = clock_now_ns();
+    wait_stat("multipath.path0.state", "down");
+    sw_wait();
+    assert_all_good(COUNT);
+    assert_true(clock_now_ns() - start < 2 * NS_PER_SEC);
+    rig_up(a);
+    wait_stat("multipath.path0.state", "up");
+    end();
+}
+
 static void ghosts(void **st)
 {
     (void)st;
@@ -582,6 +608,7 @@ int main(void)
         cmocka_unit_test(ghosts),
         cmocka_unit_test(ghost_elsewhere),
         cmocka_unit_test(ghost_of_another),
+        cmocka_unit_test(not_continued),
         cmocka_unit_test(never_twice),
         cmocka_unit_test(none_is_left),
         cmocka_unit_test(late),
