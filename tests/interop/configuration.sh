@@ -43,7 +43,7 @@ YAML
 check "--check" "$USAN" target run --config "$WORK/c.yaml" --check
 check_output "says what there is" 'c\.yaml: targets=1 luns=4 portals=1 users=1$'
 check_output "and the limits" \
-    '^limits: sessions=256 .* memory=64M progress-timeout=90s login-timeout=15s '
+    '^limits: sessions=256 .* memory=64M .*progress-timeout=90s login-timeout=15s '
 
 target_launch 4 target run --config "$WORK/c.yaml" || bail "usan target run does not start"
 # The size of each unit is another one, so an answer tells which unit it is of.
