@@ -20,11 +20,12 @@ static void answer_free(struct iscsi_tsess *s, struct tkept *k)
 }
 
 /* May its data go? Not while it is being sent, and not before the initiator of a lost connection
- * has come back: then it will take over soon what it has no status of. */
+ * has come back: then it will take over soon what it has no status of. Nor when its answer is not
+ * kept, because it was lost while it was being sent again: nothing would be left of it. */
 static bool may_go(const struct ttask *t)
 {
     if (t->state == TTASK_WAIT)
-        return t->lost && t->lost->reassign;
+        return t->kept && t->lost && t->lost->reassign;
     return t->state == TTASK_KEPT && !t->over && t->resends == 0;
 }
 

@@ -536,6 +536,37 @@ static void test_room_after_coming_back(void **state)
     rig_free(r);
 }
 
+/* One that was taken over, and lost again before its answer went out, does not make room: there is
+ * nothing else of it. */
+static void test_lost_twice_is_no_room(void **state)
+{
+    (void)state;
+    struct rig *r = erl_rig(2, KEYS("ImmediateData=No"));
+    uint8_t bhs[ISCSI_BHS_LEN];
+    r->loose = true;
+    uint32_t itt = erl_command(r, false, 0, 2048); /* more PDUs than are sent at a time */
+    (void)erl_read_rest(r, itt, 0, 0, 0, 1 << 20);
+    lose(r);
+    struct rig *n = come_back(r, 0);
+    n->deaf = true;
+    rig_request(n, bhs, ISCSI_OP_TMF_REQUEST, true);
+    bhs[1] = 0x80 | ISCSI_TMF_TASK_REASSIGN;
+    be32_put(bhs + 20, itt);
+    rig_send(n, bhs, NULL, 0, NULL, 0);
+    lose(n);
+    struct rig *m = come_back(r, 0);
+    m->loose = true;
+    for (unsigned i = 0; i < 65; i++) /* TSESS_KEEP_TASKS and more */
+        (void)erl_read_rest(m, erl_command(m, false, i, 1), i, 0, 0, 512);
+    assert_int_equal(m->sent_events, 2); /* the oldest of its own went */
+    m->out_len = m->out_pos = 0;
+    assert_int_equal(erl_reassign(m, itt, 0), ISCSI_TMF_RSP_COMPLETE);
+    (void)erl_read_rest(m, itt, 0, 0, 0, 1 << 20);
+    rig_free(m);
+    rig_free(n);
+    rig_free(r);
+}
+
 /* Many connections are lost, one after the other: what the oldest ones left goes. */
 static void test_limit_of_lost_connections(void **state)
 {
@@ -575,6 +606,7 @@ int main(void)
         cmocka_unit_test(test_early_command_of_a_lost_connection),
         cmocka_unit_test(test_transport_has_not_let_go),
         cmocka_unit_test(test_room_after_coming_back),
+        cmocka_unit_test(test_lost_twice_is_no_room),
         cmocka_unit_test(test_limit_of_lost_connections),
     };
     erl_fill(data, sizeof data, 33);
