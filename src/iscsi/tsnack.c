@@ -160,10 +160,10 @@ static void snack_status(struct iscsi_tconn *c, const uint8_t *bhs, const struct
             found++;
             resend_answer(c, k, bhs);
         }
-        if (pos == last) /* not what a refusal added */
+        if (pos == last || c->closed) /* not what a refusal added; one too many ends it all */
             break;
     }
-    if (found != end - beg)
+    if (found != end - beg && !c->closed)
         refuse(c, bhs);
 }
 

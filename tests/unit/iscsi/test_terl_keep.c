@@ -162,6 +162,25 @@ static void test_limit_of_runs(void **state)
     rig_free(r);
 }
 
+/* The connection ends in the middle of a run, for the refusals that nobody reads. */
+static void test_limit_of_refusals(void **state)
+{
+    (void)state;
+    for (uint8_t level = 1; level < 3; level++) {
+        struct rig *r = erl_rig(level, KEYS("ImmediateData=Yes"));
+        r->loose = true;
+        uint32_t base = r->exp_stat_sn;
+        for (unsigned i = 0; i < 50; i++)
+            (void)erl_read_rest(r, erl_command(r, false, i, 1), i, 0, 0, 512);
+        r->deaf = true;
+        for (unsigned i = 0; i < 60 && !r->closed; i++)
+            erl_snack(r, PDU_SNACK_STATUS, ISCSI_TAG_NONE, ISCSI_TAG_NONE, base, 50);
+        assert_true(r->closed);
+        assert_int_equal(r->close_err, USAN_ELIMIT);
+        rig_free(r);
+    }
+}
+
 /* What is not acknowledged for long is asked about; a silent initiator that has said all is not. */
 static void test_answers_are_asked_about(void **state)
 {
@@ -251,6 +270,7 @@ int main(void)
         cmocka_unit_test(test_limit_of_answers),
         cmocka_unit_test(test_no_memory_to_keep),
         cmocka_unit_test(test_limit_of_runs),
+        cmocka_unit_test(test_limit_of_refusals),
         cmocka_unit_test(test_answers_are_asked_about),
         cmocka_unit_test(test_itt_is_free),
         cmocka_unit_test(test_window_beside_kept_commands),
