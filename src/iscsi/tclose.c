@@ -64,6 +64,16 @@ static void flush_queue(struct iscsi_tconn *c)
     c->ctl_bytes = 0;
 }
 
+/* Early requests that will not have their turn: nobody is to be answered. */
+static void drop_held(struct iscsi_tconn *c)
+{
+    list_for_each_safe (&c->sess->held, pos) {
+        struct ttask *t = list_entry(pos, struct ttask, node);
+        if (t->conn == c)
+            tsess_task_put(t);
+    }
+}
+
 /* Nothing of it is on the wire any more. What is kept goes, or goes over to the session; so do
  * commands that the owner has answered since the end began. */
 static void let_go(struct iscsi_tconn *c)
@@ -75,6 +85,8 @@ static void let_go(struct iscsi_tconn *c)
         return;
     }
     tkeep_release_all(c);
+    if (c->sess)
+        drop_held(c);
     if (c->erl < 2)
         return;
     list_for_each_safe (&c->sess->tasks, pos) {

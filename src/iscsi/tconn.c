@@ -73,12 +73,6 @@ void iscsi_tconn_free(struct iscsi_tconn *c)
     }
     while (!list_empty(&c->events))
         tsess_task_put(list_entry(c->events.next, struct ttask, event));
-    if (c->sess) /* early requests that never had their turn */
-        list_for_each_safe (&c->sess->held, pos) {
-            struct ttask *t = list_entry(pos, struct ttask, node);
-            if (t->conn == c)
-                tsess_task_put(t);
-        }
     tsess_leave(c);
     iscsi_login_free(c->login);
     ttext_abandon(c);

@@ -81,6 +81,31 @@ static void test_order_over_connections(void **state)
     rig_free(r);
 }
 
+/* What came early on a connection that has ended is not begun by a request of another one. */
+static void test_early_command_of_a_closed_connection(void **state)
+{
+    (void)state;
+    for (uint8_t level = 0; level < 2; level++) {
+        struct rig *o, *r = two(level, &o);
+        uint8_t first[ISCSI_BHS_LEN];
+        r->hold_commands = o->hold_commands = true;
+        rig_rw(r, first, false, true, 0, 1);
+        (void)erl_command(o, false, 4, 1);
+        rig_cut(o);
+        assert_false(o->retained);
+        rig_send(r, first, NULL, 0, NULL, 0);
+        assert_int_equal(r->held_count, 1);
+        assert_ptr_equal(iscsi_task_conn(r->held[0]), r->conn);
+        iscsi_tconn_free(o->conn);
+        o->conn = NULL;
+        rig_serve(r, r->held[0]);
+        rig_run(r);
+        (void)rig_expect(r, ISCSI_OP_DATA_IN);
+        rig_free(o);
+        rig_free(r);
+    }
+}
+
 /* StatSN is each connection's own. */
 static void test_status_numbers(void **state)
 {
@@ -230,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_number_of_connections),
         cmocka_unit_test(test_parameters),
         cmocka_unit_test(test_order_over_connections),
+        cmocka_unit_test(test_early_command_of_a_closed_connection),
         cmocka_unit_test(test_status_numbers),
         cmocka_unit_test(test_end_of_one_connection),
         cmocka_unit_test(test_logouts),
