@@ -214,11 +214,23 @@ static void abort_of_conn(struct tgt_session *s, struct tgt_conn *conn)
     }
 }
 
+/* Other reactors may have answered commands of it since its events were taken: nobody asks it for
+ * them any more. */
+static void take_last_events(struct tgt_conn *conn)
+{
+    struct iscsi_event ev;
+    while (iscsi_tconn_next(conn->tconn, &ev)) {
+        if (ev.type == ISCSI_EV_SENT)
+            note(ev.task, TGT_NOTE_SENT);
+    }
+}
+
 void tgt_session_conn_closed(struct tgt_conn *conn)
 {
     struct tgt_session *s = conn->session;
     tgt_session_lock(s);
     s->live--;
+    take_last_events(conn);
     if (!conn->retained)
         abort_of_conn(s, conn);
     tgt_session_events(s);
