@@ -134,8 +134,10 @@ void tgt_conn_take_events(struct tgt_conn *conn)
     conn->pumping = false;
     if (conn->part)
         conn->part->pumping = false;
-    if (conn->session && conn->session->several)
+    if (conn->session && conn->session->several) {
+        tgt_session_events(conn->session); /* a logout of a lost connection ends its commands */
         tgt_session_kicks(conn->session, conn->reactor);
+    }
     tgt_conn_leave(conn);
     run_batch(&b);
     if (conn->report_opened) {
