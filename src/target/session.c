@@ -239,7 +239,8 @@ void tgt_session_conn_closed(struct tgt_conn *conn)
     if (s->live == 0 && (s->opened ? s->down : !conn->retained))
         over(s, conn->why);
     bool goes_on = !s->closing && conn->logged_in;
-    if (conn->retained)
+    /* A login that was to continue it has stopped the clock, and may have failed after its time. */
+    if (conn->retained || (s->live == 0 && !s->closing))
         tgt_part_ask(&s->home, TGT_PART_LOOK);
     tgt_session_unlock(s);
     if (goes_on)
