@@ -120,6 +120,17 @@ static void give_up(struct iscsi_isess *sess, int err, const char *why)
         session_down(sess, err, why);
 }
 
+/* Is there another one whose time is not over? Those that are logged out have none. */
+static bool others_have_time(const struct iscsi_isess *sess, const struct ilost *lost)
+{
+    list_for_each (&sess->lost, pos) {
+        const struct ilost *other = list_entry(pos, struct ilost, node);
+        if (other != lost && !other->free)
+            return true;
+    }
+    return false;
+}
+
 /* Nobody logged it out in time (M1). With it go its tasks, and as nobody knows when the target ends
  * them, the session. False: there is nothing left to look at. */
 static bool expire(struct iscsi_isess *sess, struct ilost *lost)
@@ -127,8 +138,7 @@ static bool expire(struct iscsi_isess *sess, struct ilost *lost)
     static const char why[] = "a lost connection was not recovered within Time2Retain";
     bool tasks = !list_empty(&lost->tasks);
     ilost_step(sess, lost, ISCSI_CONN_EV_CLEANUP_TIMEOUT);
-    bool only = sess->lost.next == sess->lost.prev;
-    if (tasks || (only && sess->state == ISCSI_SESS_FAILED)) {
+    if (tasks || (sess->state == ISCSI_SESS_FAILED && !others_have_time(sess, lost))) {
         if (sess->conn_count == 0)
             isess_step(sess, ISCSI_SESS_EV_TIMED_OUT);
         give_up(sess, USAN_ETIMEOUT, why);

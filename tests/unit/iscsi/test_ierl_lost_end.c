@@ -61,6 +61,27 @@ static void giving_up(void **st)
     irig_free(r);
 }
 
+/* One is logged out but has a task left, the other one, which is lost last, has none: nobody comes
+ * back, and the session ends in time all the same. */
+static void none_left(void **st)
+{
+    (void)st;
+    struct irig_cmd m;
+    struct irig *r = irig_erl('2', false), *b;
+    uint32_t itt = bhs_itt(irig_submit_on(r, &m, 512, 0).bhs);
+    b = irig_joined(r, 2);
+    irig_cut(r);
+    irig_tick(r, 2 * NS_PER_SEC);
+    irig_logged_out(b, 9, 0, 0);
+    irig_reassigned(b, itt, 0, ISCSI_TMF_RSP_STILL_ALLEGIANT);
+    irig_cut(b);
+    irig_tick(r, 22 * NS_PER_SEC);
+    assert_int_equal(r->down, 1);
+    assert_int_equal(r->done, 1);
+    assert_true(m.c.err && m.c.sent);
+    irig_free(r);
+}
+
 static void still_allegiant(void **st)
 {
     (void)st;
@@ -284,12 +305,13 @@ static void out_of_memory(void **st)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refused),         cmocka_unit_test(giving_up),
-        cmocka_unit_test(still_allegiant), cmocka_unit_test(rejected),
-        cmocka_unit_test(helper_lost),     cmocka_unit_test(no_answer),
-        cmocka_unit_test(canceled),        cmocka_unit_test(session_closed),
-        cmocka_unit_test(dropped),         cmocka_unit_test(asked_to_leave),
-        cmocka_unit_test(too_late),        cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(refused),        cmocka_unit_test(giving_up),
+        cmocka_unit_test(none_left),      cmocka_unit_test(still_allegiant),
+        cmocka_unit_test(rejected),       cmocka_unit_test(helper_lost),
+        cmocka_unit_test(no_answer),      cmocka_unit_test(canceled),
+        cmocka_unit_test(session_closed), cmocka_unit_test(dropped),
+        cmocka_unit_test(asked_to_leave), cmocka_unit_test(too_late),
+        cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
