@@ -491,6 +491,7 @@ void tgt_cmd_continue(struct tgt_cmd *cmd)
             go_on = false;
             break;
         case SCSI_ABORTED:
+            tgt_part_touch(cmd->part); /* a function that waits for it may be on any LUN's lane */
             tgt_cmd_aborted(cmd);
             go_on = false;
             break;
