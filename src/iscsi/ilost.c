@@ -289,9 +289,10 @@ static bool reassign_task(struct iscsi_isess *sess, struct itask *t)
     struct iscsi_iconn *conn = isess_least_loaded(sess);
     if (!conn)
         return false;
-    /* The target waits for its number. If not, it has begun it with the header, although the data
-     * that belongs to it did not come whole. */
-    if (!t->cmd->sent && !sn_lt(t->cmd_sn, sess->exp_cmd_sn)) {
+    /* The target waits for its number. If for a lower one, it may have this one early: it is asked,
+     * for what is sent with a number that is there is ignored (4.2.2.1). If for a higher one, it
+     * has begun it with the header, although the data that belongs to it did not come whole. */
+    if (!t->cmd->sent && t->cmd_sn == sess->exp_cmd_sn) {
         if (t->cmd->canceled)
             itask_end(t, USAN_ECANCELED, "canceled before it was sent");
         else

@@ -221,6 +221,40 @@ static void half_sent(void **st)
     irig_free(r);
 }
 
+/* The header of one came before a command that is still waited for: the target has it, and would
+ * ignore another one with its number. */
+static void half_sent_early(void **st)
+{
+    (void)st;
+    struct irig_cmd m[2];
+    struct iovec iov[8];
+    struct irig *r = irig_erl('2', false), *b;
+    r->again = true;
+    uint32_t sn = r->exp_cmd_sn;
+    irig_make(&m[0], 512, 0);
+    irig_make(&m[1], 0, 1024);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(iscsi_isess_submit(r->sess, &m[i].c), 0);
+    assert_true(iscsi_iconn_tx(r->conn, iov, 8) >= 3);
+    uint32_t first = bhs_itt(iov[0].iov_base), early = bhs_itt(iov[1].iov_base);
+    iscsi_iconn_tx_done(r->conn, 2 * ISCSI_BHS_LEN + 100, r->now_ns);
+    irig_cut(r);
+    irig_tick(r, 2 * NS_PER_SEC);
+    b = irig_joined(r, 9);
+    irig_reassigned(b, first, 0, ISCSI_TMF_RSP_NO_TASK);
+    irig_reassigned(b, early, 0, ISCSI_TMF_RSP_COMPLETE);
+    struct irig_pdu pdu = irig_expect(b, ISCSI_OP_SCSI_COMMAND);
+    assert_int_equal(bhs_cmd_sn(pdu.bhs), sn);
+    irig_expect_quiet(b);
+    irig_piece(b, first, 0, 0x81);
+    irig_r2t(b, early, 5, 0, 0, 1024);
+    irig_expect_data_out(b, &m[1], early, 5, 0, 1024, 1024);
+    irig_response(b, early, 0, 0, 0);
+    assert_int_equal(r->done, 2);
+    assert_int_equal(m[0].c.err + m[1].c.err, 0);
+    irig_free(r);
+}
+
 /* More tasks than may be asked for at a time; on the connection that has the least to do. */
 static void many(void **st)
 {
@@ -379,12 +413,19 @@ static void not_in_time(void **st)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(explicit_logout), cmocka_unit_test(with_a_hole),
-        cmocka_unit_test(all_again),       cmocka_unit_test(in_the_midst),
-        cmocka_unit_test(write_goes_on),   cmocka_unit_test(unknown_task),
-        cmocka_unit_test(half_sent),       cmocka_unit_test(many),
-        cmocka_unit_test(reinstated),      cmocka_unit_test(acknowledges),
-        cmocka_unit_test(continued),       cmocka_unit_test(not_in_time),
+        cmocka_unit_test(explicit_logout),
+        cmocka_unit_test(with_a_hole),
+        cmocka_unit_test(all_again),
+        cmocka_unit_test(in_the_midst),
+        cmocka_unit_test(write_goes_on),
+        cmocka_unit_test(unknown_task),
+        cmocka_unit_test(half_sent),
+        cmocka_unit_test(half_sent_early),
+        cmocka_unit_test(many),
+        cmocka_unit_test(reinstated),
+        cmocka_unit_test(acknowledges),
+        cmocka_unit_test(continued),
+        cmocka_unit_test(not_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
