@@ -112,6 +112,7 @@ bool ttask_deliver(struct ttask *t, struct iscsi_event *ev)
     if (t->pub.tmf == ISCSI_TMF_TASK_REASSIGN)
         t->tmf_answer = (uint16_t)(1 + treassign_check(t));
     if (t->tmf_answer) {
+        t->state = TTASK_OWNED; /* should the connection end in there, it is left to us */
         answer_tmf(t);
         tsess_task_put(t);
         return false;

@@ -511,6 +511,33 @@ static void test_transport_has_not_let_go(void **state)
     }
 }
 
+/* The connection that asked ends for want of memory when it is to be answered. */
+static void test_no_memory_when_transport_lets_go(void **state)
+{
+    (void)state;
+    struct rig *r = erl_rig(2, KEYS("MaxRecvDataSegmentLength=1024"));
+    uint8_t bhs[ISCSI_BHS_LEN];
+    struct iovec v[2];
+    r->deaf = true;
+    uint32_t itt = erl_command(r, false, 20, 16);
+    assert_true(iscsi_tconn_tx(r->conn, v, 2) > 0);
+    iscsi_tconn_lend(r->conn, true);
+    struct rig *n = come_back(r, 0);
+    rig_request(n, bhs, ISCSI_OP_TMF_REQUEST, true);
+    bhs[1] = 0x80 | ISCSI_TMF_TASK_REASSIGN;
+    be32_put(bhs + 20, itt);
+    rig_send(n, bhs, NULL, 0, NULL, 0);
+    assert_int_equal(iscsi_tsess_task_count(r->sess), 2);
+    iscsi_tconn_lend(r->conn, false);
+    n->alloc.fail_at = n->alloc.calls + 1;
+    rig_run(n);
+    assert_true(n->closed);
+    assert_int_equal(n->close_err, USAN_ENOMEM);
+    assert_int_equal(iscsi_tsess_task_count(r->sess), 1);
+    rig_free(n);
+    rig_free(r);
+}
+
 /* What an initiator that has come back does not take over makes room for what it reads now. */
 static void test_room_after_coming_back(void **state)
 {
@@ -605,6 +632,7 @@ int main(void)
         cmocka_unit_test(test_owner_ends_it),
         cmocka_unit_test(test_early_command_of_a_lost_connection),
         cmocka_unit_test(test_transport_has_not_let_go),
+        cmocka_unit_test(test_no_memory_when_transport_lets_go),
         cmocka_unit_test(test_room_after_coming_back),
         cmocka_unit_test(test_lost_twice_is_no_room),
         cmocka_unit_test(test_limit_of_lost_connections),
