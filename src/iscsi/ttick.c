@@ -81,6 +81,8 @@ static void tick_full_feature(struct iscsi_tconn *c)
 
     if (c->erl)
         next = time_min(next, tkeep_tick(c));
+    if (c->closed) /* there was no memory to ask: what is queued now would stay */
+        return;
     if (c->tx.block && wire_tx_empty(&c->tx)) {
         if (now >= c->idle_since_ns + TX_BLOCK_IDLE_NS)
             wire_tx_shrink(&c->tx);
