@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A connection of the target role: its life, what each received PDU leads to, events, time. */
+/* A connection of the target role: its life, what each received PDU leads to, events. */
 #include "iscsi/tctl.h"
 #include "iscsi/tkeep.h"
 #include "iscsi/tlogin.h"

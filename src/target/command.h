@@ -62,7 +62,7 @@ struct tgt_cmd {
     struct iscsi_task *it;
     struct list mail;           /* in the part's, if there are notes [S] */
     uint32_t notes;             /* TGT_NOTE_... [S] */
-    uint8_t event;              /* TGT_NOTE_... or 0: what conn.c has got for it, ... */
+    uint8_t event;              /* TGT_NOTE_... or 0: what conn_event.c has got for it, ... */
     struct tgt_cmd *next_event; /* ... and the next one; or that of those to be answered */
     struct tgt_lane *lane;      /* of the addressed LUN; NULL: no such LUN */
     struct tgt_cmd *next_free;

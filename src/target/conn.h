@@ -47,7 +47,7 @@ struct tgt_conn {
     const char *why;    /* it ends; static */
 
     struct list node;        /* in the reactor's list */
-    struct loop_work reap;   /* frees a connection without session */
+    struct loop_work reap;   /* frees it */
     struct tgt_node *target; /* NULL: none named yet, or discovery */
     bool discovery;
     uint8_t isid[6];
