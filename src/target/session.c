@@ -103,7 +103,8 @@ static void note(const struct iscsi_task *it, uint32_t what)
         tgt_part_note(cmd, what);
 }
 
-void tgt_session_events(struct tgt_session *s)
+/* why: of the end of the session, if this is it. */
+static void take_events(struct tgt_session *s, const char *why)
 {
     struct iscsi_tsess_event ev;
     while (iscsi_tsess_next(s->tsess, &ev)) {
@@ -120,10 +121,17 @@ void tgt_session_events(struct tgt_session *s)
         case ISCSI_TSESS_EV_DOWN:
             s->down = true; /* connections of it may still be on their way to be closed here */
             if (s->live == 0)
-                over(s, "its connections were lost, and nobody came back");
+                over(s, why);
             break;
         }
     }
+}
+
+static const char nobody_came_back[] = "its connections were lost, and nobody came back";
+
+void tgt_session_events(struct tgt_session *s)
+{
+    take_events(s, nobody_came_back);
 }
 
 void tgt_session_set_clock(struct tgt_session *s)
@@ -233,7 +241,7 @@ void tgt_session_conn_closed(struct tgt_conn *conn)
     take_last_events(conn);
     if (!conn->retained)
         abort_of_conn(s, conn);
-    tgt_session_events(s);
+    take_events(s, conn->retained ? nobody_came_back : conn->why);
     /* One that was opened ends when the core says so: it may still be continued, even if this was a
      * login that tried to and failed. */
     if (s->live == 0 && (s->opened ? s->down : !conn->retained))
