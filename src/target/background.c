@@ -59,6 +59,8 @@ static void io_done(struct bio *bio)
     struct scsi_task *t = list_entry(bio, struct scsi_task, bio);
     struct background *b = t->user;
     struct tgt_lane *lane = b->lane;
+    if (bio->err)
+        tgt_lun_io_failed(lane->lun, bio, bio->err);
     scsi_task_resume(t, lane->reactor->draining ? USAN_ECANCELED : bio->err);
     tgt_background_continue(lane, t);
 }

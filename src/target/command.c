@@ -353,6 +353,8 @@ static void io_done(struct bio *bio)
         cmd->lent = false;
     /* A third-party copy may leave the section of the other unit here. */
     struct tgt_lane *other = cmd->task.io_lu == cmd->lane->lun->lu ? NULL : io_lane(cmd);
+    if (bio->err)
+        tgt_lun_io_failed(other ? other->lun : cmd->lane->lun, bio, bio->err);
     scsi_task_resume(&cmd->task, bio->err);
     tgt_cmd_continue(cmd);
     if (other)
@@ -366,6 +368,7 @@ static bool submit(struct tgt_cmd *cmd)
     struct tgt_lane *lane = io_lane(cmd);
     int err = tgt_lane_open(lane);
     if (err) {
+        tgt_lun_io_failed(lane->lun, bio, err);
         scsi_task_resume(&cmd->task, err);
         return false;
     }

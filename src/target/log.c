@@ -84,6 +84,7 @@ static struct limit limits[TGT_LOG_PEER_EVENTS] = {
     [TGT_LOG_LOGIN_REFUSED] = { .event = "login-refused" },
     [TGT_LOG_CONNECTION_REFUSED] = { .event = "connection-refused" },
     [TGT_LOG_CONNECTION_CLOSED] = { .event = "connection-closed" },
+    [TGT_LOG_IO_FAILED] = { .event = "io-failed" },
 };
 
 static bool may_write(struct limit *l)

@@ -26,11 +26,12 @@ enum tgt_log_level tgt_log_get_level(void);
 __attribute__((format(printf, 3, 4))) void tgt_log(enum tgt_log_level level, const char *event,
                                                    const char *fmt, ...);
 
-/* What anybody who reaches the port can make happen as often as they like. */
+/* What anybody who reaches the port, or a store that fails, can make happen at any rate. */
 enum tgt_log_peer_event {
     TGT_LOG_LOGIN_REFUSED,
     TGT_LOG_CONNECTION_REFUSED,
     TGT_LOG_CONNECTION_CLOSED, /* one that has not logged in */
+    TGT_LOG_IO_FAILED,         /* by the store of a LUN */
     TGT_LOG_PEER_EVENTS,
 };
 

@@ -236,6 +236,26 @@ void tgt_lun_report_stats(const struct tgt_lun *lun)
     store_report(lun->store, log_stats, (void *)(uintptr_t)lun);
 }
 
+void tgt_lun_io_failed(const struct tgt_lun *lun, const struct bio *bio, int err)
+{
+    static const char *const names[BIO_OP_COUNT] = {
+        [BIO_READ] = "read",
+        [BIO_WRITE] = "write",
+        [BIO_FLUSH] = "flush",
+        [BIO_UNMAP] = "unmap",
+        [BIO_WRITE_ZEROES] = "write-zeroes",
+        [BIO_COMPARE_AND_WRITE] = "compare-and-write",
+        [BIO_MAP_STATUS] = "map-status",
+    };
+    if (err == USAN_EMISCOMPARE || err == USAN_ENOTSUP || err == USAN_ECANCELED)
+        return;
+    tgt_log_peer(TGT_LOG_ERROR, TGT_LOG_IO_FAILED,
+                 "target=%s lun=%u store=%s op=%s offset=%llu bytes=%llu why=%s", lun->target_name,
+                 lun->number, tgt_log_quote(store_spec_text(lun->cfg->store).s).s, names[bio->op],
+                 (unsigned long long)bio->off, (unsigned long long)bio->len,
+                 tgt_log_quote(usan_strerror(err)).s);
+}
+
 /* ---- lanes ---- */
 
 static void kicked(struct loop_msg *m)

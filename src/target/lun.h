@@ -81,6 +81,9 @@ void tgt_lane_pull(struct tgt_lane *lane);
 void tgt_lun_report_space(struct tgt_lun *lun);
 /* Log what the store counts. */
 void tgt_lun_report_stats(const struct tgt_lun *lun);
+/* A request of the store failed: log it, unless that is an answer the initiator asked for or one
+ * that everybody expects of stores. Before the task gets it back. On any thread. */
+void tgt_lun_io_failed(const struct tgt_lun *lun, const struct bio *bio, int err);
 /* tgt_lane_pull() soon: once for a whole batch of commands, later in this iteration of the loop.
  * Every call into the logical unit is followed by one of these. */
 void tgt_lane_touch(struct tgt_lane *lane);

@@ -166,6 +166,28 @@ check "usan attach does too" wait_for 60 grep -q \
     'event=store store="stats+ram:1M" what=stats.write ops=1 bytes=65536 errors=0 ' "$TARGET_LOG"
 check "it ends when asked to" target_stop
 
+# How a session ended, and what its store did to it.
+target_start --verbose 'error(op=read,off=64k)+ram:1M'
+check "a session that is logged out" iscsi-inq "${URLS[0]}"
+check "is logged as that" wait_for 60 grep -q \
+    'event=session-closed .*connections=0 .*why=logout$' "$TARGET_LOG"
+check_equal "nothing is said to be lost" "$(grep -c 'event=session-closed .*lost' "$TARGET_LOG")" 0
+reads=()
+for _ in $(seq 40); do reads+=(-c 'read 64k 4k'); done
+qemu-io -f raw -r "${reads[@]}" "${URLS[0]}" >/dev/null 2>&1
+failed='level=error event=io-failed target=.*:ram lun=0 store="error(op=read,off=64k)+ram:1M" '
+failed+='op=read offset=65536 bytes=4096 why="input/output error"'
+check "reads that the store fails are logged, with their place" wait_for 60 grep -q \
+    "$failed" "$TARGET_LOG"
+lines=$(grep -c 'event=io-failed' "$TARGET_LOG")
+check "but not each of many" test "$lines" -lt 35
+check "it ends when asked to" target_stop
+target_start 'error(op=flush)+ram:1M'
+check_fails "a last flush that fails: it ends with an error" target_stop
+check "the log has the store and the reason" grep -q \
+    'level=error event=flush-failed .*lun=0 store="error(op=flush)+ram:1M" why="input/output error"' \
+    "$TARGET_LOG"
+
 # usan attach opens nothing that has no block either.
 for small in small empty; do
     check_fails "usan attach: $small" timeout 60 "$USAN" attach "$WORK/$small" \
