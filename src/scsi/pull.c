@@ -77,6 +77,16 @@ struct scsi_lane *scsi_lane_new(struct scsi_lu *lu, unsigned index)
     return lane;
 }
 
+void scsi_lu_settle(struct scsi_lu *lu)
+{
+    /* In the second round those that had to wait for one that was asked after them. */
+    for (unsigned i = 0; i < 2 * SCSI_MAX_LANES; i++) {
+        struct scsi_lane *lane = atomic_load(&lu->lanes[i % SCSI_MAX_LANES]);
+        if (lane)
+            scsi_lane_poll(lane);
+    }
+}
+
 void scsi_lane_free(struct scsi_lane *lane)
 {
     if (!lane)

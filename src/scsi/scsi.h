@@ -195,8 +195,11 @@ int scsi_lu_set_alua(struct scsi_lane *lane, uint16_t group_id, enum scsi_alua_s
 /* One per reactor that uses the LU; index < SCSI_MAX_LANES, unique. NULL when out of memory. */
 struct scsi_lane *scsi_lane_new(struct scsi_lu *lu, unsigned index);
 /* No I_T_L nexus is left on it. May spin while commands of other lanes run, so those lanes have to
- * be driven by other threads, or be quiet. lane may be NULL. */
+ * be driven by other threads, or have settled. lane may be NULL. */
 void scsi_lane_free(struct scsi_lane *lane);
+/* Let everything that a lane was about to do by itself be done, such as a change of the unit that
+ * waited for the others. For an owner whose threads drive no lane any more. */
+void scsi_lu_settle(struct scsi_lu *lu);
 /* Bit i set: the reactor of lane i must call scsi_lane_poll() soon. Clears what it returns.
  * Cheap when nothing is set. */
 uint64_t scsi_lu_take_kicks(struct scsi_lu *lu);

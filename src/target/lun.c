@@ -324,6 +324,8 @@ int tgt_lun_make_lanes(struct tgt_lun *lun, struct tgt_reactor **reactors, unsig
 
 void tgt_lun_free_lanes(struct tgt_lun *lun)
 {
+    if (lun->lu)
+        scsi_lu_settle(lun->lu);
     for (unsigned i = 0; i < lun->lane_count; i++) {
         assert(!lun->lanes[i].ch);
         scsi_lane_free(lun->lanes[i].lane);

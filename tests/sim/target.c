@@ -321,6 +321,8 @@ bool sim_target_init(struct sim *sim)
 
 void sim_target_fini(struct sim *sim)
 {
+    if (sim->lu)
+        scsi_lu_settle(sim->lu);
     for (unsigned i = 0; i < SIM_LANES; i++) {
         if (sim->lanes[i])
             sim_event_cancel(&sim->kicks[i]);
