@@ -4,6 +4,7 @@
 #include "attach/fronts.h"
 #include "attach/status.h"
 #include "attach/stop.h"
+#include "target/log.h"
 
 #include <assert.h>
 #include <signal.h>
@@ -14,11 +15,27 @@
 
 /* ---- start ---- */
 
+/* On the thread of any reactor. Loop devices look at the size by themselves. */
+static void store_news(struct store_watcher *w, enum store_news what, const char *text)
+{
+    struct attach *a = list_entry(w, struct attach, watcher);
+    if (what == STORE_NEWS_TEXT)
+        front_report(&a->cfg->front, FRONT_WARN, "store", "store=%s what=%s",
+                     tgt_log_quote(store_spec_text(a->cfg->store).s).s, tgt_log_quote(text).s);
+    else
+        front_report(
+            &a->cfg->front, FRONT_WARN, "store", "store=%s what=size bytes=%llu",
+            tgt_log_quote(store_spec_text(a->cfg->store).s).s,
+            (unsigned long long)__atomic_load_n(&a->store->info.size_bytes, __ATOMIC_RELAXED));
+}
+
 static int open_store(struct attach *a, struct err_text *e)
 {
     int err = store_open_spec(a->cfg->store, a->cfg->read_only, &a->store, e);
     if (err)
         return err;
+    a->watcher.news = store_news;
+    store_watch(a->store, &a->watcher);
     const struct store_info *info = &a->store->info;
     if (info->block_bytes > 65536)
         return err_set(e, USAN_ENOTSUP, "%s: NBD has no blocks of %u bytes, at most 65536",

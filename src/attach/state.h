@@ -20,6 +20,7 @@
 struct attach {
     const struct attach_config *cfg;
     struct store *store;
+    struct store_watcher watcher;
     struct payload_limit limit;
     struct attach_reactor **reactors;
     unsigned reactor_count;

@@ -12,9 +12,18 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* How long a busy unit is asked again. */
 #define BUSY_TIMEOUT_NS (60 * NS_PER_SEC)
+
+/* Of a session, and of all of a store: that of the one that is worst off. */
+enum remote_state {
+    REMOTE_UP, /* or not logged in as yet */
+    REMOTE_LOST,
+    REMOTE_GIVEN_UP, /* requests fail */
+    REMOTE_STATES
+};
 
 struct remote_store {
     struct store store;
@@ -27,8 +36,11 @@ struct remote_store {
      * had begun to write before there was another. It stays so until all are closed: what one has
      * written and gone counts too. */
     atomic_bool shared;
-    pthread_mutex_t lock; /* of what follows */
-    unsigned channels;    /* open */
+    pthread_mutex_t lock;             /* of what follows */
+    unsigned channels;                /* open */
+    unsigned in_state[REMOTE_STATES]; /* channels */
+    enum remote_state state;
+    time_t down_since; /* unless it is up */
     struct err_text error;
 };
 
@@ -37,6 +49,7 @@ struct remote_channel {
     struct remote_store *store;
     struct ini_session *session;
     struct ini_disk *disk;
+    enum remote_state state;
     uint64_t unsure; /* of those the session counts, told */
     const struct iscsi_watch_ops *watch;
     void *watch_user;
@@ -56,14 +69,52 @@ static void channel_counted(struct remote_store *r, struct ini_ranges **ret_rang
     }
     *ret_ranges = atomic_load(&r->shared) ? NULL : r->ranges;
     r->channels++;
+    r->in_state[REMOTE_UP]++;
     pthread_mutex_unlock(&r->lock);
 }
 
-static void channel_gone(struct remote_store *r)
+/* Inside the lock, when a channel has left or entered a state. True if the log should know. */
+static bool state_settled(struct remote_store *r)
 {
+    enum remote_state before = r->state;
+    r->state = r->in_state[REMOTE_GIVEN_UP] ? REMOTE_GIVEN_UP
+               : r->in_state[REMOTE_LOST]   ? REMOTE_LOST
+                                            : REMOTE_UP;
+    if (before == REMOTE_UP && r->state != REMOTE_UP)
+        r->down_since = time(NULL);
+    return r->state != before && !(before == REMOTE_GIVEN_UP && r->state == REMOTE_LOST);
+}
+
+static void channel_gone(struct remote_channel *c)
+{
+    struct remote_store *r = c->store;
     pthread_mutex_lock(&r->lock);
     r->channels--;
+    r->in_state[c->state]--;
+    (void)state_settled(r);
     pthread_mutex_unlock(&r->lock);
+}
+
+/* Told to the log once for each change, though every channel has a session that goes through it;
+ * not to one who watches channels. why: with address and target in front. */
+static void set_state(struct remote_channel *c, enum remote_state state, const char *why)
+{
+    static const char *const texts[REMOTE_STATES] = {
+        [REMOTE_UP] = "is back",
+        [REMOTE_LOST] = "is lost",
+        [REMOTE_GIVEN_UP] = "is given up, requests fail",
+    };
+    struct remote_store *r = c->store;
+    char line[sizeof(struct err_text) + 64];
+    pthread_mutex_lock(&r->lock);
+    r->in_state[c->state]--;
+    r->in_state[state]++;
+    c->state = state;
+    bool news = state_settled(r);
+    (void)snprintf(line, sizeof(line), "iscsi: the session %s: %s", texts[r->state], why);
+    pthread_mutex_unlock(&r->lock);
+    if (news && !c->watch)
+        store_tell(&r->store, STORE_NEWS_TEXT, line);
 }
 
 static bool write_again(const struct ini_session *s, void *user)
@@ -90,20 +141,28 @@ static void resized(uint64_t blocks, void *user)
     store_tell(&r->store, STORE_NEWS_SIZE, NULL);
 }
 
+static struct err_text placed(const struct remote_channel *c, const char *why)
+{
+    struct err_text e;
+    (void)err_set(&e, USAN_EIO, "%s, %s: %s", ini_session_peer(c->session), c->store->url.target,
+                  why);
+    return e;
+}
+
 static void absent(const char *why, void *user)
 {
     struct remote_channel *c = user;
-    struct remote_store *r = list_entry(c->ch.store, struct remote_store, store);
-    pthread_mutex_lock(&r->lock);
-    (void)err_set(&r->error, USAN_EIO, "%s, %s: %s", ini_session_peer(c->session), r->url.target,
-                  why);
-    pthread_mutex_unlock(&r->lock);
+    struct err_text e = placed(c, why);
+    pthread_mutex_lock(&c->store->lock);
+    c->store->error = e;
+    pthread_mutex_unlock(&c->store->lock);
 }
 
 static void failed(const char *why, void *user)
 {
     struct remote_channel *c = user;
     absent(why, user);
+    set_state(c, REMOTE_GIVEN_UP, placed(c, why).text);
     if (c->watch)
         c->watch->failed(why, c->watch_user);
 }
@@ -129,6 +188,7 @@ static void changed(struct ini_session *s, enum ini_change change, void *user)
     switch (change) {
     case INI_LOGGED_IN:
         atomic_fetch_add(&r->logins, 1);
+        set_state(c, REMOTE_UP, placed(c, "logged in").text);
         if (unsure == 0)
             return;
         atomic_fetch_add(&r->unsure, unsure); /* the error says why */
@@ -136,11 +196,14 @@ static void changed(struct ini_session *s, enum ini_change change, void *user)
         break;
     case INI_LOST:
         atomic_fetch_add(&r->losses, 1);
+        set_state(c, REMOTE_LOST, ini_session_error(s));
         break;
     case INI_TIMED_OUT:
         atomic_fetch_add(&r->time_outs, 1);
+        set_state(c, REMOTE_GIVEN_UP, ini_session_error(s));
         break;
-    case INI_FAILED: /* not with retry_first */
+    case INI_FAILED: /* another unit, or no memory for a timer */
+        set_state(c, REMOTE_GIVEN_UP, ini_session_error(s));
         break;
     }
     pthread_mutex_lock(&r->lock);
@@ -248,7 +311,7 @@ static void remote_channel_close(struct store_channel *ch)
     struct remote_channel *c = list_entry(ch, struct remote_channel, ch);
     ini_session_free(c->session);
     ini_disk_free(c->disk);
-    channel_gone(c->store);
+    channel_gone(c);
     free(c);
 }
 
@@ -291,6 +354,12 @@ static void remote_submit(struct store_channel *ch, struct bio *bio)
 static void remote_stats(struct store *s, FILE *out)
 {
     struct remote_store *r = list_entry(s, struct remote_store, store);
+    static const char *const states[REMOTE_STATES] = { "up", "lost", "given-up" };
+    pthread_mutex_lock(&r->lock);
+    fprintf(out, "iscsi.state %s\n", states[r->state]);
+    if (r->state != REMOTE_UP)
+        fprintf(out, "iscsi.down_since %lld\n", (long long)r->down_since);
+    pthread_mutex_unlock(&r->lock);
     fprintf(out, "iscsi.logins %llu\n", atomic_load(&r->logins));
     fprintf(out, "iscsi.losses %llu\n", atomic_load(&r->losses));
     fprintf(out, "iscsi.timeouts %llu\n", atomic_load(&r->time_outs));
