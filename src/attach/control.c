@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BACKLOG = 16, ANSWER_MAX = 256 * 1024 };
+enum { BACKLOG = 16, ANSWER_MAX = 256 * 1024, STATE_MS = 2000 };
 
 /* ---- the program's side ---- */
 
@@ -227,4 +227,19 @@ int attach_control_ask(const struct sockaddr_un *sa, const char *line, int timeo
     if (fd >= 0)
         close(fd);
     return err;
+}
+
+struct attach_state attach_control_state(const char *dir, const char *name)
+{
+    struct attach_state st = { "silent" };
+    struct sockaddr_un sa;
+    char *answer = NULL;
+    if (attach_record_socket(dir, name, &sa) ||
+        attach_control_ask(&sa, "show", STATE_MS, &answer, NULL) || !answer)
+        return st;
+    const char *at = strncmp(answer, "state=", 6) == 0 ? answer : strstr(answer, "\nstate=");
+    if (at)
+        (void)sscanf(at, " state=%15s", st.text);
+    free(answer);
+    return st;
 }

@@ -52,4 +52,14 @@ USAN_MUST_CHECK
 int attach_control_ask(const struct sockaddr_un *sa, const char *line, int timeout_ms,
                        char **ret_answer, struct err_text *e);
 
+enum { ATTACH_STATE_BYTES = 16 };
+
+/* Ask the program of `name` in the run directory for its state: "attached"; "lost" or "given-up"
+ * (requests fail) while the session of an iSCSI store is; "stopping". "silent" if it does not
+ * answer soon. */
+struct attach_state {
+    char text[ATTACH_STATE_BYTES];
+};
+struct attach_state attach_control_state(const char *dir, const char *name);
+
 #endif

@@ -5,6 +5,7 @@
 #include "attach/stop.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,6 +39,29 @@ static void show_stats(void *arg, const char *what, const char *values)
     fprintf(arg, "stats.%s=%s\n", what, values);
 }
 
+/* The session of an iSCSI store, as its statistics begin. */
+struct session {
+    char state[ATTACH_STATE_BYTES];
+    long long down_since;
+};
+
+static void find_session(void *arg, const char *what, const char *values)
+{
+    struct session *s = arg;
+    if (strcmp(what, "iscsi") == 0)
+        (void)sscanf(values, "state=%15s down_since=%lld", s->state, &s->down_since);
+}
+
+static void show_state(const struct attach *a, FILE *out)
+{
+    struct session s = { .state = "up" };
+    store_report(a->store, find_session, &s);
+    bool up = strcmp(s.state, "up") == 0;
+    fprintf(out, "state=%s\n", a->stopping ? "stopping" : up ? "attached" : s.state);
+    if (s.down_since)
+        fprintf(out, "down_since=%lld\n", s.down_since);
+}
+
 static void show(struct attach_control *c, FILE *out)
 {
     struct attach *a = list_entry(c, struct attach, socket);
@@ -45,7 +69,7 @@ static void show(struct attach_control *c, FILE *out)
     bool busy = false;
     for (size_t i = 0; i < a->mount_count; i++)
         busy |= !a->stopping && attach_mount_busy(a->mounts[i]);
-    fprintf(out, "state=%s\n", a->stopping ? "stopping" : "attached");
+    show_state(a, out);
     fprintf(out, "size_bytes=%llu\n",
             (unsigned long long)__atomic_load_n(&info->size_bytes, __ATOMIC_RELAXED));
     fprintf(out, "block_bytes=%u\nread_only=%s\nin_use=%s\n", info->block_bytes,

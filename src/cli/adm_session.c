@@ -247,7 +247,39 @@ static void heading(const char *text, int stars)
     printf("\t\t%.*s\n\t\t%s\n\t\t%.*s\n", stars, line, text, stars, line);
 }
 
-static void print_interface(const struct adm_session *ses)
+/* As a session of the kernel's that is in the same state is shown: of its disks, each a session,
+ * the one that is worst off counts. */
+static void print_state(const struct adm_sessions *s, const struct adm_session *ses)
+{
+    bool lost = false, given_up = false;
+    for (unsigned i = 0; i < ADM_UNITS_MAX; i++) {
+        struct adm_unit u = adm_unit_at(ses, i);
+        if (!u.name)
+            continue;
+        struct attach_state st = adm_unit_state(s, &u);
+        lost |= strcmp(st.text, "lost") == 0;
+        given_up |= strcmp(st.text, "given-up") == 0;
+    }
+    bool down = lost || given_up;
+    printf("\t\tiSCSI Connection State: %s\n\t\tiSCSI Session State: %s\n"
+           "\t\tInternal iscsid Session State: %s\n",
+           down ? "TRANSPORT WAIT" : "LOGGED IN",
+           given_up ? "FREE"
+           : lost   ? "FAILED"
+                    : "LOGGED_IN",
+           down ? "REOPEN" : "NO CHANGE");
+}
+
+static const char *device_state(struct attach_state st)
+{
+    if (strcmp(st.text, "lost") == 0)
+        return "blocked";
+    if (strcmp(st.text, "given-up") == 0)
+        return "transport-offline";
+    return strcmp(st.text, "dead") == 0 ? "offline" : "running";
+}
+
+static void print_interface(const struct adm_sessions *s, const struct adm_session *ses)
 {
     const struct adm_record *r = ses->r;
     const struct adm_key *k = &ses->key;
@@ -263,8 +295,7 @@ static void print_interface(const struct adm_session *ses)
     printf("\t\tIface HWaddress: %s\n", *hw ? hw : "default");
     printf("\t\tIface Netdev: %s\n", *net ? net : "default");
     printf("\t\tSID: %u\n", ses->sid);
-    puts("\t\tiSCSI Connection State: LOGGED IN\n\t\tiSCSI Session State: LOGGED_IN\n"
-         "\t\tInternal iscsid Session State: NO CHANGE");
+    print_state(s, ses);
 }
 
 static void print_secret(const struct adm *a, const struct adm_session *ses, const char *label,
@@ -317,7 +348,7 @@ static void print_units(const struct adm_sessions *s, const struct adm_session *
             continue;
         printf("\t\tscsi%u Channel 00 Id 0 Lun: %u\n", ses->sid, u.lun);
         printf("\t\t\tAttached scsi disk %s\t\tState: %s\n", u.front,
-               adm_unit_alive(s, &u) ? "running" : "offline");
+               device_state(adm_unit_state(s, &u)));
     }
 }
 
@@ -331,7 +362,7 @@ static enum adm_code print(const struct adm *a, struct adm_sessions *s, struct a
         return ADM_OK;
     }
     printf("Target: %s (non-flash)\n", k->target);
-    print_interface(ses);
+    print_interface(s, ses);
     if (level >= 2)
         print_params(a, ses);
     if (level >= 3)

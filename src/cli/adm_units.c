@@ -49,6 +49,12 @@ bool adm_unit_alive(const struct adm_sessions *s, const struct adm_unit *u)
     return alive;
 }
 
+struct attach_state adm_unit_state(const struct adm_sessions *s, const struct adm_unit *u)
+{
+    return adm_unit_alive(s, u) ? attach_control_state(s->dir, u->name)
+                                : (struct attach_state){ "dead" };
+}
+
 bool adm_session_has(const struct adm_sessions *s, const struct adm_session *ses, unsigned lun)
 {
     for (unsigned i = 0; i < ADM_UNITS_MAX; i++) {

@@ -8,6 +8,7 @@
 #ifndef USAN_CLI_ADM_UNITS_H
 #define USAN_CLI_ADM_UNITS_H
 
+#include "attach/control.h"
 #include "cli/adm.h"
 
 #include <sys/types.h>
@@ -50,6 +51,8 @@ int adm_session_write(const struct adm_sessions *s, const struct adm_session *se
 /* The i-th unit, whether its program lives or not. */
 struct adm_unit adm_unit_at(const struct adm_session *ses, unsigned i);
 bool adm_unit_alive(const struct adm_sessions *s, const struct adm_unit *u);
+/* What its program says, see attach_control_state(); "dead" if it is. */
+struct attach_state adm_unit_state(const struct adm_sessions *s, const struct adm_unit *u);
 bool adm_session_has(const struct adm_sessions *s, const struct adm_session *ses, unsigned lun);
 /* Start the program for one more disk, and wait until it is ready; then written. url has the
  * address and the options that can not be secret. */

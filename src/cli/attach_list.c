@@ -43,18 +43,18 @@ static bool left_mounts(const struct attach_record *r)
     return false;
 }
 
-static const char *state_of(const struct attach_record *r)
+static struct attach_state state_of(const char *dir, const struct attach_record *r)
 {
-    return r->alive ? "attached" : "dead";
+    return r->alive ? attach_control_state(dir, r->name) : (struct attach_state){ "dead" };
 }
 
 /* ---- list ---- */
 
-static void list_json(struct report *out, const struct attach_record *r)
+static void list_json(struct report *out, const char *dir, const struct attach_record *r)
 {
     report_begin(out, NULL, NULL);
     report_text(out, "name", NULL, r->name);
-    report_text(out, "state", NULL, state_of(r));
+    report_text(out, "state", NULL, state_of(dir, r).text);
     report_number(out, "pid", NULL, (uint64_t)r->pid, NULL);
     report_number(out, "since", NULL, r->since_s, NULL);
     report_text(out, "store", NULL, r->store);
@@ -65,9 +65,9 @@ static void list_json(struct report *out, const struct attach_record *r)
     report_end(out);
 }
 
-static void list_line(const struct attach_record *r)
+static void list_line(const char *dir, const struct attach_record *r)
 {
-    printf("%-16s %-8s %7ld  %s", r->name, state_of(r), (long)r->pid, r->store);
+    printf("%-16s %-8s %7ld  %s", r->name, state_of(dir, r).text, (long)r->pid, r->store);
     for (size_t i = 0; i < r->front_count; i++)
         printf("%s%s", i ? " " : "  ", r->fronts[i]);
     putchar('\n');
@@ -81,12 +81,12 @@ static void list_one(struct report *out, const char *dir, const char *name, bool
     if (!r.alive && !left_mounts(&r)) {
         attach_record_forget(dir, name);
     } else if (out->json) {
-        list_json(out, &r);
+        list_json(out, dir, &r);
     } else {
         if (!*head)
             printf("%-16s %-8s %7s  %s\n", "NAME", "STATE", "PID", "STORE  FRONTS");
         *head = true;
-        list_line(&r);
+        list_line(dir, &r);
     }
     attach_record_free(&r);
 }

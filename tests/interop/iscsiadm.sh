@@ -114,6 +114,20 @@ check "another front" adm -m node -T $own -l --front "nbd:unix:$WORK/f-%s-%l"
 check_equal "is used" "$(nbdinfo --size "nbd+unix:///?socket=$WORK/f-1-1")" $((48 << 20))
 check "and left" adm -m node -T $own -u
 
+# The target goes and comes back.
+shown() { # STATE-OF-CONNECTION STATE-OF-SESSION STATE-OF-DISKS
+    adm -m session -P 3 >"$WORK/shown" && grep -q "iSCSI Connection State: $1\$" "$WORK/shown" &&
+        grep -q "iSCSI Session State: $2\$" "$WORK/shown" &&
+        [ "$(grep -c "Attached scsi disk .*State: $3\$" "$WORK/shown")" = 2 ]
+}
+check "a login" adm -m node -T $own -l
+check "is shown" wait_for 60 shown 'LOGGED IN' LOGGED_IN running
+target_kill
+check "a session that is lost is shown as that" wait_for 30 shown 'TRANSPORT WAIT' FAILED blocked
+PORT=${portal#*:} target_start -n 2 --one-target --name $own "$WORK/one" "$WORK/two"
+check "and one that is back" wait_for 60 shown 'LOGGED IN' LOGGED_IN running
+check "logout" adm -m node -T $own -u
+
 check "the target ends when asked to" target_stop
 check_code "nobody answers at the portal" 4 'refused' -m node -T $own -l
 check_code "nor for discovery" 4 'refused' -m discovery -t st -p "$portal"

@@ -188,6 +188,41 @@ check "the log has the store and the reason" grep -q \
     'level=error event=flush-failed .*lun=0 store="error(op=flush)+ram:1M" why="input/output error"' \
     "$TARGET_LOG"
 
+# A session of an iSCSI store that is lost, given up, and back: in the logs without --verbose, and
+# in what shows its state.
+target_start ram:1M
+far=$TARGET_PID url="${URLS[0]}?reconnect_timeout=3s"
+port=$(url_port "$url")
+target_launch 1 serve --address 127.0.0.1 --port 0 "$url" || bail "usan serve does not start"
+near=$TARGET_PID near_log=$TARGET_LOG
+check "a read through both" qemu-io -f raw -r -c 'read 0 4k' "${URLS[0]}"
+target_launch 1 attach --name far "$url" --as "nbd:unix:$WORK/far.sock" || bail "no usan attach"
+attached=$TARGET_PID attach_log=$TARGET_LOG
+listed() { # STATE: in the list, and by show
+    "$USAN" attach list | grep -qE "^far +$1 " && "$USAN" attach show far | grep -q "^state: $1\$"
+}
+in_logs() { # TEXT
+    grep -q "level=warn event=store target=.* what=\"iscsi: the session $1" "$near_log" &&
+        grep -q "level=warn event=store store=.* what=\"iscsi: the session $1" "$attach_log"
+}
+check "attached" wait_for 60 listed attached
+TARGET_PID=$far
+target_kill
+check "lost: it is listed so" wait_for 60 listed lost
+check "both logs say so" wait_for 60 in_logs "is lost: 127.0.0.1:$port, "
+check "given up: it is listed so" wait_for 60 listed given-up
+check "both logs say so" wait_for 60 in_logs "is given up, requests fail: 127.0.0.1:$port, "
+check "since when is shown" "$USAN" attach show far
+check_output "as a time" '^down_since: [0-9]{9,}$'
+PORT=$port target_start ram:1M
+far=$TARGET_PID
+check "back: it is listed as attached" wait_for 60 listed attached
+check "both logs say so" wait_for 60 in_logs "is back: 127.0.0.1:$port, "
+check_equal "each was said once" "$(grep -c 'what="iscsi: the session is' "$attach_log")" 3
+for TARGET_PID in $attached $near $far; do
+    check "it ends when asked to" target_stop
+done
+
 # usan attach opens nothing that has no block either.
 for small in small empty; do
     check_fails "usan attach: $small" timeout 60 "$USAN" attach "$WORK/$small" \
