@@ -163,8 +163,13 @@ static int listen_error(const char *addr, int err, struct err_text *e)
     }
 }
 
+/* A process that was killed may keep its port for a moment: what its kernel ring was doing has to
+ * be wound up first. Whoever starts it anew at once has to wait for that. */
+#define IN_USE_TRIES 40
+#define PAUSE_US     50000u
+
 /* Returns 0 or an errno value. */
-static int listen_on(const struct addrinfo *ai, bool both_families, int backlog, int *ret_fd)
+static int listen_once(const struct addrinfo *ai, bool both_families, int backlog, int *ret_fd)
 {
     int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
     if (fd < 0)
@@ -181,6 +186,16 @@ static int listen_on(const struct addrinfo *ai, bool both_families, int backlog,
     }
     *ret_fd = fd;
     return 0;
+}
+
+static int listen_on(const struct addrinfo *ai, bool both_families, int backlog, int *ret_fd)
+{
+    int err = listen_once(ai, both_families, backlog, ret_fd);
+    for (int i = 1; err == EADDRINUSE && i < IN_USE_TRIES; i++) {
+        (void)usleep(PAUSE_US);
+        err = listen_once(ai, both_families, backlog, ret_fd);
+    }
+    return err;
 }
 
 static int resolve(const char *addr, const char *host, uint16_t port, int family,

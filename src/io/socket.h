@@ -29,9 +29,9 @@ int sock_addr_split(const char *addr, size_t host_bytes, char *ret_host, uint16_
                     struct err_text *e);
 
 /*
- * Listen on addr. Errors, each with a text for the administrator: USAN_EINVAL (address),
- * USAN_ENOENT (unknown host, or an address this machine does not have), USAN_EADDRINUSE,
- * USAN_EPERM (port below 1024), USAN_ELIMIT (out of descriptors).
+ * Listen on addr; waits up to two seconds for a port that is in use. Errors, each with a text for
+ * the administrator: USAN_EINVAL (address), USAN_ENOENT (unknown host, or an address this machine
+ * does not have), USAN_EADDRINUSE, USAN_EPERM (port below 1024), USAN_ELIMIT (out of descriptors).
  */
 USAN_MUST_CHECK
 int sock_listen(const char *addr, int backlog, int *ret_fd, struct err_text *e);
