@@ -121,10 +121,10 @@ capture_stop "$(port_of "$open")"
 check_frames "damage: SNACK" 'iscsi.opcode == 0x10'
 check_frames "damage: level 1" 'iscsi.keyvalue == "ErrorRecoveryLevel=1"'
 
-through_proxy "$open" --cut-after 0.2
+through_proxy "$open" --cut-every 0.15
 capture_start cut "$(port_of "$open")"
-check "I/O over a line that is cut, level 2" timeout 60 "$USAN" bench --quiet --seconds 700ms \
-    --queue-depth 2 --block-size 64K "$bad?error_recovery=2"
+check "I/O over a line that is cut, level 2" timeout 60 "$USAN" bench --quiet --seconds 1s \
+    --queue-depth 8 --block-size 64K "$bad?error_recovery=2"
 capture_stop "$(port_of "$open")"
 check_well_formed "cut"
 check_frames "cut: TASK REASSIGN" 'iscsi.opcode == 0x02 && iscsi.taskmanfun.function == 8'
