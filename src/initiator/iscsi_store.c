@@ -169,7 +169,15 @@ static void failed(const char *why, void *user)
 
 static void bad(const struct bio *bio, const struct iscsi_icmd *cmd, void *user)
 {
-    const struct remote_channel *c = user;
+    struct remote_channel *c = user;
+    struct remote_store *r = list_entry(c->ch.store, struct remote_store, store);
+    int err = USAN_EIO;
+    (void)ini_scsi_judge(cmd, false, &err);
+    if (!cmd->err && err == USAN_EIO) { /* no other code says more */
+        pthread_mutex_lock(&r->lock);
+        ini_scsi_words(cmd, r->error.text, sizeof(r->error.text));
+        pthread_mutex_unlock(&r->lock);
+    }
     if (c->watch)
         c->watch->bad(bio, cmd, c->watch_user);
 }

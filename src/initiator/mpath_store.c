@@ -3,6 +3,7 @@
 
 #include "initiator/mpath.h"
 #include "initiator/ranges.h"
+#include "initiator/status.h"
 #include "initiator/store_info.h"
 #include "initiator/sync.h"
 #include "store/opt.h"
@@ -45,6 +46,7 @@ struct mpath_store {
     struct ini_ranges *ranges;
     uint64_t gone[INI_PATHS_MAX][2]; /* commands, moved: of channels that are closed */
     pthread_mutex_t lock;
+    char error[128]; /* why the last request failed that has no better code than EIO */
     struct list channels;
 };
 
@@ -78,7 +80,14 @@ static void resized(uint64_t blocks, void *user)
 
 static void bad(const struct bio *bio, const struct iscsi_icmd *cmd, void *user)
 {
-    const struct mpath_channel *c = user;
+    struct mpath_channel *c = user;
+    int err = USAN_EIO;
+    (void)ini_scsi_judge(cmd, false, &err);
+    if (!cmd->err && err == USAN_EIO) { /* no other code says more */
+        pthread_mutex_lock(&c->store->lock);
+        ini_scsi_words(cmd, c->store->error, sizeof(c->store->error));
+        pthread_mutex_unlock(&c->store->lock);
+    }
     if (c->bad)
         c->bad(bio, cmd, c->bad_user);
 }
@@ -414,6 +423,8 @@ static void mpath_stats(struct store *s, FILE *out)
         if (*p->why)
             fprintf(out, "multipath.path%u.why %s\n", i, p->why);
     }
+    if (*m->error)
+        fprintf(out, "multipath.error %s\n", m->error);
     pthread_mutex_unlock(&m->lock);
 }
 

@@ -3,6 +3,7 @@
 
 #include "io/clock.h"
 #include "tools/crew.h"
+#include "tools/words.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -181,8 +182,11 @@ int bench_fd(const struct bench *b)
 int bench_end(struct bench *b, struct bench_result *ret, struct err_text *e)
 {
     assert(atomic_load(&b->active) == 0);
-    if (b->err)
-        return err_set(e, b->err, "%s", b->why.text);
+    if (b->err) {
+        char words[160];
+        tools_store_words(b->cfg.store, words, sizeof(words));
+        return err_set(e, b->err, "%s%s", b->why.text, words);
+    }
     for (unsigned i = 0; i < b->workers; i++) {
         for (int k = 0; k < BENCH_KINDS; k++)
             hist_merge(&b->result.latency[k], &b->v[i]->latency[k]);

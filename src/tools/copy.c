@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Life and steps of a copy; what its requests do stands in copy_slot.c. */
 #include "tools/copy_priv.h"
+#include "tools/words.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,24 +13,6 @@
 #define HOLE_MAX (1ull << 30) /* zeroed with one request */
 
 /* ---- errors ---- */
-
-/* What a store has kept about its last failure: "iscsi.error TEXT" among what it counts. */
-static void store_words(struct store *s, char *buf, size_t cap)
-{
-    char *text = NULL;
-    size_t len = 0;
-    FILE *f = open_memstream(&text, &len);
-    *buf = 0;
-    if (!f)
-        return;
-    store_stats(s, f);
-    if (fclose(f) == 0) {
-        const char *at = strstr(text, ".error ");
-        if (at)
-            (void)snprintf(buf, cap, " (%.*s)", (int)strcspn(at + 7, "\n"), at + 7);
-    }
-    free(text);
-}
 
 void copy_failed(struct copy *c, int err, const char *what, const char *name, uint64_t off)
 {
@@ -47,7 +30,7 @@ static void add_words(struct copy *c, struct store *s)
     char words[160];
     if (!s)
         return;
-    store_words(s, words, sizeof(words));
+    tools_store_words(s, words, sizeof(words));
     size_t n = strlen(c->why.text);
     (void)snprintf(c->why.text + n, sizeof(c->why.text) - n, "%s", words);
 }
