@@ -206,6 +206,54 @@ static int show(struct ini_sync *sync, const struct ini_url *url, const struct p
     return err;
 }
 
+/* Is the key one of those that READ KEYS tells? (SPC-6 6.16.2) */
+static bool has_key(const uint8_t *p, uint32_t got, uint64_t key)
+{
+    for (uint32_t at = 8; at + 8 <= got && at + 8 <= 8 + be32_get(p + 4); at += 8) {
+        if (be64_get(p + at) == key)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * What a RESERVATION CONFLICT means here: it says no more by itself, and comes of a key that is not
+ * this initiator's as well as of another's reservation (SPC-6 5.14.7 to 5.14.11).
+ */
+static void explain_conflict(struct ini_sync *sync, uint16_t lun, const struct request *q,
+                             const struct pr_args *a, struct err_text *e)
+{
+    uint8_t p[1024], cdb[10] = { 0x5e, PR_READ_RESERVATION, [7] = sizeof(p) >> 8 };
+    unsigned long long key = q->key;
+    const char *name = q->action->name;
+    uint32_t got = 0;
+    bool holder = strcmp(name, "reserve") == 0 &&
+                  !ini_sync_ask(sync, lun, cdb, sizeof(cdb), p, sizeof(p), &got, "", NULL) &&
+                  got >= 16 && be32_get(p + 4) >= 16;
+    unsigned long long by = holder ? be64_get(p + 8) : 0;
+    cdb[1] = PR_READ_KEYS;
+    bool known =
+        !ini_sync_ask(sync, lun, cdb, sizeof(cdb), p, sizeof(p), &got, "", NULL) && got >= 8;
+    if (!known && !holder)
+        return;
+    if (strcmp(name, "register") == 0 && !a->new_key)
+        (void)err_set(e, 0,
+                      "%s: RESERVATION CONFLICT: this initiator has registered a key already; "
+                      "change it with --new-key, or use register-ignore",
+                      name);
+    else if (known && !has_key(p, got, key))
+        (void)err_set(e, 0, "%s: RESERVATION CONFLICT: a wrong key: nobody has registered 0x%llx",
+                      name, key);
+    else if (holder)
+        (void)err_set(e, 0, "%s: RESERVATION CONFLICT: it is reserved, with the key 0x%llx", name,
+                      by);
+    else
+        (void)err_set(e, 0,
+                      "%s: RESERVATION CONFLICT: a wrong key: 0x%llx is not what this initiator "
+                      "has registered",
+                      name, key);
+}
+
 /* The basic parameter list, SPC-6 table 241. */
 static int change(struct ini_sync *sync, uint16_t lun, const struct request *q,
                   const struct pr_args *a, struct err_text *e)
@@ -227,7 +275,10 @@ static int change(struct ini_sync *sync, uint16_t lun, const struct request *q,
     be64_put(list + 8, service);
     list[20] = (uint8_t)((a->all_ports ? 0x04 : 0) | (a->aptpl ? 0x01 : 0));
     (void)snprintf(what, sizeof(what), "PERSISTENT RESERVE OUT, %s", act->name);
-    return ini_sync_tell(sync, lun, cdb, sizeof(cdb), list, sizeof(list), what, e);
+    int err = ini_sync_tell(sync, lun, cdb, sizeof(cdb), list, sizeof(list), what, e);
+    if (err && strstr(e->text, "RESERVATION CONFLICT")) /* as ini_scsi_words() says it */
+        explain_conflict(sync, lun, q, a, e);
+    return err;
 }
 
 /*

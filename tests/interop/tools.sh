@@ -191,14 +191,26 @@ check_error "a percentile there is not" 2 'is not a list' "$USAN" bench --percen
 
 other=(--initiator iqn.2025-01.io.usan.test:other)
 check "pr register" "$USAN" pr register "$url" --key 0xabc
+check_error "pr register again" 1 'CONFLICT: this initiator has registered a key already' \
+    "$USAN" pr register "$url" --key 0xabd
+check_error "a wrong key" 1 'CONFLICT: a wrong key: nobody has registered 0x7$' \
+    "$USAN" pr reserve "$url" --key 7 --type exclusive-access
 check "pr reserve" "$USAN" pr reserve "$url" --key 0xabc --type exclusive-access
 check "pr show" "$USAN" pr show "$url"
 check_output "the key" '^    0xabc$'
 check_output "the type" '^  type: exclusive-access$'
 check_fails "others can not write then" qemu-io -f raw -c 'write 0 512' "$url"
-check_error "nor take it" 1 'RESERVATION CONFLICT' \
+check_error "cp says why" 1 'input/output error \(RESERVATION CONFLICT: another initiator' \
+    "$USAN" cp --in-place ram:1M "$url"
+check_error "bench says why" 1 'input/output error \(RESERVATION CONFLICT: another initiator' \
+    "$USAN" bench --seconds 1 "$url"
+check_error "nor take it" 1 'CONFLICT: a wrong key: nobody has registered 0x5$' \
     "$USAN" pr reserve "$url" "${other[@]}" --key 5 --type 3
 check "they register" "$USAN" pr register "$url" "${other[@]}" --key 5
+check_error "and can not reserve it either" 1 'CONFLICT: it is reserved, with the key 0xabc$' \
+    "$USAN" pr reserve "$url" "${other[@]}" --key 5 --type 3
+check_error "a key of another" 1 'CONFLICT: a wrong key: 0xabc is not what this initiator has' \
+    "$USAN" pr clear "$url" "${other[@]}" -k 0xabc
 check "and preempt" "$USAN" pr preempt "$url" "${other[@]}" --key 5 --victim 0xabc --type 1
 check "as JSON" json "$USAN" pr show "$url" --read-full-status --json
 check_output "whose it is" '"initiator": "iqn.2025-01.io.usan.test:other,i,0x80'
