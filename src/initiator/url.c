@@ -150,10 +150,12 @@ static int parse_path(const char *text, struct ini_url *url, struct err_text *e)
     if (!slash || !slash[1])
         return 0;
     uint32_t lun;
-    if (!parse_number(slash + 1, strlen(slash + 1), INI_LUN_MAX, &lun))
+    /* As other initiators write it: the first two bytes of the field, flat space addressing (SAM-6
+     * 4.7.7.3); no number of a unit is that large. */
+    if (!parse_number(slash + 1, strlen(slash + 1), INI_LUN_FLAT | INI_LUN_MAX, &lun))
         return err_set(e, USAN_EINVAL, "'%.32s' behind the target is not a LUN, 0 to %d", slash + 1,
                        INI_LUN_MAX);
-    url->lun = (uint16_t)lun;
+    url->lun = (uint16_t)(lun & INI_LUN_MAX);
     url->has_lun = true;
     return 0;
 }

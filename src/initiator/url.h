@@ -27,6 +27,7 @@ enum {
     INI_URL_MAX = 4096,       /* bytes of a URL */
     INI_USER_MAX = 255,       /* bytes of a CHAP name or secret */
     INI_LUN_MAX = 16383,      /* flat space addressing, SAM-6 4.7.7.3 */
+    INI_LUN_FLAT = 0x4000,    /* the method in front of it, if a LUN is written so */
     INI_PORT = 3260,          /* RFC 7143 4.2.7.4 */
     INI_CONNECTIONS_MAX = 32, /* of one session */
     INI_URL_TEXT_MAX = 640    /* room for ini_url_text() */
