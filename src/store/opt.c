@@ -174,15 +174,18 @@ static int check_value(const char *type, const char *value, const char **ret_wan
     return 0;
 }
 
-/* "iops, bps, burst" for the message about a key that does not exist. */
-static void list_keys(const struct store_ops *ops, char *buf, size_t size)
+/* "it has: iops, bps" for the message about a key that does not exist; where there are so many that
+ * the message would be cut, where they are listed. */
+static void list_keys(const struct store_ops *ops, size_t size, char *ret)
 {
     size_t len = 0;
-    buf[0] = '\0';
+    (void)snprintf(ret, size, "it has no options");
     for (const struct store_opt_desc *d = ops->opts; d && d->key; d++) {
-        int n = snprintf(buf + len, size - len, "%s%s", len ? ", " : "", d->key);
-        if (n < 0 || (size_t)n >= size - len)
+        int n = snprintf(ret + len, size - len, "%s%s", len ? ", " : "it has: ", d->key);
+        if (n < 0 || (size_t)n >= size - len) {
+            (void)snprintf(ret, size, "usan-discover(1) and doc/stores.md list what it has");
             return;
+        }
         len += (size_t)n;
     }
 }
@@ -193,10 +196,10 @@ int opt_check(const struct store_ops *ops, const struct store_opt *opts, size_t 
     for (size_t i = 0; i < count; i++) {
         const struct store_opt_desc *d = find_desc(ops, opts[i].key);
         if (!d) {
-            char keys[160];
-            list_keys(ops, keys, sizeof keys);
-            return err_set(e, USAN_EINVAL, "%s: unknown option '%s' (%s%s)", ops->name, opts[i].key,
-                           keys[0] ? "it has: " : "it has no options", keys);
+            char keys[120];
+            list_keys(ops, sizeof(keys), keys);
+            return err_set(e, USAN_EINVAL, "%s: unknown option '%.40s' (%s)", ops->name,
+                           opts[i].key, keys);
         }
         for (size_t j = 0; j < i; j++) {
             if (!strcmp(opts[j].key, opts[i].key))

@@ -115,9 +115,10 @@ static int fill_lu_config(const struct tgt_lun *lun, struct scsi_lu_config *c, s
         return err;
     assert(c->block_bytes); /* 512 or 4096, as the configuration was checked */
     if (c->thin && info->unmap_gran_bytes == 0)
-        return err_set(e, USAN_EINVAL,
-                       "%s: this store cannot deallocate blocks; leave thin provisioning off",
-                       store_spec_text(lun->cfg->store).s);
+        return err_set(e, USAN_EINVAL, "%s: %s; leave thin provisioning off",
+                       store_spec_text(lun->cfg->store).s,
+                       c->read_only ? "nothing can be deallocated on a read-only disk"
+                                    : "this store cannot deallocate blocks");
     c->unmap_gran_blocks = info->unmap_gran_bytes / c->block_bytes;
     c->opt_xfer_blocks = info->opt_io_bytes / c->block_bytes;
     /* A transfer has to fit in one data buffer, and in one request of the store. */

@@ -35,6 +35,8 @@ check_output "with the reason" '[Nn]o such file|not found'
 cd "$WORK" || bail "no $WORK"
 check_fails "a file that does not exist, here" serve --port 0 missing
 check_output "is told how to make it" "'./missing\?create=1G' makes a new one"
+check_fails "a source that does not exist" "$USAN" cp missing copy
+check_equal "is not told so" "$(grep -c create= "$WORK/check.out")" 0
 check_fails "a kind of store without its size" serve --port 0 ram
 check_output "is told what to write" "there is no file 'ram'; did you mean ram:SIZE"
 cd - >/dev/null || bail "no way back"

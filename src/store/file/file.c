@@ -28,17 +28,17 @@ struct opened {
     bool created;
 };
 
-static int no_open(const char *path, int errnum, bool direct, struct err_text *e)
+static int no_open(const char *path, int errnum, const struct store_open *how, struct err_text *e)
 {
     const char *hint = "";
     char create[128] = " (create=SIZE makes a new one)";
     if (strlen(path) < 80) /* or the message could be cut in the middle of it */
         (void)snprintf(create, sizeof create, " ('%s?create=1G' makes a new one)", path);
-    if (errnum == EINVAL && direct)
+    if (errnum == EINVAL && opt_bool(&file_ops, how, "direct"))
         hint = " (its file system has no direct I/O: leave out direct=1)";
     else if (errnum == EBUSY)
         hint = " (it is mounted or used by another process)";
-    else if (errnum == ENOENT)
+    else if (errnum == ENOENT && !how->read_only) /* nobody reads an empty one */
         hint = create;
     return err_set(e, usan_err_from_errno(errnum), "%s: %s%s", path, strerror(errnum), hint);
 }
@@ -66,10 +66,10 @@ static int open_file(const struct store_open *how, struct opened *ret, struct er
     struct stat st;
     if (stat(path, &st)) {
         if (errno != ENOENT || !create)
-            return no_open(path, errno, direct, e);
+            return no_open(path, errno, how, e);
         ret->fd = open(path, flags | O_CREAT | O_EXCL, 0600);
         ret->created = ret->fd >= 0;
-        return ret->fd < 0 ? no_open(path, errno, direct, e) : 0;
+        return ret->fd < 0 ? no_open(path, errno, how, e) : 0;
     }
     if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
         return err_set(e, USAN_EINVAL, "%s: neither a regular file nor a block device%s", path,
@@ -79,7 +79,7 @@ static int open_file(const struct store_open *how, struct opened *ret, struct er
         flags |= O_EXCL;
     ret->fd = open(path, flags);
     ret->created = false;
-    return ret->fd < 0 ? no_open(path, errno, direct, e) : 0;
+    return ret->fd < 0 ? no_open(path, errno, how, e) : 0;
 }
 
 /* Locks that are about to go: of the device manager, which looks into a device now and then, and

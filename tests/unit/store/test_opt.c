@@ -147,6 +147,13 @@ static const struct store_opt_desc descs[] = {
 };
 static const struct store_ops ops = { .name = "thing", .opts = descs };
 static const struct store_ops bare = { .name = "bare" };
+static const struct store_opt_desc many_descs[] = {
+    { "an_option_with_a_name_of_quite_some_length_1", "bool", "no", "a" },
+    { "an_option_with_a_name_of_quite_some_length_2", "bool", "no", "b" },
+    { "an_option_with_a_name_of_quite_some_length_3", "bool", "no", "c" },
+    { .key = NULL },
+};
+static const struct store_ops many = { .name = "many", .opts = many_descs };
 
 static void given_and_default(void **state)
 {
@@ -182,6 +189,11 @@ static void wrong_options(void **state)
           USAN_EINVAL,
           "thing: unknown option 'nosuch' (it has: depth, size, sync, wait, rate, name)" },
         { &bare, { { "x", "1" } }, 1, USAN_EINVAL, "bare: unknown option 'x' (it has no options)" },
+        { &many,
+          { { "x", "1" } },
+          1,
+          USAN_EINVAL,
+          "many: unknown option 'x' (usan-discover(1) and doc/stores.md list what it has)" },
         { &ops,
           { { "depth", "1" }, { "depth", "2" } },
           2,
