@@ -303,8 +303,8 @@ int attach_listener_check(const char *front, struct err_text *e)
     const char *at = place(front, &is_unix);
     if (!at)
         return err_set(e, USAN_EINVAL,
-                       "'%s' is no front end: write nbd:unix:PATH or "
-                       "nbd:tcp:HOST:PORT, or fuse:DIR",
+                       "'%s' is no front end: write nbd:unix:PATH, "
+                       "nbd:tcp:HOST:PORT, fuse:DIR or iscsi:HOST:PORT",
                        front);
     return is_unix ? check_path(at, e) : sock_addr_split(at, sizeof(host), host, &port, e);
 }

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { ANSWER_MS = 5000 };
 
@@ -144,11 +145,28 @@ static void show_answer(struct report *out, char *answer)
     }
 }
 
+struct date {
+    char s[64];
+};
+
+static struct date date_of(uint64_t seconds)
+{
+    struct date d = { "" };
+    time_t t = (time_t)seconds;
+    struct tm tm;
+    if (!localtime_r(&t, &tm) || !strftime(d.s, sizeof(d.s), "%Y-%m-%d %H:%M:%S %z", &tm))
+        (void)snprintf(d.s, sizeof(d.s), "%llu", (unsigned long long)seconds);
+    return d;
+}
+
 static void show_record(struct report *out, const struct attach_record *r)
 {
     report_text(out, "name", "name", r->name);
     report_number(out, "pid", "pid", (uint64_t)r->pid, NULL);
-    report_number(out, "since", "since", r->since_s, "seconds of the epoch");
+    if (out->json)
+        report_number(out, "since", NULL, r->since_s, NULL);
+    else
+        report_text(out, NULL, "since", date_of(r->since_s).s);
     report_text(out, "store", "store", r->store);
     report_begin_list(out, "fronts", NULL);
     for (size_t i = 0; i < r->front_count; i++)

@@ -173,6 +173,7 @@ check "it is shown" "$USAN" attach show stats-ram-64M
 check_output "with its size" '^size_bytes: 67108864$'
 check_output "its file" "^front: $dir/disk\$"
 check_output "and what the store counts" '^stats.stats.write: '
+check_output "since when" '^ *since: 20[0-9-]{8} [0-9:]{8} [+-][0-9]{4}$'
 check "as JSON too" json "$USAN" attach show --json stats-ram-64M
 check "it ends" target_stop
 check_fails "and is unmounted" mountpoint -q "$dir"

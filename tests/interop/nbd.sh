@@ -339,6 +339,7 @@ usage_error() { # ARGUMENT...
 check "exit code 2: no front end" usage_error ram:1M
 check "exit code 2: an unknown front end" usage_error --as nbd:udp:1 ram:1M
 check_output "is named" 'nbd:udp:1'
+check_output "and all there are" 'nbd:unix:PATH, nbd:tcp:HOST:PORT, fuse:DIR or iscsi:HOST:PORT'
 check "exit code 2: no store" usage_error --as nbd:tcp:127.0.0.1:0
 check "exit code 2: two stores" usage_error --as nbd:tcp:127.0.0.1:0 ram:1M ram:2M
 check "exit code 2: no port" usage_error --as nbd:tcp:127.0.0.1 ram:1M
