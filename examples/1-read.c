@@ -18,7 +18,7 @@ int main(int argc, char **argv)
     int rc = 1;
 
     if (argc < 2) {
-        fprintf(stderr, "usage: %s URL|STORE [BLOCK]\n", argv[0]);
+        fprintf(stderr, "usage: %s URL|./FILE|STORE [BLOCK]\n", argv[0]);
         return 2;
     }
     n = argc > 2 ? strtoull(argv[2], NULL, 0) : 0;

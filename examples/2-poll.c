@@ -146,7 +146,7 @@ int main(int argc, char **argv)
     struct app *app = calloc(1, sizeof(*app));
 
     if (argc != 3 || !app) {
-        fprintf(stderr, "usage: %s URL|STORE MEBIBYTES\n", argv[0]);
+        fprintf(stderr, "usage: %s URL|./FILE|STORE MEBIBYTES\n", argv[0]);
         return 2;
     }
     app->end = strtoull(argv[2], NULL, 0) << 20;

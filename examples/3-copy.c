@@ -4,7 +4,7 @@
  * blocks of zeroes are not sent.
  *
  *     cc 3-copy.c $(pkg-config --cflags --libs usan) -pthread
- *     ./a.out image.raw iscsi://10.0.0.1/iqn.2025-01.io.usan:copy/0
+ *     ./a.out ./image.raw iscsi://10.0.0.1/iqn.2025-01.io.usan:copy/0
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -136,7 +136,7 @@ int main(int argc, char **argv)
     int rc = 1;
 
     if (argc != 3) {
-        fprintf(stderr, "usage: %s FROM TO\n", argv[0]);
+        fprintf(stderr, "usage: %s FROM TO, each URL|./FILE|STORE\n", argv[0]);
         return 2;
     }
     pthread_mutex_init(&copy.lock, NULL);
