@@ -15,15 +15,16 @@ fi
 ip link set lo up
 # Blocks of code of the section. Those of ./dev install and build, which has been done; what is
 # attached has tests of its own.
-awk '/^## Try it/ { on = 1 } /^Attach|^## Read on/ { on = 0 } on' README.md |
+awk '/^## Try it|^Copy, measure/ { on = 1 } /^Attach|^Who knows|^## Read on/ { on = 0 } on' README.md |
     sed -n 's/^    //p' | grep -v '^\./dev ' >"$WORK/commands"
 check "the page has commands" test "$(wc -l <"$WORK/commands")" -gt 10
 
 mkdir "$WORK/tree"
 ln -s "$BUILD" "$WORK/tree/build"
 cd "$WORK/tree" || exit 1
+port=3260
 listening() {
-    : 2>/dev/null </dev/tcp/127.0.0.1/3260
+    : 2>/dev/null <"/dev/tcp/127.0.0.1/$port"
 }
 silent() {
     ! listening
@@ -32,6 +33,9 @@ silent() {
 set -m
 while IFS= read -r command; do
     rc=0
+    case $command in
+    *' -p 3261 '*) port=3261 ;;
+    esac
     # in this shell, for the jobs
     eval "$command" >"$WORK/check.out" 2>&1 </dev/null || rc=$?
     case $command in
@@ -50,4 +54,10 @@ while IFS= read -r command; do
     [ $rc = 0 ] || note <"$WORK/check.out"
 done <"$WORK/commands"
 set +m
+
+# Who pastes a block is not there to see that the server is: each has to wait by itself.
+racing() { # FILE: lines that start something in the background, and what comes at once behind
+    grep -A1 -E '^    .*&$' "$1" | grep -vE '&$|^--$|^    sleep 1$'
+}
+check_equal "a block waits for what it has started" "$(racing "$ROOT/README.md")" ""
 finish
