@@ -10,11 +10,12 @@
  * host's name in a redirect is looked up there and then, which may block the loop; an address does
  * not.
  *
- * A lost session. This is ErrorRecoveryLevel 0: with its connection the session fails (7.1.4.1) and
- * all its tasks are terminated. A new login with the same ISID reinstates it (6.3.5), at once
- * or after the negotiated Time2Wait, then after 0.1 s, 0.2 s ... 2 s, again and again. Commands
- * wait for up to reconnect_timeout after the loss; then they fail, as do those submitted later,
- * until a login succeeds.
+ * A lost session. Below ErrorRecoveryLevel 2 the session fails with its connection (7.1.4.1), at
+ * level 2 when its connections have not come back in time (see below), and all its tasks are
+ * terminated. A new login with the same ISID reinstates it (6.3.5), at once or after the negotiated
+ * Time2Wait, then after 0.1 s, 0.2 s ... 2 s, again and again. Commands wait for up to
+ * reconnect_timeout after the loss; then they fail, as do those submitted later, until a login
+ * succeeds.
  *
  * What becomes of commands that were with the target when the session was lost, and are not known
  * to have been carried out:
@@ -51,8 +52,11 @@
  * target does not do that in as much time, or 15 s, the unit is reset (LOGICAL UNIT RESET), and if
  * that fails as well the session is dropped and a new one logged in, which ends all that the old
  * one had. Whatever was ended in this way without an answer is sent again by the rules above; the
- * command itself only once, then it fails with USAN_ETIMEOUT. The time of the oldest command begins
- * when the one before it was answered, so that a long queue at a slow disk is none that hangs.
+ * command itself only once, then it fails with USAN_ETIMEOUT. While ABORT TASK can not be sent, as
+ * the command's connection is being recovered (level 2) or there is no slot for it, it is tried
+ * again after another command_timeout, and nothing else is done. The time of the oldest command
+ * begins when the one before it was answered, so that a long queue at a slow disk is none that
+ * hangs.
  *
  * A session has as many connections as the URL asks for (connections) and the target allows
  * (MaxConnections); the core spreads commands over them. At recovery levels 0 and 1 the session

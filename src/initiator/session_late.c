@@ -33,11 +33,15 @@ static void drop(struct ini_session *s, const char *why)
 
 static void step(struct ini_session *s, enum ini_late to)
 {
-    uint64_t now = loop_now(s->loop);
     s->late = to;
-    s->late_until_ns = now + time_min(s->url.command_timeout_ns, ANSWER_MAX_NS);
-    set_timer(s, s->late_until_ns);
+    set_timer(s, loop_now(s->loop) + time_min(s->url.command_timeout_ns, ANSWER_MAX_NS));
     ini_conns_kick(s);
+}
+
+/* Look again after one more period. */
+static void wait_more(struct ini_session *s)
+{
+    set_timer(s, loop_now(s->loop) + s->url.command_timeout_ns);
 }
 
 static void reset_done(struct ini_tmf *tmf)
@@ -72,10 +76,13 @@ static void abort_done(struct ini_tmf *tmf)
 {
     struct ini_session *s = list_entry(tmf, struct ini_session, abort);
     s->abort_out = false;
-    if (s->late != INI_LATE_ABORT || tmf->scsi.err)
-        return; /* too late, or with its connection */
+    if (s->late != INI_LATE_ABORT)
+        return; /* too late */
     s->late = INI_LATE_NONE;
-    if (tmf->scsi.response == ISCSI_TMF_RSP_COMPLETE || tmf->scsi.response == ISCSI_TMF_RSP_NO_TASK)
+    if (tmf->scsi.err) /* lost with its connection, and the task comes to another one or ends */
+        wait_more(s);
+    else if (tmf->scsi.response == ISCSI_TMF_RSP_COMPLETE ||
+             tmf->scsi.response == ISCSI_TMF_RSP_NO_TASK)
         set_timer(s, loop_now(s->loop)); /* the next one may be late as well */
     else
         reset_unit(s, tmf->scsi.lun);
@@ -83,14 +90,24 @@ static void abort_done(struct ini_tmf *tmf)
 
 static void abort_task(struct ini_session *s, struct ini_cmd *cmd)
 {
-    cmd->late++;
-    s->stats.late++;
-    if (!s->abort_out)
+    int err = 0;
+    if (!s->abort_out) {
         s->abort = (struct ini_tmf){
             .scsi = { .function = ISCSI_TMF_ABORT_TASK, .lun = cmd->scsi.lun, .cmd = &cmd->scsi },
             .done = abort_done
         };
-    if (s->abort_out || iscsi_isess_tmf(s->core, &s->abort.scsi, loop_now(s->loop))) {
+        err = iscsi_isess_tmf(s->core, &s->abort.scsi, loop_now(s->loop));
+    }
+    /* Others use the unit as well: it is not reset because this side can not ask yet. A connection
+     * that is being recovered comes back or is given up in time, a slot becomes free with any
+     * answer, and without any the connection ends. */
+    if (err == USAN_ECLOSED || err == USAN_EAGAIN) {
+        wait_more(s);
+        return;
+    }
+    cmd->late++;
+    s->stats.late++;
+    if (s->abort_out || err) {
         reset_unit(s, cmd->scsi.lun);
         return;
     }

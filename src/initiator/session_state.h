@@ -141,7 +141,6 @@ struct ini_session {
     struct loop_timer watch;
     uint64_t head_ns; /* when an oldest command was answered last */
     enum ini_late late;
-    uint64_t late_until_ns;
     struct ini_tmf abort, reset;
     bool abort_out, reset_out; /* with the core */
 

@@ -125,6 +125,63 @@ static void dropped(void **st)
     end(rig);
 }
 
+/* A command is late because its connection is being recovered: it can not be aborted now, and the
+ * unit, which others use as well, is not reset for that. */
+static void late_meanwhile(void **st)
+{
+    (void)st;
+    static const char *const options[] = {
+        "?error_recovery=2&command_timeout=100ms",
+        "?error_recovery=2&connections=2&command_timeout=100ms"
+    };
+    for (unsigned i = 0; i < 2; i++) {
+        struct rig *rig = rig_start();
+        atomic_store(&rig->recovery, 2);
+        atomic_store(&rig->time2wait, 1);
+        world_start(rig, 0, options[i], false);
+        until(&world.logged_in, 1);
+        wait_connections(i + 1);
+        atomic_store(&rig->cut_at, 1);
+        struct io io;
+        io_start(&io, 0x2a, 3, 1);
+        until(&world.pending, 0);
+        assert_good(&io);
+        assert_int_equal(rig_disk(rig)[3 * 512], 1);
+        assert_int_equal(rig->resets, 0);
+        assert_int_equal(world.lost, 0);
+        assert_int_equal(ini_session_stats(world.s)->drops, 0);
+        assert_int_equal(ini_session_stats(world.s)->resent, 0);
+        assert_true(ini_session_stats(world.s)->recoveries >= 1);
+        end(rig);
+    }
+}
+
+/* The request to abort is lost with the connection: the same. */
+static void abort_lost(void **st)
+{
+    (void)st;
+    struct rig *rig = begin(2, "?error_recovery=2&command_timeout=200ms");
+    struct io io[2];
+    atomic_store(&rig->abort_response, -1);
+    atomic_store(&rig->mute, 1);
+    io_start(&io[0], 0x2a, 3, 1);
+    uint64_t end_ns = clock_now_ns() + 30 * NS_PER_SEC;
+    while (!atomic_load(&rig->aborts) && clock_now_ns() < end_ns)
+        run_for(NS_PER_MS);
+    assert_int_equal(rig->aborts, 1);
+    atomic_store(&rig->abort_response, 0);
+    atomic_store(&rig->cut_at, 1);
+    io_start(&io[1], 0x28, 4, 1);
+    until(&world.pending, 0);
+    assert_good(&io[0]);
+    assert_good(&io[1]);
+    run_for(500 * NS_PER_MS); /* nor later, when there is nothing to wait for any more */
+    assert_int_equal(rig->resets, 0);
+    assert_int_equal(world.lost, 0);
+    assert_int_equal(ini_session_stats(world.s)->drops, 0);
+    end(rig);
+}
+
 /* As much as both want. */
 static void agreed(void **st)
 {
@@ -161,6 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(commands_go_on), cmocka_unit_test(session_is_gone),
         cmocka_unit_test(dropped),        cmocka_unit_test(agreed),
+        cmocka_unit_test(late_meanwhile), cmocka_unit_test(abort_lost),
         cmocka_unit_test(freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
