@@ -64,8 +64,8 @@ static int open_reactors(struct attach *a, struct err_text *e)
     if (!a->reactors)
         return err_set(e, USAN_ENOMEM, "out of memory");
     a->reactor_count = n;
-    /* A channel that nobody uses is a session of an iSCSI store that does nothing but keep its
-     * writes from being repeated, as they could be others'. */
+    /* A channel that nobody uses would be a session of an iSCSI store for nothing, and the second
+     * channel makes the table that holds its overlapping writes back a shared one, under a lock. */
     struct store *used = attach_fronts_use_reactors(a->cfg) ? a->store : NULL;
     struct loop_config lc = { .engine = a->cfg->engine, .poll = a->cfg->poll, .cpu = -1 };
     for (unsigned i = 0; i < n; i++) {

@@ -4,11 +4,12 @@
  * memory that the bio names.
  *
  * A request longer than the unit takes is cut into commands that follow each other. Writes that
- * overlap (WRITE, WRITE SAME, UNMAP, COMPARE AND WRITE of this ini_disk) are carried out one after
- * the other, as session.h demands of what is sent again after a loss; those of another ini_disk of
- * the same unit are not held back, so that with several of them the session's write_again() has to
- * forbid that anything is written twice. Reads pass freely: one that
- * is under way together with a write gets the old or the new content of each block.
+ * overlap (WRITE, WRITE SAME, UNMAP, COMPARE AND WRITE) are carried out one after the other, as
+ * session.h demands of what is sent again after a loss: those of this ini_disk, and those of all
+ * others that share its table (ranges). Another ini_disk of the same unit with a table of its own
+ * is not held back; with one of these the session's write_again() has to forbid that anything is
+ * written twice. Reads pass freely: one that is under way together with a write gets the old or the
+ * new content of each block.
  *
  * Unit attentions are taken note of and the command is sent again; 2Ah/09h, CAPACITY DATA HAS
  * CHANGED, leads to READ CAPACITY and resized(). A busy target or unit is asked again, after 1 ms
