@@ -145,6 +145,15 @@ static void failed(struct ini_check *c, int err)
         end(c, INI_CHECK_GOOD, 0);
 }
 
+/* Nobody else would end the check. */
+static void not_asked(struct ini_check *c)
+{
+    char words[96];
+    ini_scsi_words(&c->cmd.scsi, words, sizeof(words));
+    (void)snprintf(c->why, sizeof(c->why), "LUN %u: cannot be looked at: %s", c->cfg.lun, words);
+    end(c, INI_CHECK_LATER, 0);
+}
+
 static void done(struct ini_cmd *cmd)
 {
     struct ini_check *c = list_entry(cmd, struct ini_check, cmd);
@@ -155,8 +164,11 @@ static void done(struct ini_cmd *cmd)
         ini_check_start(c, c->session);
         return;
     }
-    if (cmd->scsi.err && !cmd->scsi.response && !cmd->dead)
-        return; /* the session was lost */
+    if (cmd->scsi.err && !cmd->scsi.response && !cmd->dead) {
+        if (ini_session_checking(c->session))
+            not_asked(c);
+        return; /* or the session was lost, and the next login brings the next check */
+    }
     enum ini_verdict v = ini_scsi_judge(&cmd->scsi, true, &err);
     bool late = loop_now(c->loop) >= c->busy_until_ns || c->tries++ == TRIES_MAX;
     if (v == INI_GOOD && c->step == STEP_IDENTITY)

@@ -339,6 +339,11 @@ bool ini_session_up(const struct ini_session *s)
     return s->phase == INI_PHASE_UP;
 }
 
+bool ini_session_checking(const struct ini_session *s)
+{
+    return s->phase == INI_PHASE_CHECK;
+}
+
 const char *ini_session_error(const struct ini_session *s)
 {
     return s->error.text;

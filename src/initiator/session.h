@@ -174,6 +174,8 @@ int ini_session_send_targets(struct ini_session *s);
 
 /* The end of check(). why is used with the other two results, in the session's error. */
 void ini_session_checked(struct ini_session *s, enum ini_checked result, const char *why);
+/* It is logged in, and the check() after that is not over. */
+bool ini_session_checking(const struct ini_session *s);
 /* Have so many connections from now on, 1 .. INI_CONNECTIONS_MAX, if the target allows: more are
  * opened; those that are too many get no more commands and are closed when they have none. */
 void ini_session_set_connections(struct ini_session *s, unsigned count);

@@ -2,6 +2,7 @@
 #include "store_world.h"
 
 #include "io/clock.h"
+#include "iscsi/initiator.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -107,4 +108,29 @@ struct sw_text sw_stat(const char *name)
     }
     free(text);
     return t;
+}
+
+/* ---- commands without memory ---- */
+
+static int fail_opcode = -1;
+
+int __real_iscsi_isess_submit(struct iscsi_isess *sess, struct iscsi_icmd *cmd);
+int __wrap_iscsi_isess_submit(struct iscsi_isess *sess, struct iscsi_icmd *cmd);
+
+int __wrap_iscsi_isess_submit(struct iscsi_isess *sess, struct iscsi_icmd *cmd)
+{
+    if (fail_opcode < 0 || cmd->cdb[0] != fail_opcode)
+        return __real_iscsi_isess_submit(sess, cmd);
+    fail_opcode = -1;
+    return USAN_ENOMEM;
+}
+
+void sw_fail_submit(uint8_t opcode)
+{
+    fail_opcode = opcode;
+}
+
+bool sw_submit_failed(void)
+{
+    return fail_opcode < 0;
 }

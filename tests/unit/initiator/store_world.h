@@ -30,6 +30,9 @@ void sw_run_for(uint64_t ns);
 void sw_start(struct bio *bio);
 /* One request of that many blocks; its result. */
 int sw_run(enum bio_op op, uint32_t flags, uint64_t block, uint64_t blocks, void *data);
+/* The next command with this operation code does not get into a session: there is no memory. */
+void sw_fail_submit(uint8_t opcode);
+bool sw_submit_failed(void);
 /* What its statistics say behind the name; "" if it is not there. */
 struct sw_text {
     char s[512];

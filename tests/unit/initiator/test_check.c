@@ -134,6 +134,27 @@ static void unit_comes_late(void **st)
     end(rig);
 }
 
+/* The look itself can not be sent, at any of its steps: the login counts as failed, and the next
+ * one brings the next look. */
+static void not_sent(void **st)
+{
+    (void)st;
+    static const uint8_t steps[] = { 0x12, 0x9e };
+    struct rig *rig = begin(0x6001405000000001);
+    for (unsigned i = 0; i < 2; i++) {
+        sw_fail_submit(steps[i]);
+        atomic_store(&rig->cut_at, 1);
+        start_writes(COUNT, (uint8_t)(7 + i));
+        sw_wait();
+        assert_true(sw_submit_failed());
+        for (unsigned k = 0; k < COUNT; k++) {
+            assert_int_equal(bios[k].err, 0);
+            assert_int_equal(rig_disk(rig)[k * STORE_BLOCK], 7 + i);
+        }
+    }
+    end(rig);
+}
+
 static void change(struct rig *rig)
 {
     atomic_store(&rig->attention_code, 0x2a09);
@@ -196,9 +217,10 @@ static void quick_zeroes(void **st)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(another_disk),  cmocka_unit_test(another_kind),
-        cmocka_unit_test(same_disk),     cmocka_unit_test(unit_comes_late),
-        cmocka_unit_test(busy_capacity), cmocka_unit_test(quick_zeroes),
+        cmocka_unit_test(another_disk), cmocka_unit_test(another_kind),
+        cmocka_unit_test(same_disk),    cmocka_unit_test(unit_comes_late),
+        cmocka_unit_test(not_sent),     cmocka_unit_test(busy_capacity),
+        cmocka_unit_test(quick_zeroes),
     };
     if (store_registry_add(&iscsi_store_ops))
         return 1;
