@@ -136,21 +136,24 @@ static void answered(struct ini_alua *a)
     } else {
         (void)ini_alua_find(a->data, a->cmd.scsi.in_got, a->group, &state);
     }
-    a->done(state, a->user);
+    a->done(INI_ALUA_TOLD, state, a->user);
 }
 
 static void cmd_done(struct ini_cmd *cmd)
 {
     struct ini_alua *a = list_entry(cmd, struct ini_alua, cmd);
-    int err;
+    int err = USAN_EIO;
     a->out = false;
     bool lost = cmd->scsi.err && !cmd->scsi.response && !cmd->dead;
     if (a->again) {
         begin(a);
         return;
     }
-    if (lost)
+    if (lost) {
+        if (cmd->probe && ini_session_checking(a->session)) /* it is not, and waits for an end */
+            a->done(INI_ALUA_NOT_ASKED, INI_ALUA_OPTIMIZED, a->user);
         return;
+    }
     enum ini_verdict v = ini_scsi_judge(&cmd->scsi, true, &err);
     bool late = loop_now(a->loop) >= a->busy_until_ns || a->tries++ == TRIES_MAX;
     if (v == INI_GOOD)
@@ -160,8 +163,10 @@ static void cmd_done(struct ini_cmd *cmd)
     else if (v == INI_RETRY_LATER && !late &&
              !loop_timer_set(a->loop, &a->later, loop_now(a->loop) + BUSY_STEP_NS))
         return;
-    else /* it knows nothing of groups */
-        a->done(INI_ALUA_OPTIMIZED, a->user);
+    else if (v == INI_BAD && err == USAN_ENOTSUP) /* it knows nothing of groups */
+        a->done(INI_ALUA_TOLD, INI_ALUA_OPTIMIZED, a->user);
+    else
+        a->done(INI_ALUA_NOT_TOLD, INI_ALUA_OPTIMIZED, a->user);
 }
 
 static void later(struct loop_timer *t)

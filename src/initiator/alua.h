@@ -28,9 +28,14 @@ bool ini_alua_find(const uint8_t *data, uint32_t len, uint16_t group, enum ini_a
 
 struct ini_alua;
 
-/* The end: what the state is now. A unit without asymmetric access is OPTIMIZED everywhere. Not
- * called when the session was lost in the meantime. */
-typedef void ini_alua_done(enum ini_alua_state state, void *user);
+enum ini_alua_answer {
+    INI_ALUA_TOLD,      /* the state is known; without asymmetric access it is OPTIMIZED */
+    INI_ALUA_NOT_TOLD,  /* the unit was busy for too long, or failed: all is as it was */
+    INI_ALUA_NOT_ASKED, /* the command could not be sent, though the session is there */
+};
+
+/* The end; state with INI_ALUA_TOLD only. Not called when the session was lost in the meantime. */
+typedef void ini_alua_done(enum ini_alua_answer answer, enum ini_alua_state state, void *user);
 
 /* NULL: out of memory. */
 struct ini_alua *ini_alua_new(struct loop *loop, uint16_t lun, ini_alua_done *done, void *user);

@@ -81,9 +81,17 @@ void ini_path_drop(struct ini_path *p, const char *why)
     ini_session_drop(p->session, why);
 }
 
-static void access_known(enum ini_alua_state access, void *user)
+static void unit_known(enum ini_checked result, const char *why, uint64_t blocks, void *user);
+
+static void access_known(enum ini_alua_answer answer, enum ini_alua_state access, void *user)
 {
     struct ini_path *p = user;
+    if (answer != INI_ALUA_TOLD)
+        access = p->access;
+    if (p->checking && answer == INI_ALUA_NOT_ASKED) {
+        unit_known(INI_CHECK_LATER, "the state of the path cannot be asked for", 0, p);
+        return;
+    }
     if (!p->checking) {
         if (p->state == INI_PATH_UP || p->state == INI_PATH_CLOSED)
             use_access(p, access);

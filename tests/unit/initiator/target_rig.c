@@ -312,6 +312,11 @@ static bool answered(struct rig *rig, struct iscsi_task *t, bool medium)
         respond(t, 8, NULL, 0, 0);
         return true;
     }
+    if (op == 0xa3 && atomic_load(&rig->groups_busy)) {
+        atomic_fetch_add(&rig->groups_asked, 1);
+        respond(t, 8, NULL, 0, 0);
+        return true;
+    }
     if (op == 0x9e && atomic_load(&rig->capacity_fails)) {
         check_condition(t, 0x044400);
         return true;

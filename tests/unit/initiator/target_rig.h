@@ -61,6 +61,8 @@ struct rig {
     atomic_bool gone;                        /* there is no unit */
     atomic_int capacity_busy;                /* answer so many READ CAPACITY with BUSY */
     atomic_bool capacity_fails;              /* and all of them with an error */
+    atomic_bool groups_busy;                 /* answer REPORT TARGET PORT GROUPS with BUSY */
+    atomic_uint groups_asked;                /* so many of these */
     atomic_ullong naa;                       /* designator of the unit; 0: none */
     atomic_int group;                        /* target port group; 0: no asymmetric access */
     atomic_int alua; /* its state: 0 optimized, 1 not, 2 standby, 3 unavailable, 15 changing */

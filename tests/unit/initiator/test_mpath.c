@@ -516,6 +516,55 @@ static void alua(void **st)
     end();
 }
 
+/* A unit that is too busy to say its state keeps the one it had. */
+static void state_not_told(void **st)
+{
+    (void)st;
+    char text[512];
+    rigs_start();
+    atomic_store(&a->group, 1);
+    atomic_store(&b->group, 2);
+    atomic_store(&a->alua, 2);
+    spec(text, "");
+    sw_begin(text);
+    wait_stat("multipath.path0.state", "closed");
+    wait_stat("multipath.path1.state", "up");
+    atomic_store(&a->groups_busy, true);
+    atomic_store(&b->attention_code, 0x2a06);
+    atomic_store(&b->attention, 1);
+    start_one(0, BIO_READ, 0, 0);
+    sw_wait();
+    for (unsigned i = 0; i < 20; i++) { /* it is asked 65 times in a row, every 20 ms */
+        sw_run_for(100 * NS_PER_MS);
+        assert_string_equal(sw_stat("multipath.path0.state").s, "closed");
+    }
+    assert_true(a->groups_asked >= 65);
+    atomic_store(&a->groups_busy, false);
+    atomic_store(&a->alua, 0);
+    wait_stat("multipath.path0.state", "up");
+    end();
+}
+
+/* The question can not be sent after a login: the next one brings the next question. */
+static void state_not_asked(void **st)
+{
+    (void)st;
+    char text[512];
+    rigs_start();
+    atomic_store(&a->group, 1);
+    spec(text, "");
+    sw_begin(text);
+    wait_stat("multipath.path0.state", "up");
+    wait_stat("multipath.path1.state", "up");
+    rig_down(a);
+    wait_stat("multipath.path0.state", "down");
+    sw_fail_submit(0xa3);
+    rig_up(a);
+    wait_stat("multipath.path0.state", "up");
+    assert_true(sw_submit_failed());
+    end();
+}
+
 /* The one that is left is closed, and opens: it is looked at soon. */
 static void standby_takes_over(void **st)
 {
@@ -615,6 +664,8 @@ int main(void)
         cmocka_unit_test(another_unit),
         cmocka_unit_test(unit_goes),
         cmocka_unit_test(alua),
+        cmocka_unit_test(state_not_told),
+        cmocka_unit_test(state_not_asked),
         cmocka_unit_test(standby_takes_over),
         cmocka_unit_test(told),
     };
