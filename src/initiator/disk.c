@@ -405,6 +405,11 @@ struct ini_disk *ini_disk_new(struct loop *loop, const struct ini_disk_config *c
     return d;
 }
 
+void ini_disk_set_ghost_timeout(struct ini_disk *d, uint64_t ghost_timeout_ns)
+{
+    d->ghost_timeout_ns = ghost_timeout_ns;
+}
+
 void ini_disk_free(struct ini_disk *d)
 {
     if (!d)

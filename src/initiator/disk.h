@@ -68,6 +68,8 @@ struct ini_disk_config {
 
 /* NULL when out of memory. */
 struct ini_disk *ini_disk_new(struct loop *loop, const struct ini_disk_config *cfg);
+/* Another time for the ghosts that it leaves behind. */
+void ini_disk_set_ghost_timeout(struct ini_disk *disk, uint64_t ghost_timeout_ns);
 /* Nothing is in flight. The session is freed before it: a command of its own may be under way. disk
  * may be NULL. */
 void ini_disk_free(struct ini_disk *disk);

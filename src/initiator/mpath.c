@@ -337,6 +337,14 @@ void ini_mpath_free(struct ini_mpath *mp)
     free(mp);
 }
 
+uint64_t ini_mpath_keep_ns(const struct ini_mpath *mp)
+{
+    uint64_t longest = 0;
+    for (unsigned i = 0; i < mp->cfg.count; i++)
+        longest = mp->paths[i].keep_ns > longest ? mp->paths[i].keep_ns : longest;
+    return longest;
+}
+
 void ini_mpath_stats(const struct ini_mpath *mp, unsigned path, struct ini_path_stats *ret)
 {
     const struct ini_path_stats *s = &mp->paths[path].stats;

@@ -21,10 +21,11 @@
  *
  * A ghost is gone when its path has logged in again at the same address, without having been logged
  * in elsewhere in between, which ends the tasks of the old session (RFC 7143 6.3.5), or at the
- * latest settle_timeout after the loss: a target ends them Time2Wait + Time2Retain after it has
- * noticed the loss (7.5), and settle_timeout has to be longer than it takes to notice. A command
- * that the target has aborted leaves no ghost. The table of blocks is common to all channels of a
- * store, so this holds between them as well; what other programs write nobody here can know.
+ * latest settle_timeout and the negotiated Time2Wait + Time2Retain after the loss: a target ends
+ * them Time2Wait + Time2Retain after it has noticed the loss (7.5), and settle_timeout has to be
+ * longer than it takes to notice. A command that the target has aborted leaves no ghost. The table
+ * of blocks is common to all channels of a store, so this holds between them as well; what other
+ * programs write nobody here can know.
  *
  * Commands wait for a path for reconnect_timeout after the last one was lost, then they fail, as do
  * those submitted later, until there is one.
@@ -84,6 +85,8 @@ struct ini_path_stats {
     uint64_t commands, moved; /* sent by it; taken from it to others */
     uint64_t ghosts;          /* at the moment */
 };
+/* What to add to settle_timeout: the longest Time2Wait + Time2Retain of its paths. */
+uint64_t ini_mpath_keep_ns(const struct ini_mpath *mpath);
 /* From any thread. */
 void ini_mpath_stats(const struct ini_mpath *mpath, unsigned path, struct ini_path_stats *ret);
 

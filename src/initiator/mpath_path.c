@@ -33,7 +33,8 @@ int ini_path_ghost(struct ini_path *p, struct ini_cmd *cmd)
         p->ghost_cap = cap;
     }
     /* The last one's time counts for all. */
-    if (loop_timer_set(loop, &p->settle, loop_now(loop) + p->mp->cfg.settle_timeout_ns))
+    if (loop_timer_set(loop, &p->settle,
+                       loop_now(loop) + p->mp->cfg.settle_timeout_ns + p->keep_ns))
         return USAN_ENOMEM;
     p->ghosts[p->ghost_count++] = cmd;
     __atomic_store_n(&p->stats.ghosts, p->ghost_count, __ATOMIC_RELAXED);
@@ -129,6 +130,8 @@ static void check(struct ini_session *s, void *user)
         p->astray = p->ghost_count > 0;
     else if (!p->astray)
         ghosts_gone(p);
+    const struct iscsi_params *params = ini_session_params(s);
+    p->keep_ns = ((uint64_t)params->time2wait + params->time2retain) * NS_PER_SEC;
     p->checking = true;
     ini_check_start(p->check, s);
 }

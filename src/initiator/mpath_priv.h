@@ -24,6 +24,7 @@ struct ini_path {
     unsigned ghost_count, ghost_cap;
     bool astray; /* it was logged in elsewhere since its oldest ghost: only time ends them */
     struct loop_timer settle; /* when its ghosts are gone at the latest */
+    uint64_t keep_ns;         /* Time2Wait + Time2Retain of its session */
     struct ini_path_stats stats;
 };
 

@@ -337,6 +337,8 @@ static void mpath_channel_close(struct store_channel *ch)
         m->paths[i].up -= c->states[i] == INI_PATH_UP;
     }
     pthread_mutex_unlock(&m->lock);
+    if (c->mpath && c->disk)
+        ini_disk_set_ghost_timeout(c->disk, m->settle_timeout_ns + ini_mpath_keep_ns(c->mpath));
     ini_mpath_free(c->mpath);
     ini_disk_free(c->disk);
     free(c);
