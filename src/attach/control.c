@@ -238,8 +238,10 @@ struct attach_state attach_control_state(const char *dir, const char *name)
         attach_control_ask(&sa, "show", STATE_MS, &answer, NULL) || !answer)
         return st;
     const char *at = strncmp(answer, "state=", 6) == 0 ? answer : strstr(answer, "\nstate=");
-    if (at)
-        (void)sscanf(at, " state=%15s", st.text);
+    if (at) {
+        at = strchr(at, '=') + 1;
+        (void)snprintf(st.text, sizeof(st.text), "%.*s", (int)strcspn(at, "\n"), at);
+    }
     free(answer);
     return st;
 }

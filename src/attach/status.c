@@ -47,9 +47,15 @@ struct session {
 
 static void find_session(void *arg, const char *what, const char *values)
 {
+    static const char state[] = "state=", since[] = " down_since=";
     struct session *s = arg;
-    if (strcmp(what, "iscsi") == 0)
-        (void)sscanf(values, "state=%15s down_since=%lld", s->state, &s->down_since);
+    if (strcmp(what, "iscsi") != 0 || strncmp(values, state, strlen(state)) != 0)
+        return;
+    values += strlen(state);
+    size_t len = strcspn(values, " ");
+    (void)snprintf(s->state, sizeof(s->state), "%.*s", (int)len, values);
+    if (strncmp(values + len, since, strlen(since)) == 0)
+        s->down_since = strtoll(values + len + strlen(since), NULL, 10);
 }
 
 static void show_state(const struct attach *a, FILE *out)
