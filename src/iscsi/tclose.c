@@ -85,8 +85,9 @@ static void let_go(struct iscsi_tconn *c)
         return;
     }
     tkeep_release_all(c);
-    if (c->sess)
-        drop_held(c);
+    if (!c->sess)
+        return;
+    drop_held(c);
     if (c->erl < 2)
         return;
     list_for_each_safe (&c->sess->tasks, pos) {
