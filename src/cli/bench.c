@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* usan bench: how fast a store is. */
 #include "tools/bench.h"
+#include "base/number.h"
 #include "cli/command.h"
 #include "cli/meter.h"
 #include "cli/name.h"
@@ -9,7 +10,6 @@
 #include "cli/wait.h"
 #include "io/clock.h"
 #include "target/config.h"
-#include "target/size.h"
 #include "tools/crew.h"
 
 #include <math.h>
@@ -125,16 +125,16 @@ static int make_config(struct job *j, struct store *s, struct err_text *e)
     };
     if (a->block % info->block_bytes)
         return err_set(e, USAN_EINVAL, "--block-size %s: the store has blocks of %u bytes",
-                       tgt_size_text(a->block).s, info->block_bytes);
+                       num_size_text(a->block).s, info->block_bytes);
     if (info->max_io_bytes && a->block > info->max_io_bytes)
         return err_set(e, USAN_EINVAL, "--block-size %s: the store takes %s at most",
-                       tgt_size_text(a->block).s, tgt_size_text(info->max_io_bytes).s);
+                       num_size_text(a->block).s, num_size_text(info->max_io_bytes).s);
     if (range < a->block)
         return err_set(e, USAN_EINVAL, "--block-size %s: is more than the %s that are to be used",
-                       tgt_size_text(a->block).s, tgt_size_text(range).s);
+                       num_size_text(a->block).s, num_size_text(range).s);
     if (a->channels * a->depth > BENCH_MEMORY_MAX / a->block)
         return err_set(e, USAN_EINVAL, "so many requests of that size need more than %s of memory",
-                       tgt_size_text(BENCH_MEMORY_MAX).s);
+                       num_size_text(BENCH_MEMORY_MAX).s);
     if (j->cfg.read_percent < 100 && info->read_only)
         return err_set(e, USAN_EINVAL, "the store is read-only");
     int err = tgt_config_parse_engine(a->engine, &j->cfg.loop.engine);
@@ -225,7 +225,7 @@ static void print(const struct job *j, const struct bench_result *r)
     uint64_t ops = r->latency[BENCH_READ].count + r->latency[BENCH_WRITE].count;
     double seconds = (double)r->ns / (double)NS_PER_SEC;
     printf("%s: %s %s, %s each, depth %u, %u channel%s, %.1f s\n", j->name.s,
-           c->sequential ? "sequential" : "random", j->args->op, tgt_size_text(c->block_bytes).s,
+           c->sequential ? "sequential" : "random", j->args->op, num_size_text(c->block_bytes).s,
            c->depth, c->channels, c->channels == 1 ? "" : "s", seconds);
     if (r->latency[BENCH_READ].count)
         print_kind(j, "read", &r->latency[BENCH_READ], seconds);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* usan ls: targets and their units. */
+#include "base/number.h"
 #include "cli/remote.h"
 #include "initiator/probe.h"
-#include "target/size.h"
 
 #include <string.h>
 
@@ -26,7 +26,7 @@ static void print_disk(struct listing *l, const char *url, const struct ini_disk
 {
     const struct ini_identity *id = &d->identity;
     if (!l->json) {
-        printf("%s  %s  %u  %s %s  %s\n", url, tgt_size_text(d->blocks * d->block_bytes).s,
+        printf("%s  %s  %u  %s %s  %s\n", url, num_size_text(d->blocks * d->block_bytes).s,
                d->block_bytes, id->vendor, id->product, *d->serial ? d->serial : "-");
         return;
     }

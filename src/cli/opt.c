@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/opt.h"
 
-#include "target/size.h"
+#include "base/number.h"
 
 #include <string.h>
 
@@ -39,13 +39,13 @@ static int set_number(const struct cli_opt *o, const char *value, uint64_t *to, 
     int err;
     const char *like;
     if (o->type == CLI_UINT) {
-        err = tgt_parse_uint(value, 0, UINT64_MAX, &v);
+        err = num_parse_uint(value, 0, UINT64_MAX, &v);
         like = "a number";
     } else if (o->type == CLI_SIZE) {
-        err = tgt_parse_size(value, &v);
+        err = num_parse_size(value, &v);
         like = "a size like 512, 64M or 1GiB";
     } else {
-        err = tgt_parse_time(value, &v);
+        err = num_parse_time(value, &v);
         like = "a time like 15s or 500ms";
     }
     if (err)
@@ -53,7 +53,7 @@ static int set_number(const struct cli_opt *o, const char *value, uint64_t *to, 
     bool outside = o->max && (v < o->min || v > o->max);
     if (outside && o->type == CLI_SIZE)
         return err_set(e, USAN_EINVAL, "--%s %s: use %s to %s", o->name, value,
-                       tgt_size_text(o->min).s, tgt_size_text(o->max).s);
+                       num_size_text(o->min).s, num_size_text(o->max).s);
     if (outside)
         return err_set(e, USAN_EINVAL, "--%s %s: use %llu to %llu", o->name, value,
                        (unsigned long long)o->min, (unsigned long long)o->max);

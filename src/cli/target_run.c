@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* usan target run: what a configuration file says. */
+#include "base/number.h"
 #include "cli/command.h"
 #include "cli/run.h"
 #include "target/config_yaml.h"
-#include "target/size.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -47,7 +47,7 @@ static void print_summary(const struct tgt_config *cfg)
     printf("limits: sessions=%u connections=%u connections-per-session=%u queue-depth=%u memory=%s "
            "recovery-level=%u",
            l->sessions, l->connections, l->session_connections, l->queue_depth,
-           tgt_size_text(l->memory_bytes).s, l->recovery_level);
+           num_size_text(l->memory_bytes).s, l->recovery_level);
     print_time("time2retain", l->time2retain_ns);
     print_time("progress-timeout", l->progress_timeout_ns);
     print_time("login-timeout", cfg->login_timeout_ns);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "cmocka_all.h"
+#include "base/number.h"
 
-#include "target/size.h"
-
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
 
 static void sizes(void **state)
 {
@@ -28,7 +32,7 @@ static void sizes(void **state)
     };
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         uint64_t v = 1;
-        assert_int_equal(tgt_parse_size(good[i].text, &v), 0);
+        assert_int_equal(num_parse_size(good[i].text, &v), 0);
         assert_int_equal(v, good[i].bytes);
     }
     static const struct {
@@ -50,7 +54,7 @@ static void sizes(void **state)
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         uint64_t v = 42;
-        assert_int_equal(tgt_parse_size(bad[i].text, &v), bad[i].err);
+        assert_int_equal(num_parse_size(bad[i].text, &v), bad[i].err);
         assert_int_equal(v, 42); /* never written on failure */
     }
 }
@@ -72,19 +76,19 @@ static void sizes_as_text(void **state)
         { UINT64_MAX, "18446744073709551615" },
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        assert_string_equal(tgt_size_text(rows[i].bytes).s, rows[i].text);
+        assert_string_equal(num_size_text(rows[i].bytes).s, rows[i].text);
 }
 
 static void numbers(void **state)
 {
     (void)state;
     uint64_t v = 0;
-    assert_int_equal(tgt_parse_uint("17", 1, 20, &v), 0);
+    assert_int_equal(num_parse_uint("17", 1, 20, &v), 0);
     assert_int_equal(v, 17);
-    assert_int_equal(tgt_parse_uint("21", 1, 20, &v), USAN_ERANGE);
-    assert_int_equal(tgt_parse_uint("0", 1, 20, &v), USAN_ERANGE);
-    assert_int_equal(tgt_parse_uint("17k", 1, 20, &v), USAN_EINVAL);
-    assert_int_equal(tgt_parse_uint("", 1, 20, &v), USAN_EINVAL);
+    assert_int_equal(num_parse_uint("21", 1, 20, &v), USAN_ERANGE);
+    assert_int_equal(num_parse_uint("0", 1, 20, &v), USAN_ERANGE);
+    assert_int_equal(num_parse_uint("17k", 1, 20, &v), USAN_EINVAL);
+    assert_int_equal(num_parse_uint("", 1, 20, &v), USAN_EINVAL);
     assert_int_equal(v, 17);
 }
 
@@ -100,13 +104,13 @@ static void times(void **state)
     };
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         uint64_t v = 1;
-        assert_int_equal(tgt_parse_time(good[i].text, &v), 0);
+        assert_int_equal(num_parse_time(good[i].text, &v), 0);
         assert_int_equal(v, good[i].ns);
     }
     uint64_t v = 42;
-    assert_int_equal(tgt_parse_time("1d", &v), USAN_EINVAL);
-    assert_int_equal(tgt_parse_time("s", &v), USAN_EINVAL);
-    assert_int_equal(tgt_parse_time("18446744073709551615s", &v), USAN_ERANGE);
+    assert_int_equal(num_parse_time("1d", &v), USAN_EINVAL);
+    assert_int_equal(num_parse_time("s", &v), USAN_EINVAL);
+    assert_int_equal(num_parse_time("18446744073709551615s", &v), USAN_ERANGE);
     assert_int_equal(v, 42);
 }
 
@@ -114,12 +118,12 @@ static void bools(void **state)
 {
     (void)state;
     bool v = false;
-    assert_int_equal(tgt_parse_bool("Yes", &v), 0);
+    assert_int_equal(num_parse_bool("Yes", &v), 0);
     assert_true(v);
-    assert_int_equal(tgt_parse_bool("off", &v), 0);
+    assert_int_equal(num_parse_bool("off", &v), 0);
     assert_false(v);
-    assert_int_equal(tgt_parse_bool("1", &v), USAN_EINVAL);
-    assert_int_equal(tgt_parse_bool("", &v), USAN_EINVAL);
+    assert_int_equal(num_parse_bool("1", &v), USAN_EINVAL);
+    assert_int_equal(num_parse_bool("", &v), USAN_EINVAL);
 }
 
 int main(void)

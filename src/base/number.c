@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "target/size.h"
+#include "base/number.h"
 
 #include "base/clock.h"
 
@@ -26,7 +26,7 @@ static int digits(const char **text, uint64_t *ret)
     return 0;
 }
 
-int tgt_parse_size(const char *text, uint64_t *ret_bytes)
+int num_parse_size(const char *text, uint64_t *ret_bytes)
 {
     uint64_t v;
     int err = digits(&text, &v);
@@ -49,10 +49,10 @@ int tgt_parse_size(const char *text, uint64_t *ret_bytes)
     return 0;
 }
 
-struct tgt_size_text tgt_size_text(uint64_t bytes)
+struct num_size_text num_size_text(uint64_t bytes)
 {
     static const char units[] = " KMGTP";
-    struct tgt_size_text text;
+    struct num_size_text text;
     unsigned unit = 0;
     while (bytes && bytes % 1024 == 0 && unit < sizeof(units) - 2) {
         bytes /= 1024;
@@ -63,7 +63,7 @@ struct tgt_size_text tgt_size_text(uint64_t bytes)
     return text;
 }
 
-int tgt_parse_uint(const char *text, uint64_t min, uint64_t max, uint64_t *ret)
+int num_parse_uint(const char *text, uint64_t min, uint64_t max, uint64_t *ret)
 {
     uint64_t v;
     int err = digits(&text, &v);
@@ -77,7 +77,7 @@ int tgt_parse_uint(const char *text, uint64_t min, uint64_t max, uint64_t *ret)
     return 0;
 }
 
-int tgt_parse_time(const char *text, uint64_t *ret_ns)
+int num_parse_time(const char *text, uint64_t *ret_ns)
 {
     static const struct {
         const char *unit;
@@ -100,7 +100,7 @@ int tgt_parse_time(const char *text, uint64_t *ret_ns)
     return USAN_EINVAL;
 }
 
-int tgt_parse_bool(const char *text, bool *ret)
+int num_parse_bool(const char *text, bool *ret)
 {
     static const struct {
         const char *word;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Numbers as people write them: sizes and durations. */
-#ifndef USAN_TARGET_SIZE_H
-#define USAN_TARGET_SIZE_H
+#ifndef USAN_BASE_NUMBER_H
+#define USAN_BASE_NUMBER_H
 
 #include "base/err.h"
 
@@ -10,20 +10,20 @@
 /* "4096", "64M", "64MiB", "1GiB": powers of 1024 with K M G T P, an optional "iB" or "B" behind
  * them; upper or lower case. USAN_EINVAL for anything else, USAN_ERANGE when it does not fit. */
 USAN_MUST_CHECK
-int tgt_parse_size(const char *text, uint64_t *ret_bytes);
+int num_parse_size(const char *text, uint64_t *ret_bytes);
 /* The bytes with the largest unit that leaves a whole number, "16M" or "513". */
-struct tgt_size_text {
+struct num_size_text {
     char s[24];
 };
-struct tgt_size_text tgt_size_text(uint64_t bytes);
+struct num_size_text num_size_text(uint64_t bytes);
 /* A decimal number within [min, max]. The same errors. */
 USAN_MUST_CHECK
-int tgt_parse_uint(const char *text, uint64_t min, uint64_t max, uint64_t *ret);
+int num_parse_uint(const char *text, uint64_t min, uint64_t max, uint64_t *ret);
 /* "15", "15s", "500ms", "2min": seconds when there is no unit; nanoseconds out. */
 USAN_MUST_CHECK
-int tgt_parse_time(const char *text, uint64_t *ret_ns);
+int num_parse_time(const char *text, uint64_t *ret_ns);
 /* "yes", "no", "true", "false", "on", "off". */
 USAN_MUST_CHECK
-int tgt_parse_bool(const char *text, _Bool *ret);
+int num_parse_bool(const char *text, _Bool *ret);
 
 #endif
