@@ -26,29 +26,11 @@
  * What must hold: a command is done once and never before the wire gave its memory back, its
  * buffer is the only memory written, what is sent is well-formed, and nothing is left at the end.
  */
-#include "base/crc32c.h"
-#include "iscsi/initiator.h"
-#include "iscsi/pdu.h"
+#include "initiator/world.h"
 
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-enum {
-    SETUP_LOGGED_IN = 1 << 0, /* the login is done as it should be */
-    SETUP_DISCOVERY = 1 << 1,
-    SETUP_CHAP = 1 << 2,
-    SETUP_DIGESTS = 1 << 3,
-    SETUP_ANY_ORDER = 1 << 4,
-    SETUP_SOLICITED = 1 << 5, /* InitialR2T=Yes, ImmediateData=No */
-    SETUP_SMALL = 1 << 6,     /* window of two commands */
-    SETUP_RECOVERY = 1 << 7,  /* at a recovery level; logged in */
-    LINKS = 4,
-    CMDS = 8,
-    CMD_MAX = 64 * 255,
-    TMFS = 4,
-    ITTS = 16,
-};
 
 enum step {
     STEP_RAW,
@@ -67,276 +49,7 @@ enum step {
     STEPS_ALL
 };
 
-/* A property that must hold whatever the input is. */
-static void must(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-struct cmd {
-    struct iscsi_icmd c;
-    bool busy;
-    uint8_t *in, *out;
-    struct iovec iin[2], iout[2];
-    uint8_t cdb[32], sense[20];
-};
-
-/* A connection. */
-struct link {
-    struct iscsi_iconn *conn; /* NULL = none */
-    bool logged_in, closed;
-    uint32_t stat_sn;
-    /* the stream the initiator sends: where its next header is */
-    uint8_t head[ISCSI_BHS_LEN];
-    size_t head_len, skip;
-};
-
-struct world {
-    struct alloc a;
-    long live;
-    unsigned setup;
-    uint8_t level;
-    uint64_t now_ns;
-    struct iscsi_isess *sess;
-    struct link link[LINKS], *at;
-    bool was_up;
-    struct cmd cmd[CMDS];
-    struct iscsi_itmf tmf[TMFS];
-    bool tmf_busy[TMFS];
-    uint32_t itt[ITTS], itts;
-    uint32_t cmd_sn;
-};
-
-static void *get(void *ctx, size_t bytes)
-{
-    ((struct world *)ctx)->live++;
-    return malloc(bytes);
-}
-
-static void put(void *ctx, void *ptr)
-{
-    if (ptr)
-        ((struct world *)ctx)->live--;
-    free(ptr);
-}
-
-/* ---- events ---- */
-
-static void done(struct world *w, struct iscsi_icmd *c)
-{
-    struct cmd *m = c->user;
-    must(m->busy && m >= w->cmd && m < w->cmd + CMDS);
-    must(c->in_got <= c->in_len && c->sense_len <= sizeof(m->sense));
-    must(!c->err == !c->why);
-    must(c->err || !c->in_len || c->status || c->in_got == c->in_len ||
-         (c->resid == ISCSI_RESID_UNDERFLOW || c->in_resid == ISCSI_RESID_UNDERFLOW));
-    free(m->in); /* nothing may land there any more, nor be sent from there */
-    free(m->out);
-    m->busy = false;
-}
-
-static bool of_session(enum iscsi_iev type)
-{
-    return type == ISCSI_IEV_DONE || type == ISCSI_IEV_TMF_DONE || type == ISCSI_IEV_SESSION_DOWN ||
-           type == ISCSI_IEV_RECOVER || type == ISCSI_IEV_RECOVERED;
-}
-
-static void events_of(struct world *w, struct link *l)
-{
-    struct iscsi_ievent ev;
-    while (l->conn ? iscsi_iconn_next(l->conn, &ev) : iscsi_isess_next(w->sess, &ev)) {
-        /* events of the session go on, those of the connection have an end */
-        must((l->conn && !l->closed) || of_session(ev.type));
-        switch (ev.type) {
-        case ISCSI_IEV_DONE:
-            done(w, ev.cmd);
-            break;
-        case ISCSI_IEV_TMF_DONE:
-            must(w->tmf_busy[ev.tmf - w->tmf]);
-            w->tmf_busy[ev.tmf - w->tmf] = false;
-            break;
-        case ISCSI_IEV_TARGET:
-            must(ev.target_name && strlen(ev.target_name) <= ISCSI_NAME_MAX);
-            must(!ev.address || strlen(ev.address) < 9000);
-            break;
-        case ISCSI_IEV_REDIRECT:
-            must(ev.address && ev.address[0] && strlen(ev.address) < 256);
-            break;
-        case ISCSI_IEV_ASYNC:
-            must(!ev.async.data_len || ev.async.data);
-            break;
-        case ISCSI_IEV_TEXT_DONE:
-            must(ev.why != NULL);
-            break;
-        case ISCSI_IEV_SESSION_DOWN:
-            must(ev.why != NULL && w->was_up);
-            break;
-        case ISCSI_IEV_LOGGED_IN:
-            must(!l->logged_in);
-            l->logged_in = w->was_up = true;
-            break;
-        case ISCSI_IEV_RECOVER:
-            must(ev.why != NULL && w->level == 2);
-            break;
-        case ISCSI_IEV_RECOVERED:
-            must(w->level == 2);
-            break;
-        case ISCSI_IEV_CLOSE:
-            must(ev.why != NULL && ev.why[0]);
-            l->closed = true;
-            break;
-        }
-    }
-}
-
-static void events(struct world *w)
-{
-    for (int i = 0; i < LINKS; i++)
-        events_of(w, &w->link[i]);
-}
-
-/* ---- bytes out ---- */
-
-static void check_cmd_sn(struct world *w, const uint8_t *b, uint8_t op)
-{
-    uint32_t sn = bhs_cmd_sn(b);
-    if (op == ISCSI_OP_DATA_OUT || op == ISCSI_OP_SNACK)
-        return;
-    if (op == ISCSI_OP_LOGIN_REQUEST)
-        w->cmd_sn = sn;
-    else if (!w->level)
-        must(sn == w->cmd_sn);
-    else /* one may come again, wait on a slower connection, or be still to come */
-        must(!sn_lt(w->cmd_sn + CMDS, sn));
-    if (sn_lt(w->cmd_sn, sn))
-        w->cmd_sn = sn;
-    if (op == ISCSI_OP_SCSI_COMMAND && !bhs_immediate(b) && sn == w->cmd_sn)
-        w->cmd_sn++;
-}
-
-static void sent_header(struct world *w)
-{
-    const struct iscsi_params *p = iscsi_iconn_params(w->at->conn);
-    const uint8_t *b = w->at->head;
-    uint8_t op = bhs_opcode(b);
-    /* A login that was answered before it was all sent is still without digests. */
-    bool login = op == ISCSI_OP_LOGIN_REQUEST, digests = !login && w->at->logged_in;
-    uint32_t len = bhs_data_len(b);
-    must((op <= ISCSI_OP_LOGOUT_REQUEST || (op == ISCSI_OP_SNACK && w->level)) &&
-         (w->at->logged_in || login));
-    w->at->skip = bhs_ahs_len(b) + ((len + 3) & ~3u);
-    w->at->skip += digests && p->header_digest ? ISCSI_DIGEST_LEN : 0u;
-    w->at->skip += digests && p->data_digest && len ? ISCSI_DIGEST_LEN : 0u;
-    w->itt[w->itts++ % ITTS] = bhs_itt(b);
-    check_cmd_sn(w, b, op);
-}
-
-static void sent(struct world *w, const uint8_t *p, size_t n)
-{
-    while (n > 0) {
-        size_t k = w->at->skip ? w->at->skip : ISCSI_BHS_LEN - w->at->head_len;
-        if (k > n)
-            k = n;
-        if (w->at->skip) {
-            w->at->skip -= k;
-        } else {
-            memcpy(w->at->head + w->at->head_len, p, k);
-            w->at->head_len += k;
-            if (w->at->head_len == ISCSI_BHS_LEN) {
-                w->at->head_len = 0;
-                sent_header(w);
-            }
-        }
-        p += k;
-        n -= k;
-    }
-}
-
-static void send_out(struct world *w, size_t most)
-{
-    struct iovec iov[5];
-    int n;
-    while (w->at->conn && most > 0 && (n = iscsi_iconn_tx(w->at->conn, iov, 5)) > 0) {
-        size_t total = 0;
-        for (int i = 0; i < n && total < most; i++) {
-            size_t k = iov[i].iov_len < most - total ? iov[i].iov_len : most - total;
-            sent(w, iov[i].iov_base, k);
-            total += k;
-        }
-        iscsi_iconn_tx_done(w->at->conn, total, w->now_ns);
-        most -= total;
-    }
-    events(w);
-}
-
-/* ---- bytes in ---- */
-
-static void receive(struct world *w, const uint8_t *p, size_t len)
-{
-    struct iovec iov[ISCSI_IRX_IOV_MAX];
-    while (w->at->conn && len > 0) {
-        size_t cap = len < 4096 ? len : 4096, got = 0;
-        uint8_t *buf = malloc(cap);
-        int n = buf ? iscsi_iconn_rx_space(w->at->conn, buf, cap, iov) : 0;
-        for (int i = 0; i < n && got < len; i++) {
-            size_t k = iov[i].iov_len < len - got ? iov[i].iov_len : len - got;
-            memcpy(iov[i].iov_base, p + got, k);
-            got += k;
-        }
-        if (n) {
-            iscsi_iconn_rx(w->at->conn, got, w->now_ns);
-            events(w);
-        }
-        free(buf);
-        if (!n)
-            return;
-        p += got;
-        len -= got;
-    }
-}
-
-static bool takes_stat_sn(const uint8_t *bhs)
-{
-    uint8_t op = bhs_opcode(bhs);
-    return op != ISCSI_OP_R2T && !(op == ISCSI_OP_NOP_IN && bhs_itt(bhs) == ISCSI_TAG_NONE) &&
-           (op != ISCSI_OP_DATA_IN || (bhs[1] & PDU_DATA_IN_STATUS));
-}
-
-static void receive_pdu(struct world *w, uint8_t *bhs, const uint8_t *data, uint32_t len,
-                        int off_sn, bool less, bool bad_digest)
-{
-    if (!w->at->conn)
-        return;
-    const struct iscsi_params *p = iscsi_iconn_params(w->at->conn);
-    uint8_t *b = calloc(1, ISCSI_BHS_LEN + 4 + len + 8u), *at = b;
-    uint32_t crc;
-    must(b != NULL);
-    bhs_put_sn(bhs, w->at->stat_sn + (uint32_t)off_sn, w->cmd_sn - less,
-               w->cmd_sn + (w->setup & SETUP_SMALL ? 1 : 20));
-    if (off_sn >= 0)
-        w->at->stat_sn += takes_stat_sn(bhs);
-    be24_put(bhs + 5, len);
-    memcpy(at, bhs, ISCSI_BHS_LEN);
-    at += ISCSI_BHS_LEN;
-    if (w->at->logged_in && p->header_digest) {
-        crc = crc32c(b, ISCSI_BHS_LEN);
-        memcpy(at, &crc, 4);
-        at += 4;
-    }
-    if (len) {
-        uint32_t padded = (len + 3) & ~3u;
-        memcpy(at, data, len);
-        if (w->at->logged_in && p->data_digest) {
-            crc = crc32c(at, padded) ^ bad_digest;
-            memcpy(at + padded, &crc, 4);
-            at += 4;
-        }
-        at += padded;
-    }
-    receive(w, b, (size_t)(at - b));
-    free(b);
-}
+/* ---- what the target sends ---- */
 
 static void step_pdu(struct world *w, struct rd *r)
 {
@@ -358,27 +71,6 @@ static void step_pdu(struct world *w, struct rd *r)
     size_t len = n & 0x3fff;
     len = len < rd_left(r) ? len : rd_left(r);
     receive_pdu(w, bhs, rd_bytes(r, len), (uint32_t)len, off_sn, w->level && op & 0x40, n & 0x4000);
-}
-
-static void login_rsp(struct world *w, uint8_t flags, uint16_t status, const char *text,
-                      size_t text_len)
-{
-    static const uint8_t isid[6] = { 0x80 };
-    uint8_t bhs[ISCSI_BHS_LEN], buf[256];
-    const struct pdu_login_response q = { .transit = flags & 0x80,
-                                          .cont = flags & 0x40,
-                                          .csg = flags >> 2 & 3,
-                                          .nsg = flags & 3,
-                                          .isid = isid,
-                                          .tsih = 1,
-                                          .status = status };
-    send_out(w, SIZE_MAX);
-    if (!w->itts)
-        return;
-    pdu_login_response_encode(bhs, w->itt[(w->itts + ITTS - 1) % ITTS], 0, &q);
-    for (size_t i = 0; i < text_len; i++)
-        buf[i] = text[i] == '|' ? 0 : (uint8_t)text[i];
-    receive_pdu(w, bhs, buf, (uint32_t)text_len, 0, false, false);
 }
 
 static void step_login(struct world *w, struct rd *r)
@@ -483,34 +175,6 @@ static void step_owner(struct world *w, struct rd *r)
     }
     must(!err || err == USAN_ECLOSED || err == USAN_EBUSY);
     events(w);
-}
-
-/* A login as it should be. */
-static void log_in(struct world *w)
-{
-    /* clang-format off */
-    static const char plain[] = "MaxRecvDataSegmentLength=1024|",
-        digests[] = "HeaderDigest=CRC32C|DataDigest=CRC32C|MaxRecvDataSegmentLength=1024|"
-                    "InitialR2T=No|iSCSIProtocolLevel=2|DataPDUInOrder=No|",
-        level1[] = "ErrorRecoveryLevel=1|MaxRecvDataSegmentLength=1024|DefaultTime2Wait=1|"
-                   "DefaultTime2Retain=3|MaxConnections=4|InitialR2T=No|",
-        level2[] = "ErrorRecoveryLevel=2|MaxRecvDataSegmentLength=1024|DefaultTime2Wait=1|"
-                   "DefaultTime2Retain=3|MaxConnections=4|InitialR2T=No|",
-        crc[] = "HeaderDigest=CRC32C|DataDigest=CRC32C|";
-    /* clang-format on */
-    char text[512] = "";
-    const char *keys = w->level == 1 ? level1 : w->level == 2 ? level2 : plain;
-    unsigned setup = w->setup;
-    login_rsp(w, 0x81, 0, "AuthMethod=None|", 16);
-    if (!w->level && setup & SETUP_DIGESTS && setup & SETUP_ANY_ORDER &&
-        !(setup & SETUP_SOLICITED) && !(setup & SETUP_DISCOVERY))
-        keys = digests;
-    if (w->was_up && w->level)
-        keys = plain; /* joins */
-    if (w->level && setup & SETUP_DIGESTS)
-        memcpy(text, crc, sizeof(crc));
-    memcpy(text + strlen(text), keys, strlen(keys) + 1);
-    login_rsp(w, 0x87, 0, text, strlen(text));
 }
 
 static void step_connect(struct world *w, struct rd *r)
@@ -671,6 +335,19 @@ static void end(struct world *w)
         iscsi_iconn_free(w->link[i].conn);
     iscsi_isess_free(w->sess);
     must(w->live == 0);
+}
+
+static void *get(void *ctx, size_t bytes)
+{
+    ((struct world *)ctx)->live++;
+    return malloc(bytes);
+}
+
+static void put(void *ctx, void *ptr)
+{
+    if (ptr)
+        ((struct world *)ctx)->live--;
+    free(ptr);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
