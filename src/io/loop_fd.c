@@ -10,6 +10,9 @@
 #include <assert.h>
 
 #define HOT_OFF_NS (1 * NS_PER_MS)
+/* Without work for so long, one is left to the engine again: asking it in vain is not free, least
+ * of all a listening socket (accept4 makes a whole socket before it looks whether anybody came). */
+#define HOT_KEEP_NS (2 * NS_PER_MS)
 
 /* ---- the hot set ---- */
 
@@ -115,7 +118,9 @@ unsigned loop_hot_ask(struct loop *loop)
         for (unsigned k = 0; k < loop->hot_count; k++) {
             if (loop->hot[k] != set[i])
                 continue;
-            if (set[i]->events & LOOP_IN)
+            if (loop->now_ns - set[i]->hot_ns > HOT_KEEP_NS)
+                cool(loop, set[i]);
+            else if (set[i]->events & LOOP_IN)
                 did += loop_dispatch_fd(loop, set[i], LOOP_IN);
             break;
         }

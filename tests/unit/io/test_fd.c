@@ -475,6 +475,24 @@ static void quiet_descriptor_does_not_starve(void **state)
     end_close(&quiet);
 }
 
+/* One that has nothing to say any more is not asked for ever by a loop that spins. */
+static void silent_descriptor_is_left_alone(void **state)
+{
+    struct fixture *f = fixture_get(state);
+    struct end silent;
+    end_open(&silent, f, LOOP_IN, end_ready);
+    put(&silent, "x");
+    run_for(f, 20 * NS_PER_MS);
+    assert_int_equal(silent.bytes, 1);
+    int calls = silent.calls;
+    run_for(f, 20 * NS_PER_MS);
+    assert_int_equal(silent.calls, calls);
+    put(&silent, "y");
+    silent.stop_after = 2;
+    loop_run(f->loop);
+    end_close(&silent);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -493,6 +511,7 @@ int main(void)
         ON_ALL(bad_descriptor_is_refused),
         ON_ALL(many_descriptors),
         ON_ALL(quiet_descriptor_does_not_starve),
+        ON_ALL(silent_descriptor_is_left_alone),
     };
     return cmocka_run_group_tests_name("io descriptors", tests, NULL, NULL);
 }
