@@ -9,11 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BACKLOG = 16, ANSWER_MAX = 256 * 1024, STATE_MS = 2000 };
+enum { BACKLOG = 16, ANSWER_FIRST = 64 * 1024, STATE_MS = 2000 };
 
 /* ---- the program's side ---- */
 
-/* The socket is new and the answer short: it is taken in whole, or nobody wants it. */
+/* The socket is new and this short: it is taken in whole, or nobody wants it. */
 static void say(const struct control_client *cl, const char *text, size_t n)
 {
     (void)send(cl->lfd.fd, text, n, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -28,6 +28,8 @@ static void drop(struct control_client *cl)
     close(cl->lfd.fd);
     cl->lfd.fd = -1;
     cl->waits = false;
+    free(cl->answer);
+    cl->answer = NULL;
 }
 
 static void say_error(const struct control_client *cl, const char *why)
@@ -37,18 +39,34 @@ static void say_error(const struct control_client *cl, const char *why)
     say(cl, text, (size_t)n);
 }
 
+/* As much as the socket takes; the rest when it has room again. */
+static bool go_on_answering(struct control_client *cl)
+{
+    ssize_t n = send(cl->lfd.fd, cl->answer + cl->answer_at, cl->answer_len - cl->answer_at,
+                     MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return false;
+    if (n > 0)
+        cl->answer_at += (size_t)n;
+    if (n < 0 || cl->answer_at == cl->answer_len)
+        drop(cl);
+    return true;
+}
+
 static void show(struct control_client *cl)
 {
-    char *text = NULL;
-    size_t n = 0;
-    FILE *out = open_memstream(&text, &n);
+    FILE *out = open_memstream(&cl->answer, &cl->answer_len);
+    bool good = out != NULL;
     if (out) {
         cl->control->show(cl->control, out);
-        if (fclose(out) == 0)
-            say(cl, text, n);
+        good = fclose(out) == 0;
     }
-    free(text);
-    drop(cl);
+    if (!good) {
+        drop(cl);
+        return;
+    }
+    cl->lfd.events = LOOP_OUT;
+    loop_fd_update(&cl->lfd);
 }
 
 static void detach(struct control_client *cl, bool force)
@@ -81,6 +99,8 @@ static bool client_ready(struct loop_fd *lfd, uint32_t events)
 {
     struct control_client *cl = list_entry(lfd, struct control_client, lfd);
     (void)events;
+    if (cl->answer)
+        return go_on_answering(cl);
     ssize_t n = recv(lfd->fd, cl->line + cl->len, sizeof(cl->line) - cl->len, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
@@ -183,30 +203,56 @@ static int refused(const char *what, struct err_text *e)
     return err_set(e, USAN_ECLOSED, "%s: %s", what, strerror(errno));
 }
 
-static int take_answer(int fd, int timeout_ms, char **ret_answer, struct err_text *e)
+/* Room for more of it; USAN_ELIMIT, USAN_ENOMEM. */
+static int grow(char **text, size_t *cap)
 {
-    char *text = malloc(ANSWER_MAX + 1);
-    size_t len = 0;
-    if (!text)
-        return err_set(e, USAN_ENOMEM, "out of memory");
+    size_t more = *cap ? *cap * 2 : ANSWER_FIRST;
+    if (more > CONTROL_ANSWER_MAX)
+        return USAN_ELIMIT;
+    char *p = realloc(*text, more);
+    if (!p)
+        return USAN_ENOMEM;
+    *text = p;
+    *cap = more;
+    return 0;
+}
+
+/* 0: the end. -1: an error, or nothing came in time (errno ETIMEDOUT). */
+static ssize_t hear(int fd, char *buf, size_t cap, int timeout_ms)
+{
     for (;;) {
         struct pollfd p = { .fd = fd, .events = POLLIN };
         int ready = poll(&p, 1, timeout_ms);
-        ssize_t n = ready > 0 ? recv(fd, text + len, ANSWER_MAX - len, 0) : -1;
-        if (ready < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            free(text);
-            return err_set(e, USAN_ECLOSED, "the program does not answer%s%s", ready ? ": " : "",
-                           ready ? strerror(errno) : "");
-        }
-        len += (size_t)n;
-        if (n == 0 || len == ANSWER_MAX)
-            break;
+        ssize_t n = ready > 0 ? recv(fd, buf, cap, 0) : -1;
+        if (ready == 0)
+            errno = ETIMEDOUT;
+        if (n >= 0 || errno != EINTR)
+            return n;
     }
-    text[len] = 0;
-    *ret_answer = text;
-    return 0;
+}
+
+static int take_answer(int fd, int timeout_ms, char **ret_answer, struct err_text *e)
+{
+    char *text = NULL;
+    size_t len = 0, cap = 0;
+    for (;;) {
+        int err = len + 1 < cap ? 0 : grow(&text, &cap);
+        ssize_t n = err ? -1 : hear(fd, text + len, cap - len - 1, timeout_ms);
+        if (n > 0)
+            len += (size_t)n;
+        if (n > 0)
+            continue;
+        if (n == 0) {
+            text[len] = 0;
+            *ret_answer = text;
+            return 0;
+        }
+        free(text);
+        if (err)
+            return err_set(e, err, "the answer of the program: %s", usan_strerror(err));
+        return err_set(e, USAN_ECLOSED, "the program does not answer%s%s",
+                       errno == ETIMEDOUT ? "" : ": ", errno == ETIMEDOUT ? "" : strerror(errno));
+    }
 }
 
 int attach_control_ask(const struct sockaddr_un *sa, const char *line, int timeout_ms,

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -83,73 +82,45 @@ static bool in_place(int fd, const char *path)
            st.st_ino == now.st_ino;
 }
 
-/* ---- our own ---- */
+/* ---- locks ---- */
 
-/* Ours from now on; USAN_EBUSY: it is of a program that lives, or of a dead one with a mount. */
-static int take(struct attach_record_file *f, const char *dir, struct err_text *e)
+/*
+ * Of the open file (fcntl(2), F_OFD_SETLK), on bytes that need not be there. LIFE is held by the
+ * program for as long as it lives, and others only ask who holds it: a lock taken for the question
+ * would look like a program that lives to whoever asks at the same time. CHANGE is held for the
+ * moment in which a file becomes somebody's, or is removed.
+ */
+enum lock_byte { LIFE, CHANGE };
+
+static struct flock lock_on(enum lock_byte byte)
 {
-    struct attach_record old = { .store = "" };
-    int err = attach_record_read(dir, f->name, &old, NULL);
-    bool keep = err == 0 && (old.alive || old.mount_count);
-    if (err == 0)
-        attach_record_free(&old);
-    if (keep)
-        return USAN_EBUSY;
-    f->fd = open(f->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
-    if (f->fd < 0)
-        return err_set(e, usan_err_from_errno(errno), "%s: %s", f->path, strerror(errno));
-    if (flock(f->fd, LOCK_EX | LOCK_NB) || !in_place(f->fd, f->path) || ftruncate(f->fd, 0)) {
-        close(f->fd);
-        f->fd = -1;
-        return USAN_EBUSY;
-    }
-    (void)unlink(f->sock.sun_path);
-    return 0;
+    return (struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
 }
 
-int attach_record_create(struct attach_record_file *f, const char *wish, struct err_text *e)
+static bool lock_held(int fd, enum lock_byte byte)
 {
-    char dir[256], base[RECORD_NAME_MAX - 5];
-    *f = (struct attach_record_file){ .fd = -1 };
-    int err = attach_run_dir(dir, sizeof(dir), e);
-    if (err)
-        return err;
-    make_name(wish, base);
-    for (int i = 1; i <= SAME_NAMES_MAX; i++) {
-        if (i == 1)
-            (void)snprintf(f->name, sizeof(f->name), "%s", base);
-        else
-            (void)snprintf(f->name, sizeof(f->name), "%s-%d", base, i);
-        if (path_of(dir, f->name, suffix, sizeof(f->path), f->path) ||
-            attach_record_socket(dir, f->name, &f->sock))
-            return err_set(e, USAN_EINVAL, "the run directory %s has too long a path", dir);
-        err = take(f, dir, e);
-        if (err != USAN_EBUSY)
-            return err;
-    }
-    return err_set(e, USAN_ELIMIT, "%s: too many attached stores of the name %s", dir, base);
+    struct flock l = lock_on(byte);
+    return fcntl(fd, F_OFD_GETLK, &l) || l.l_type != F_UNLCK;
 }
 
-int attach_record_write(struct attach_record_file *f, const char *text, struct err_text *e)
+static int lock_change(int fd)
 {
-    size_t n = strlen(text);
-    /* In this order: who is killed in between leaves a record all the same. */
-    if (pwrite(f->fd, text, n, 0) != (ssize_t)n || ftruncate(f->fd, (off_t)n))
-        return err_set(e, usan_err_from_errno(errno), "%s: %s", f->path, strerror(errno));
-    return 0;
+    struct flock l = lock_on(CHANGE);
+    int rc;
+    do
+        rc = fcntl(fd, F_OFD_SETLKW, &l);
+    while (rc && errno == EINTR);
+    return rc;
 }
 
-void attach_record_remove(struct attach_record_file *f)
+static void unlock_change(int fd)
 {
-    if (f->fd < 0)
-        return;
-    (void)unlink(f->sock.sun_path);
-    (void)unlink(f->path);
-    close(f->fd);
-    f->fd = -1;
+    struct flock l = lock_on(CHANGE);
+    l.l_type = F_UNLCK;
+    (void)fcntl(fd, F_OFD_SETLK, &l);
 }
 
-/* ---- those of others ---- */
+/* ---- content ---- */
 
 static void take_line(struct attach_record *r, char *line)
 {
@@ -182,6 +153,105 @@ static char *read_text(int fd)
     return text;
 }
 
+/* text becomes the record's. */
+static struct attach_record parse(int fd, char *text)
+{
+    struct attach_record r = { .store = "", .text = text, .alive = lock_held(fd, LIFE) };
+    char *rest = text, *line;
+    while ((line = strsep(&rest, "\n")))
+        take_line(&r, line);
+    return r;
+}
+
+/* ---- our own ---- */
+
+/* What stands in there is of a dead program that has left a mount. */
+static bool has_mounts(int fd)
+{
+    char *text = read_text(fd);
+    bool some = !text || parse(fd, text).mount_count;
+    free(text);
+    return some;
+}
+
+/* Ours from now on; USAN_EBUSY: it is of a program that lives, or of a dead one with a mount. */
+static int claim(int fd)
+{
+    struct flock l = lock_on(LIFE);
+    if (lock_held(fd, LIFE) || has_mounts(fd) || fcntl(fd, F_OFD_SETLK, &l))
+        return USAN_EBUSY;
+    return ftruncate(fd, 0) ? usan_err_from_errno(errno) : 0;
+}
+
+static int take(struct attach_record_file *f, struct err_text *e)
+{
+    for (;;) {
+        int fd = open(f->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+        if (fd < 0)
+            return err_set(e, usan_err_from_errno(errno), "%s: %s", f->path, strerror(errno));
+        int err = lock_change(fd) ? usan_err_from_errno(errno) : 0;
+        bool there = in_place(fd, f->path); /* else it was removed while we waited */
+        if (!err && there)
+            err = claim(fd);
+        if (err || !there) {
+            close(fd);
+            if (!err)
+                continue;
+            return err == USAN_EBUSY ? err : err_set(e, err, "%s: %s", f->path, usan_strerror(err));
+        }
+        unlock_change(fd);
+        (void)unlink(f->sock.sun_path);
+        f->fd = fd;
+        return 0;
+    }
+}
+
+int attach_record_create(struct attach_record_file *f, const char *wish, struct err_text *e)
+{
+    char dir[256], base[RECORD_NAME_MAX - 5];
+    *f = (struct attach_record_file){ .fd = -1 };
+    int err = attach_run_dir(dir, sizeof(dir), e);
+    if (err)
+        return err;
+    make_name(wish, base);
+    for (int i = 1; i <= SAME_NAMES_MAX; i++) {
+        if (i == 1)
+            (void)snprintf(f->name, sizeof(f->name), "%s", base);
+        else
+            (void)snprintf(f->name, sizeof(f->name), "%s-%d", base, i);
+        if (path_of(dir, f->name, suffix, sizeof(f->path), f->path) ||
+            attach_record_socket(dir, f->name, &f->sock))
+            return err_set(e, USAN_EINVAL, "the run directory %s has too long a path", dir);
+        err = take(f, e);
+        if (err != USAN_EBUSY)
+            return err;
+    }
+    return err_set(e, USAN_ELIMIT, "%s: too many attached stores of the name %s", dir, base);
+}
+
+int attach_record_write(struct attach_record_file *f, const char *text, struct err_text *e)
+{
+    size_t n = strlen(text);
+    /* In this order: who is killed in between leaves a record all the same. */
+    if (pwrite(f->fd, text, n, 0) != (ssize_t)n || ftruncate(f->fd, (off_t)n))
+        return err_set(e, usan_err_from_errno(errno), "%s: %s", f->path, strerror(errno));
+    return 0;
+}
+
+void attach_record_remove(struct attach_record_file *f)
+{
+    if (f->fd < 0)
+        return;
+    int rc = lock_change(f->fd); /* nobody is about to make it his; and if it fails, it goes */
+    (void)rc;
+    (void)unlink(f->sock.sun_path);
+    (void)unlink(f->path);
+    close(f->fd);
+    f->fd = -1;
+}
+
+/* ---- those of others ---- */
+
 int attach_record_read(const char *dir, const char *name, struct attach_record *ret_r,
                        struct err_text *e)
 {
@@ -193,16 +263,14 @@ int attach_record_read(const char *dir, const char *name, struct attach_record *
     if (fd < 0)
         return err_set(e, usan_err_from_errno(errno), "there is no attached store '%s' in %s", name,
                        dir);
+    char *text = read_text(fd);
     struct attach_record r = { .store = "" };
-    memcpy(r.name, name, strlen(name));
-    r.alive = flock(fd, LOCK_SH | LOCK_NB) != 0;
-    r.text = read_text(fd);
+    if (text)
+        r = parse(fd, text);
     close(fd);
-    if (!r.text)
+    if (!text)
         return err_set(e, USAN_EIO, "%s: cannot be read", path);
-    char *rest = r.text, *line;
-    while ((line = strsep(&rest, "\n")))
-        take_line(&r, line);
+    memcpy(r.name, name, strlen(name));
     *ret_r = r;
     return 0;
 }
@@ -220,10 +288,10 @@ void attach_record_forget(const char *dir, const char *name)
     if (path_of(dir, name, suffix, sizeof(path), path) || attach_record_socket(dir, name, &sa))
         return;
     /* Not if it has become somebody's meanwhile. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && in_place(fd, path)) {
+    if (lock_change(fd) == 0 && in_place(fd, path) && !lock_held(fd, LIFE)) {
         (void)unlink(sa.sun_path);
         (void)unlink(path);
     }

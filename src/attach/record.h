@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What stands in the run directory about attached stores: for each a file NAME.attach, which its
- * program keeps locked as long as it lives, and a socket NAME.sock, on which it can be asked
- * (control.h). A file that is not locked is of a program that is gone.
+ * program keeps locked (fcntl(2), F_OFD_SETLK) as long as it lives, and a socket NAME.sock, on
+ * which it can be asked (control.h). A file that is not locked is of a program that is gone.
  *
  * The directory is $USAN_RUN_DIR; or /run/usan for root, $XDG_RUNTIME_DIR/usan for others.
  */

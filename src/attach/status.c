@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define PATH_PREFIX "multipath.path"
+
 static void report_stats(void *arg, const char *what, const char *values)
 {
     const struct attach *a = arg;
@@ -36,36 +38,83 @@ void attach_status_report(struct attach *a)
 
 static void show_stats(void *arg, const char *what, const char *values)
 {
-    fprintf(arg, "stats.%s=%s\n", what, values);
+    if (strncmp(what, PATH_PREFIX, sizeof(PATH_PREFIX) - 1) != 0) /* they have been shown */
+        fprintf(arg, "stats.%s=%s\n", what, values);
 }
 
-/* The session of an iSCSI store, as its statistics begin. */
-struct session {
-    char state[ATTACH_STATE_BYTES];
+/* What the sessions of a store are doing, as its statistics say, and where that is to be shown. */
+struct links {
+    FILE *out;
+    char state[ATTACH_STATE_BYTES]; /* of the session; "" = it has none */
     long long down_since;
+    unsigned paths, up;
+    bool carries; /* the path whose lines come now has an ALUA state */
 };
 
-static void find_session(void *arg, const char *what, const char *values)
+/* key is "0.state". While a path carries commands, or could, what is said of it is its state. */
+static void see_path(struct links *l, const char *key, const char *value)
 {
-    static const char state[] = "state=", since[] = " down_since=";
-    struct session *s = arg;
-    if (strcmp(what, "iscsi") != 0 || strncmp(values, state, strlen(state)) != 0)
+    const char *dot = strchr(key, '.');
+    if (!dot)
         return;
-    values += strlen(state);
-    size_t len = strcspn(values, " ");
-    (void)snprintf(s->state, sizeof(s->state), "%.*s", (int)len, values);
-    if (strncmp(values + len, since, strlen(since)) == 0)
-        s->down_since = strtoll(values + len + strlen(since), NULL, 10);
+    l->paths += strcmp(dot, ".url") == 0;
+    if (strcmp(dot, ".state") == 0) {
+        l->up += strcmp(value, "up") == 0;
+        l->carries = strcmp(value, "up") == 0 || strcmp(value, "closed") == 0;
+    }
+    if (l->carries && strcmp(dot, ".why") == 0)
+        fprintf(l->out, "path.%.*s.alua=%s\n", (int)(dot - key), key, value);
+    else
+        fprintf(l->out, "path.%s=%s\n", key, value);
 }
 
-static void show_state(const struct attach *a, FILE *out)
+static void see_line(struct links *l, const char *key, const char *value)
 {
-    struct session s = { .state = "up" };
-    store_report(a->store, find_session, &s);
-    bool up = strcmp(s.state, "up") == 0;
-    fprintf(out, "state=%s\n", a->stopping ? "stopping" : up ? "attached" : s.state);
-    if (s.down_since)
-        fprintf(out, "down_since=%lld\n", s.down_since);
+    if (strncmp(key, PATH_PREFIX, sizeof(PATH_PREFIX) - 1) == 0)
+        see_path(l, key + sizeof(PATH_PREFIX) - 1, value);
+    else if (strcmp(key, "iscsi.state") == 0)
+        (void)snprintf(l->state, sizeof(l->state), "%s", value);
+    else if (strcmp(key, "iscsi.down_since") == 0)
+        l->down_since = strtoll(value, NULL, 10);
+}
+
+static void see_links(struct attach *a, struct links *l)
+{
+    char *text = NULL, *line;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+    if (!f)
+        return;
+    store_stats(a->store, f);
+    bool good = fclose(f) == 0;
+    for (char *rest = text; good && (line = strsep(&rest, "\n"));) {
+        char *value = strchr(line, ' ');
+        if (value) {
+            *value++ = 0;
+            see_line(l, line, value);
+        }
+    }
+    free(text);
+}
+
+static void show_state(struct attach *a, FILE *out)
+{
+    struct links l = { .out = out };
+    see_links(a, &l);
+    const char *state = "attached";
+    if (a->stopping)
+        state = "stopping";
+    else if (*l.state && strcmp(l.state, "up") != 0)
+        state = l.state;
+    else if (l.paths && !l.up)
+        state = "lost";
+    fprintf(out, "state=%s\n", state);
+    if (l.down_since)
+        fprintf(out, "down_since=%lld\n", l.down_since);
+    if (*l.state)
+        fprintf(out, "session=%s\n", l.state);
+    if (l.paths)
+        fprintf(out, "paths_up=%u\n", l.up);
 }
 
 static void show(struct attach_control *c, FILE *out)

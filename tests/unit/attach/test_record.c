@@ -194,6 +194,48 @@ static void dead(void **state)
     attach_record_remove(&f);
 }
 
+/* Who only looks, or clears what is dead, is in nobody's way: the name goes to the one program that
+ * wants it. */
+static void *look_on(void *arg)
+{
+    atomic_bool *over = arg;
+    struct attach_record r;
+    while (!atomic_load(over)) {
+        if (attach_record_read(dir, "disk", &r, NULL) == 0)
+            attach_record_free(&r);
+        attach_record_forget(dir, "disk");
+    }
+    return NULL;
+}
+
+static void watched(void **state)
+{
+    (void)state;
+    pthread_t thread[2];
+    atomic_bool over = false;
+    unsigned others = 0, lost = 0;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, look_on, &over), 0);
+    for (int i = 0; i < 5000; i++) {
+        struct attach_record_file f;
+        struct attach_record r;
+        struct err_text e = { "" };
+        assert_int_equal(attach_record_create(&f, "disk", &e), 0);
+        others += strcmp(f.name, "disk") != 0;
+        lost += attach_record_read(dir, f.name, &r, &e) != 0;
+        if (!lost) {
+            lost += !r.alive;
+            attach_record_free(&r);
+        }
+        attach_record_remove(&f);
+    }
+    atomic_store(&over, true);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_join(thread[i], NULL), 0);
+    assert_int_equal(others, 0);
+    assert_int_equal(lost, 0);
+}
+
 static void no_directory(void **state)
 {
     (void)state;
@@ -214,13 +256,16 @@ struct server {
     struct thread thread;
     struct sockaddr_un sa;
     bool refuse, force;
+    unsigned lines; /* besides the usual ones */
     atomic_uint detached;
 };
 
 static void show(struct attach_control *c, FILE *out)
 {
-    (void)c;
+    struct server *s = list_entry(c, struct server, control);
     fputs("a=1\nb=two\n", out);
+    for (unsigned i = 0; i < s->lines; i++)
+        fprintf(out, "%06u=%s\n", i, "as many bytes as are in this line");
 }
 
 static bool detach(struct attach_control *c, bool force, struct err_text *e)
@@ -275,6 +320,23 @@ static void never_ending(const struct server *s)
         close(fd[i]);
 }
 
+/* More than a socket holds: all of it comes, however slowly it is taken. */
+static void long_answer(struct server *s)
+{
+    enum { LINES = 50000, LINE = 41 };
+    struct err_text e = { "" };
+    char *answer = NULL, last[64];
+    s->lines = LINES;
+    assert_int_equal(attach_control_ask(&s->sa, "show", 30000, &answer, &e), 0);
+    assert_int_equal(strlen(answer), 10 + LINES * LINE);
+    (void)snprintf(last, sizeof(last), "\n%06u=as many bytes as are in this line\n", LINES - 1);
+    assert_string_equal(answer + strlen(answer) - strlen(last), last);
+    free(answer);
+    s->lines = CONTROL_ANSWER_MAX / LINE + 1;
+    assert_int_equal(attach_control_ask(&s->sa, "show", 30000, &answer, &e), USAN_ELIMIT);
+    s->lines = 0;
+}
+
 static void *ask_for_the_end(void *arg)
 {
     expect(arg, "detach force", "error it broke\n");
@@ -294,6 +356,7 @@ static void asked(void **state)
     expect(&s, "show", "a=1\nb=two\n");
     expect(&s, "nonsense", "error unknown request\n");
     expect(&s, "detach", "error it is in use\n");
+    long_answer(&s);
     never_ending(&s);
     assert_int_equal(atomic_load(&s.detached), 0);
     /* who asks for the end hears of it */
@@ -320,6 +383,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(same_name, begin, end),
         cmocka_unit_test_setup_teardown(content, begin, end),
         cmocka_unit_test_setup_teardown(dead, begin, end),
+        cmocka_unit_test_setup_teardown(watched, begin, end),
         cmocka_unit_test_setup_teardown(no_directory, begin, end),
         cmocka_unit_test_setup_teardown(asked, begin, end),
     };
