@@ -2,13 +2,13 @@
 /* A program `usan attach` in the background, for a disk of a session. */
 #include "cli/adm_units.h"
 #include "cli/adm_url.h"
+#include "cli/wait.h"
 
 #include "attach/record.h"
 #include "io/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +17,9 @@
 #include <unistd.h>
 
 enum { FRONT_MAX = 512, READY_MS = 60000 };
+
+/* Of a session's record: where its units are attached, with %s and %l. A rescan goes by it. */
+static const char front_key[] = "usan.front";
 
 struct start {
     const struct adm_sessions *s;
@@ -94,6 +97,7 @@ static int make_url(const struct adm *a, struct start *st, const struct adm_sess
 /* In the child. */
 static _Noreturn void become(struct start *st, int out)
 {
+    sigset_t none;
     char *argv[] = { (char[]){ "usan" },
                      (char[]){ "attach" },
                      (char[]){ "--as" },
@@ -105,20 +109,27 @@ static _Noreturn void become(struct start *st, int out)
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     int log = open(st->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     (void)setsid();
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
     if (null >= 0 && log >= 0 && dup2(null, 0) == 0 && dup2(out, 1) == 1 && dup2(log, 2) == 2)
         (void)execv("/proc/self/exe", argv);
     _exit(127);
 }
 
-/* Until it says where clients connect, or ends. */
-static bool wait_ready(int fd, char *line, size_t cap)
+/* Until it says where clients connect, or ends; or we are to end, *ret_interrupted. */
+static bool wait_ready(struct cli_wait *w, int fd, char *line, size_t cap, bool *ret_interrupted)
 {
     uint64_t end = clock_now_ns() + READY_MS * NS_PER_MS;
     size_t n = 0;
+    w->fd = fd;
     while (n + 1 < cap) {
         uint64_t now = clock_now_ns();
-        struct pollfd p = { .fd = fd, .events = POLLIN };
-        if (now >= end || poll(&p, 1, (int)((end - now) / NS_PER_MS) + 1) <= 0)
+        enum cli_waited what =
+            now < end ? cli_wait(w, (int)((end - now) / NS_PER_MS) + 1) : CLI_WAIT_TIME;
+        *ret_interrupted = what == CLI_WAIT_SIGNAL;
+        if (what == CLI_WAIT_TIME && now < end)
+            continue;
+        if (what != CLI_WAIT_READY)
             return false;
         ssize_t got = read(fd, line + n, cap - 1 - n);
         if (got <= 0)
@@ -149,9 +160,10 @@ static int last_words(const struct start *st, struct err_text *e)
     return err_set(e, USAN_EIO, "%s", last);
 }
 
-static int launch(struct start *st, pid_t *ret_pid, struct err_text *e)
+static int launch(struct start *st, struct cli_wait *w, pid_t *ret_pid, struct err_text *e)
 {
     int out[2];
+    bool interrupted = false;
     if (pipe2(out, O_CLOEXEC))
         return err_set(e, usan_err_from_errno(errno), "pipe: %s", strerror(errno));
     pid_t pid = fork();
@@ -159,10 +171,10 @@ static int launch(struct start *st, pid_t *ret_pid, struct err_text *e)
         become(st, out[1]);
     close(out[1]);
     int err = pid < 0 ? err_set(e, usan_err_from_errno(errno), "fork: %s", strerror(errno)) : 0;
-    if (!err && !wait_ready(out[0], st->ready, sizeof(st->ready))) {
+    if (!err && !wait_ready(w, out[0], st->ready, sizeof(st->ready), &interrupted)) {
         (void)kill(pid, SIGKILL);
         (void)waitpid(pid, NULL, 0);
-        err = last_words(st, e);
+        err = interrupted ? err_set(e, USAN_ECANCELED, "interrupted") : last_words(st, e);
     }
     close(out[0]);
     *ret_pid = pid;
@@ -203,7 +215,7 @@ static int listed_as(const char *dir, pid_t pid, char *buf, size_t cap)
 }
 
 static int remember(const struct adm_sessions *s, struct adm_session *ses, unsigned lun, pid_t pid,
-                    const char *front, struct err_text *e)
+                    const char *pattern, const char *front, struct err_text *e)
 {
     char name[RECORD_NAME_MAX + 1], number[24], process[24];
     unsigned i = 0;
@@ -218,35 +230,59 @@ static int remember(const struct adm_sessions *s, struct adm_session *ses, unsig
     (void)snprintf(number, sizeof(number), "%u", lun);
     (void)snprintf(process, sizeof(process), "%ld", (long)pid);
     if (listed_as(s->dir, pid, name, sizeof(name)) || put(ses, i, "name", name) ||
-        put(ses, i, "lun", number) || put(ses, i, "pid", process) || put(ses, i, "front", front))
+        put(ses, i, "lun", number) || put(ses, i, "pid", process) || put(ses, i, "front", front) ||
+        adm_record_put(ses->r, front_key, pattern))
         return err_set(e, USAN_EIO, "what runs for LUN %u can not be remembered", lun);
     return adm_session_write(s, ses, e);
+}
+
+/* With the signals that end us blocked: what was started is either remembered, or ended. */
+static int start_and_remember(const struct adm_sessions *s, struct adm_session *ses, unsigned lun,
+                              const char *pattern, struct start *st, struct err_text *e)
+{
+    struct cli_wait w;
+    sigset_t ending, before;
+    pid_t pid = -1;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &ending, &before);
+    int err = cli_wait_init(&w, e);
+    if (!err)
+        err = launch(st, &w, &pid, e);
+    if (!err) {
+        err = remember(s, ses, lun, pid, pattern, st->ready, e);
+        if (err)
+            (void)kill(pid, SIGTERM);
+    }
+    cli_wait_fini(&w);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    return err;
 }
 
 int adm_unit_attach(const struct adm *a, const struct adm_sessions *s, struct adm_session *ses,
                     unsigned lun, struct err_text *e)
 {
-    char pattern[1100];
-    pid_t pid = -1;
+    char pattern[FRONT_MAX + sizeof(s->dir)];
+    const char *known = a->args->front ? a->args->front : adm_record_get(ses->r, front_key);
     struct start *st = calloc(1, sizeof(*st));
     if (!st)
         return err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
     st->s = s;
     (void)snprintf(st->name, sizeof(st->name), "iscsi-%u-%u", ses->sid, lun);
     (void)snprintf(st->log, sizeof(st->log), "%s/iscsiadm/%s.log", s->dir, st->name);
-    (void)snprintf(pattern, sizeof(pattern), "nbd:unix:%s/iscsi-%%s-%%l.nbd", s->dir);
-    int err = make_front(st, a->args->front ? a->args->front : pattern, ses->sid, lun, e);
+    if (*known)
+        (void)snprintf(pattern, sizeof(pattern), "%s", known);
+    else
+        (void)snprintf(pattern, sizeof(pattern), "nbd:unix:%s/iscsi-%%s-%%l.nbd", s->dir);
+    int err = make_front(st, pattern, ses->sid, lun, e);
     if (!err)
         err = make_url(a, st, ses, lun, e);
     if (!err)
-        err = launch(st, &pid, e);
+        err = start_and_remember(s, ses, lun, pattern, st, e);
     for (unsigned i = 0; i < st->secret_count; i++)
         (void)unlink(st->secrets[i]);
-    if (!err) {
-        err = remember(s, ses, lun, pid, st->ready, e);
-        if (err)
-            (void)kill(pid, SIGTERM);
-    }
     explicit_bzero(st, sizeof(*st));
     free(st);
     return err;

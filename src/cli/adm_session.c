@@ -138,7 +138,9 @@ static enum adm_code start(const struct adm *a, const struct adm_key *key, struc
             err = attach_all(a, s, ses, &disks, &e);
         if (err && ses && adm_session_detach(s, ses, NULL))
             (void)adm_fail(a, ADM_OK, "session %u is left in part", ses->sid);
-        code = err ? adm_fail(a, ADM_LOGIN, "%s: %s", key->target, e.text) : ADM_OK;
+        code = err ? adm_fail(a, !ses && err == USAN_EBUSY ? ADM_SESSION_EXISTS : ADM_LOGIN,
+                              "%s: %s", key->target, e.text)
+                   : ADM_OK;
     }
     adm_record_free(r);
     if (!code)
@@ -209,7 +211,10 @@ static enum adm_code end(const struct adm *a, struct adm_sessions *s, struct adm
     printf("Logging out of session [sid: %u, target: %s, portal: %s,%u]\n", ses->sid, k->target,
            k->address, k->port);
     (void)fflush(stdout);
-    if (adm_session_detach(s, ses, &e))
+    int err = adm_session_hold(s, ses, &e);
+    if (err == USAN_ENOENT)
+        return adm_fail(a, ADM_SESSION_NOT_FOUND, "session %u: %s", ses->sid, e.text);
+    if (err || adm_session_detach(s, ses, &e))
         return adm_fail(a, ADM_LOGOUT, "session %u: %s", ses->sid, e.text);
     printf("Logout of [sid: %u, target: %s, portal: %s,%u] successful.\n", ses->sid, k->target,
            k->address, k->port);
@@ -228,7 +233,11 @@ static enum adm_code rescan(const struct adm *a, struct adm_sessions *s, struct 
     printf("Rescanning session [sid: %u, target: %s, portal: %s,%u]\n", ses->sid, ses->key.target,
            ses->key.address, ses->key.port);
     (void)fflush(stdout);
-    int err = look(a, &ses->key, ses->r, &disks, &e);
+    int err = adm_session_hold(s, ses, &e);
+    if (err == USAN_ENOENT)
+        return adm_fail(a, ADM_SESSION_NOT_FOUND, "session %u: %s", ses->sid, e.text);
+    if (!err)
+        err = look(a, &ses->key, ses->r, &disks, &e);
     if (!err)
         err = attach_all(a, s, ses, &disks, &e);
     return err ? adm_fail(a, adm_session_code(err), "session %u: %s", ses->sid, e.text) : ADM_OK;

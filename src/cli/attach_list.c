@@ -2,6 +2,7 @@
 /* usan attach list, show, detach: stores that are attached on this machine. */
 #include "attach/control.h"
 #include "attach/mount.h"
+#include "cli/attach_answer.h"
 #include "cli/command.h"
 #include "cli/report.h"
 
@@ -9,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { ANSWER_MS = 5000 };
+enum { LIST_MS = 2000, SHOW_MS = 30000 };
 
 struct list_args {
     bool json;
@@ -44,18 +45,13 @@ static bool left_mounts(const struct attach_record *r)
     return false;
 }
 
-static struct attach_state state_of(const char *dir, const struct attach_record *r)
-{
-    return r->alive ? attach_control_state(dir, r->name) : (struct attach_state){ "dead" };
-}
-
 /* ---- list ---- */
 
-static void list_json(struct report *out, const char *dir, const struct attach_record *r)
+static void list_json(struct report *out, const struct attach_record *r, const struct answer *a)
 {
     report_begin(out, NULL, NULL);
     report_text(out, "name", NULL, r->name);
-    report_text(out, "state", NULL, state_of(dir, r).text);
+    report_text(out, "state", NULL, answer_state(a, r->alive));
     report_number(out, "pid", NULL, (uint64_t)r->pid, NULL);
     report_number(out, "since", NULL, r->since_s, NULL);
     report_text(out, "store", NULL, r->store);
@@ -63,32 +59,38 @@ static void list_json(struct report *out, const char *dir, const struct attach_r
     for (size_t i = 0; i < r->front_count; i++)
         report_text(out, NULL, NULL, r->fronts[i]);
     report_end(out);
+    answer_report_paths(a, out);
     report_end(out);
 }
 
-static void list_line(const char *dir, const struct attach_record *r)
+static void list_line(const struct attach_record *r, const struct answer *a)
 {
-    printf("%-16s %-8s %7ld  %s", r->name, state_of(dir, r).text, (long)r->pid, r->store);
+    printf("%-16s %-8s %7ld  %s", r->name, answer_state(a, r->alive), (long)r->pid, r->store);
     for (size_t i = 0; i < r->front_count; i++)
         printf("%s%s", i ? " " : "  ", r->fronts[i]);
     putchar('\n');
+    answer_print_paths(a, stdout);
 }
 
 static void list_one(struct report *out, const char *dir, const char *name, bool *head)
 {
     struct attach_record r;
+    struct answer answer = { .count = 0 };
     if (attach_record_read(dir, name, &r, NULL))
         return; /* it has just ended */
+    if (r.alive && answer_ask(dir, name, LIST_MS, &answer, NULL))
+        answer = (struct answer){ .count = 0 }; /* it is shown as silent */
     if (!r.alive && !left_mounts(&r)) {
         attach_record_forget(dir, name);
     } else if (out->json) {
-        list_json(out, dir, &r);
+        list_json(out, &r, &answer);
     } else {
         if (!*head)
             printf("%-16s %-8s %7s  %s\n", "NAME", "STATE", "PID", "STORE  FRONTS");
         *head = true;
-        list_line(dir, &r);
+        list_line(&r, &answer);
     }
+    answer_free(&answer);
     attach_record_free(&r);
 }
 
@@ -121,29 +123,6 @@ int cli_attach_list(const struct cli_command *cmd, int argc, char **argv)
 }
 
 /* ---- show ---- */
-
-static bool is_number(const char *s)
-{
-    return *s && strspn(s, "0123456789") == strlen(s) && strlen(s) < 20;
-}
-
-/* Lines KEY=VALUE of the program. */
-static void show_answer(struct report *out, char *answer)
-{
-    char *rest = answer, *line;
-    while ((line = strsep(&rest, "\n"))) {
-        char *value = strchr(line, '=');
-        if (!value)
-            continue;
-        *value++ = 0;
-        if (is_number(value))
-            report_number(out, line, line, strtoull(value, NULL, 10), NULL);
-        else if (strcmp(value, "yes") == 0 || strcmp(value, "no") == 0)
-            report_bool(out, line, line, strcmp(value, "yes") == 0);
-        else
-            report_text(out, line, line, value);
-    }
-}
 
 struct date {
     char s[64];
@@ -180,24 +159,17 @@ static int show(const struct cli_command *cmd, const struct attach_record *r, co
                 bool json)
 {
     struct err_text e = { "" };
-    struct sockaddr_un sa;
+    struct answer answer = { .count = 0 };
     struct report out;
-    char *answer = NULL;
-    int err = 0;
-    if (r->alive) {
-        err = attach_record_socket(dir, r->name, &sa);
-        if (!err)
-            err = attach_control_ask(&sa, "show", ANSWER_MS, &answer, &e);
-    }
-    if (err)
-        return cli_fail(cmd, CLI_FAILED, *e.text ? e.text : usan_strerror(err));
+    if (r->alive && answer_ask(dir, r->name, SHOW_MS, &answer, &e))
+        return cli_fail(cmd, CLI_FAILED, e.text);
     report_init(&out, stdout, json);
     report_begin(&out, NULL, NULL);
     show_record(&out, r);
-    if (answer)
-        show_answer(&out, answer);
+    answer_report_rest(&answer, &out);
+    answer_report_paths(&answer, &out);
     report_end(&out);
-    free(answer);
+    answer_free(&answer);
     return CLI_OK;
 }
 

@@ -112,7 +112,46 @@ check_equal "and nothing lies about" "$(find "$USAN_RUN_DIR" -type f ! -name loc
 check_code "a session there is not" 2 'no session 9' -m session -r 9 -P 1
 check "another front" adm -m node -T $own -l --front "nbd:unix:$WORK/f-%s-%l"
 check_equal "is used" "$(nbdinfo --size "nbd+unix:///?socket=$WORK/f-1-1")" $((48 << 20))
+pid=$(sed -n 's/^usan.unit\[1\].pid = //p' "$USAN_RUN_DIR/iscsiadm/1")
+kill -KILL "$pid"
+check "a disk of it whose program was killed" wait_for 60 process_ended "$pid"
+check "is attached again by a rescan" adm -m session -R
+check_equal "where it was" "$(nbdinfo --size "nbd+unix:///?socket=$WORK/f-1-1")" $((48 << 20))
 check "and left" adm -m node -T $own -u
+
+# A disk that does not end: who waits for that keeps nobody else waiting.
+check "two sessions" adm -m node -L all
+pid=$(sed -n 's/^usan.unit\[0\].pid = //p' "$USAN_RUN_DIR/iscsiadm/1")
+kill -STOP "$pid"
+adm -m session -r 1 -u >"$WORK/logout" 2>&1 &
+logout=$!
+check "a logout that waits" wait_for 30 grep -q '^Logging out' "$WORK/logout"
+check "sessions are shown meanwhile" timeout 60 "$USAN" iscsiadm -m session -P 3
+check_output "this one, too" "^Target: $own "
+check "the other one is logged out of" timeout 60 "$USAN" iscsiadm -m session -r 2 -u
+check "and in to" timeout 60 "$USAN" iscsiadm -m node -T "$TGT_NAME" -l
+check "the logout still waits" kill -0 $logout
+kill -CONT "$pid"
+check "until its disk ends" wait $logout
+check_equal "then it is done" "$(grep -c '^Logout of' "$WORK/logout")" 1
+check "the other one as well" adm -m node -U all
+
+# Logging in twice at the same time: one of them does.
+adm -m node -T $own -l >"$WORK/twice.1" 2>&1 &
+twice=$!
+rc=0
+adm -m node -T $own -l >"$WORK/twice.2" 2>&1 || rc=$?
+wait $twice || rc=$((rc + $?))
+check_equal "of two logins at a time one is refused" $rc 15
+check_equal "and there is one session" "$(adm -m session | wc -l)" 1
+check "logout" adm -m node -T $own -u
+
+# A login that fails leaves nothing behind.
+adm -m node -T $own -l --front "fuse:$WORK/nowhere" >"$WORK/refused" 2>&1
+check_equal "a login whose disk can not be attached" "$?" 5
+check_code "leaves no session" 21 'no session' -m session
+check_equal "no program" "$("$USAN" attach list)" ""
+check_equal "and no file" "$(find "$USAN_RUN_DIR" -type f ! -name lock ! -name '*.log')" ""
 
 # The target goes and comes back.
 shown() { # STATE-OF-CONNECTION STATE-OF-SESSION STATE-OF-DISKS

@@ -105,6 +105,40 @@ check "it is read" qemu-io -r -f raw -c 'read 0 1M' "${urls[front]}"
 check "the other one comes" again two $naa "$WORK/disk"
 check "and is used" wait_for 60 shows 'path1.*(state=up|state up)'
 check "it ends as well" stopped front
+
+# What `usan attach` shows of paths.
+export USAN_RUN_DIR=$WORK/run
+"$USAN" attach --name mp --as "nbd:unix:$WORK/mp.sock" "multipath:${urls[one]},${urls[two]}" \
+    >"$WORK/attach.out" 2>&1 &
+listed() { # PATTERN
+    "$USAN" attach list >"$WORK/list" && grep -qE -- "$1" "$WORK/list"
+}
+check "a list shows the first path" wait_for 60 listed "^  path ${urls[one]}  up: optimized\$"
+check "and the second" wait_for 60 listed "^  path ${urls[two]}  up: optimized\$"
+json() { # EXPRESSION COMMAND...: is it true of what the command writes as JSON?
+    local expression=$1
+    shift
+    "$@" >"$WORK/json" &&
+        python3 -c "import json, sys; d = json.load(sys.stdin); sys.exit(not ($expression))" \
+            <"$WORK/json"
+}
+check "as JSON, too" json '[(p["state"], p["alua"]) for p in d[0]["paths"]] == [("up", "optimized")] * 2' \
+    "$USAN" attach list --json
+killed two
+check "a path that is lost" wait_for 60 listed "^  path ${urls[two]}  down: "
+check_equal "the store is there" "$(awk '$1 == "mp" { print $2 }' "$WORK/list")" attached
+check "all there is to know of it" json 'd["state"] == "attached" and d["paths_up"] == 1 and
+    d["paths"][1]["state"] == "down" and d["paths"][1]["sessions"] == 0 and
+    d["paths"][1]["losses"] >= 1 and d["paths"][1]["why"] != ""' "$USAN" attach show --json mp
+check "in words" "$USAN" attach show mp
+check_output "the path" "^path 1\$"
+check_output "its state" "^ +state: down\$"
+killed one
+check "without any path it is lost" wait_for 60 listed '^mp +lost '
+check "the first comes" again one $naa "$WORK/disk"
+check "and it is back" wait_for 60 listed '^mp +attached '
+check "the second comes" again two $naa "$WORK/disk"
+check "it ends" "$USAN" attach detach mp
 killed one
 check "a portal alone is a path of the same target" \
     front "multipath:${urls[two]},127.0.0.1:1"
