@@ -214,3 +214,8 @@ int attach_run(struct attach *a, struct err_text *e)
     *e = a->result;
     return err == USAN_ETIMEOUT ? USAN_EIO : err; /* that would say that requests hang */
 }
+
+void attach_ask_to_stop(struct attach *a)
+{
+    attach_stop_begin(a);
+}

@@ -66,6 +66,8 @@ const char *attach_name(const struct attach *a);
  */
 USAN_MUST_CHECK
 int attach_run(struct attach *a, struct err_text *e);
+/* As SIGTERM does; after attach_start() and before attach_run(). */
+void attach_ask_to_stop(struct attach *a);
 /* a may be NULL. */
 void attach_free(struct attach *a);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* usan iscsiadm -m discovery and -m discoverydb. */
 #include "cli/adm_url.h"
+#include "cli/output.h"
 #include "initiator/portal.h"
 #include "initiator/sync.h"
 
@@ -159,7 +160,7 @@ static enum adm_code discover(const struct adm *a, const struct adm_record *r,
     for (size_t i = 0; !code && i < found.count; i++)
         printf("%s,%d %s\n", adm_portal_text(found.v[i].address, found.v[i].port).s,
                found.v[i].tpgt, found.v[i].target);
-    (void)fflush(stdout);
+    cli_output_flush();
     if (!code && a->args->login)
         code = login_all(a, &found);
     adm_keys_fini(&found);

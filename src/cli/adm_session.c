@@ -2,6 +2,7 @@
 /* usan iscsiadm -m session; logging in and out. */
 #include "cli/adm_units.h"
 #include "cli/adm_url.h"
+#include "cli/output.h"
 #include "initiator/portal.h"
 #include "initiator/probe.h"
 
@@ -91,7 +92,7 @@ static void say(const char *what, const struct adm_key *k, const char *end)
 {
     printf("%s [iface: %s, target: %s, portal: %s,%u]%s\n", what, k->iface, k->target, k->address,
            k->port, end);
-    (void)fflush(stdout);
+    cli_output_flush();
 }
 
 static const struct adm_session *find(const struct adm_sessions *s, const struct adm_key *key)
@@ -210,7 +211,7 @@ static enum adm_code end(const struct adm *a, struct adm_sessions *s, struct adm
     struct err_text e = { "" };
     printf("Logging out of session [sid: %u, target: %s, portal: %s,%u]\n", ses->sid, k->target,
            k->address, k->port);
-    (void)fflush(stdout);
+    cli_output_flush();
     int err = adm_session_hold(s, ses, &e);
     if (err == USAN_ENOENT)
         return adm_fail(a, ADM_SESSION_NOT_FOUND, "session %u: %s", ses->sid, e.text);
@@ -232,7 +233,7 @@ static enum adm_code rescan(const struct adm *a, struct adm_sessions *s, struct 
     struct disks disks;
     printf("Rescanning session [sid: %u, target: %s, portal: %s,%u]\n", ses->sid, ses->key.target,
            ses->key.address, ses->key.port);
-    (void)fflush(stdout);
+    cli_output_flush();
     int err = adm_session_hold(s, ses, &e);
     if (err == USAN_ENOENT)
         return adm_fail(a, ADM_SESSION_NOT_FOUND, "session %u: %s", ses->sid, e.text);

@@ -4,6 +4,7 @@
 #include "cli/background.h"
 #include "cli/command.h"
 #include "cli/name.h"
+#include "cli/output.h"
 #include "cli/run.h"
 #include "nbd/proto.h"
 #include "target/config.h"
@@ -123,9 +124,14 @@ static int run(struct attach *at, struct cli_background *bg, struct err_text *e)
     const char *uri;
     for (size_t i = 0; (uri = attach_uri(at, i)); i++)
         puts(uri);
-    fflush(stdout);
-    cli_background_ready(bg);
-    return attach_run(at, e);
+    err = cli_output_announce(e);
+    if (!err) {
+        cli_background_ready(bg);
+        return attach_run(at, e);
+    }
+    struct err_text end;
+    attach_ask_to_stop(at);
+    return attach_run(at, &end) == USAN_ETIMEOUT ? USAN_ETIMEOUT : err;
 }
 
 static int serve(const struct cli_command *cmd, struct attach *at, const char *pid_file,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/command.h"
 
+#include "cli/output.h"
 #include "initiator/iscsi_store.h"
 #include "initiator/mpath_store.h"
 
@@ -152,9 +153,8 @@ static void add_back_ends(void)
     }
 }
 
-int cli_main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-    add_back_ends();
     /* `usan` and `usan target` say what may follow. */
     const char *group = argc >= 2 && is_group(argv[1]) ? argv[1] : NULL;
     int named = group ? 2 : 1;
@@ -178,4 +178,11 @@ int cli_main(int argc, char **argv)
         return CLI_USAGE;
     }
     return c->run(c, argc - 1 - words, argv + 1 + words);
+}
+
+int cli_main(int argc, char **argv)
+{
+    cli_output_begin();
+    add_back_ends();
+    return cli_output_end(run(argc, argv));
 }

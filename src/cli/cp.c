@@ -3,6 +3,7 @@
 #include "cli/command.h"
 #include "cli/cp_end.h"
 #include "cli/meter.h"
+#include "cli/output.h"
 #include "cli/run.h"
 #include "cli/wait.h"
 #include "io/clock.h"
@@ -213,8 +214,11 @@ static void run(struct cp *cp)
         err = run_step(cp, COPY_VERIFY, "verify ", &e);
     double seconds = (double)(clock_now_ns() - start) / (double)NS_PER_SEC;
     uint64_t bytes = copy_bytes(cp->copy);
+    bool left = copy_reader_left(cp->copy);
     copy_free(cp->copy);
     cp->copy = NULL;
+    if (left)
+        cli_output_left();
     if (err) {
         explain(cp, err, &e, p.done);
         return;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/run.h"
 
+#include "cli/output.h"
 #include "target/log.h"
 #include "target/target.h"
 
@@ -45,8 +46,9 @@ static int serve(const struct cli_command *cmd, struct tgt *tgt, const struct cl
     }
     tgt_log_memory_bound(tgt);
     tgt_print_urls(tgt, stdout);
-    fflush(stdout);
-    int err = tgt_run(tgt, &e);
+    int err = cli_output_announce(&e);
+    if (!err)
+        err = tgt_run(tgt, &e);
     if (how->pid_file)
         (void)unlink(how->pid_file);
     if (err == USAN_ETIMEOUT) {

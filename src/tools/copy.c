@@ -14,15 +14,36 @@
 
 /* ---- errors ---- */
 
-void copy_failed(struct copy *c, int err, const char *what, const char *name, uint64_t off)
+static void failed(struct copy *c, int err, const char *words, const char *what, const char *name,
+                   uint64_t off)
 {
     pthread_mutex_lock(&c->lock);
-    if (!c->err) {
-        c->err = err_set(&c->why, err, "%s: %s at %llu: %s", name, what, (unsigned long long)off,
-                         usan_strerror(err));
-    }
+    if (!c->err)
+        c->err =
+            err_set(&c->why, err, "%s: %s at %llu: %s", name, what, (unsigned long long)off, words);
     pthread_mutex_unlock(&c->lock);
     copy_cancel(c);
+}
+
+void copy_failed(struct copy *c, int err, const char *what, const char *name, uint64_t off)
+{
+    failed(c, err, usan_strerror(err), what, name, off);
+}
+
+void copy_stream_failed(struct copy *c, const struct stream_req *r, const char *what,
+                        const char *name)
+{
+    if (r->errnum == EPIPE) {
+        pthread_mutex_lock(&c->lock);
+        c->left = !c->err;
+        pthread_mutex_unlock(&c->lock);
+    }
+    failed(c, r->err, r->errnum ? strerror(r->errnum) : usan_strerror(r->err), what, name, r->off);
+}
+
+bool copy_reader_left(const struct copy *c)
+{
+    return c->left;
 }
 
 static void add_words(struct copy *c, struct store *s)

@@ -65,6 +65,8 @@ int copy_fd(const struct copy *copy);
 /* How it ended; USAN_ECANCELED, USAN_EMISCOMPARE (the first difference), or what a store says. */
 USAN_MUST_CHECK
 int copy_step_end(struct copy *copy, struct err_text *e);
+/* The step has failed because nobody reads the output stream any more. */
+bool copy_reader_left(const struct copy *copy);
 /* At any time. */
 void copy_progress(const struct copy *copy, struct copy_progress *ret);
 /* Bytes that there were to copy; for a stream known when COPY_DATA is over. */

@@ -55,6 +55,7 @@ struct copy {
     pthread_mutex_t lock; /* of what follows */
     uint64_t bytes;
     int err;
+    bool left; /* nobody reads the output any more */
     struct err_text why;
     uint64_t differs;  /* the first difference; UINT64_MAX = none */
     uint32_t *digests; /* of the chunks of a stream */
@@ -81,5 +82,7 @@ bool copy_slot_idle(struct copy_slot *s);
 
 /* The first failure counts. */
 void copy_failed(struct copy *c, int err, const char *what, const char *name, uint64_t off);
+void copy_stream_failed(struct copy *c, const struct stream_req *r, const char *what,
+                        const char *name);
 
 #endif

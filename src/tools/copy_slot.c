@@ -88,7 +88,7 @@ void copy_slot_arrived(struct loop_msg *m)
         if (s->stream.err == USAN_ECLOSED)
             copy_cancel(s->w->copy);
         else
-            copy_failed(s->w->copy, s->stream.err, s->what, s->name, s->stream.off);
+            copy_stream_failed(s->w->copy, &s->stream, s->what, s->name);
         s->next = copy_slot_idle;
     }
     copy_slot_drive(s);

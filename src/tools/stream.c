@@ -29,8 +29,9 @@ struct stream {
 /* ---- reading and writing ---- */
 
 /* USAN_ECLOSED is for one that was stopped. */
-static int failure(void)
+static int failure(struct stream_req *r)
 {
+    r->errnum = errno;
     int err = usan_err_from_errno(errno);
     return err == USAN_ECLOSED ? USAN_EIO : err;
 }
@@ -58,7 +59,7 @@ static int read_all(struct stream *s, struct stream_req *r)
         if (n == 0)
             s->over = true;
         if (n <= 0 && (n == 0 || (errno != EINTR && errno != EAGAIN)))
-            return n ? failure() : 0;
+            return n ? failure(r) : 0;
         if (n > 0) {
             r->len += (uint64_t)n;
             s->pos += (uint64_t)n;
@@ -67,7 +68,7 @@ static int read_all(struct stream *s, struct stream_req *r)
     return 0;
 }
 
-static int write_all(struct stream *s, const struct stream_req *r)
+static int write_all(struct stream *s, struct stream_req *r)
 {
     for (uint64_t at = 0; at < r->len;) {
         const uint8_t *from = r->buf ? r->buf + at : zeroes;
@@ -77,7 +78,7 @@ static int write_all(struct stream *s, const struct stream_req *r)
             return err;
         ssize_t n = write(s->fd, from, (size_t)(r->len - at < most ? r->len - at : most));
         if (n < 0 && errno != EINTR && errno != EAGAIN)
-            return failure();
+            return failure(r);
         if (n > 0)
             at += (uint64_t)n;
     }
@@ -87,6 +88,7 @@ static int write_all(struct stream *s, const struct stream_req *r)
 
 static void serve(struct stream *s, struct stream_req *r)
 {
+    r->errnum = 0;
     if (!s->writes) {
         r->len = 0;
         r->err = s->over ? 0 : read_all(s, r);

@@ -23,6 +23,7 @@ struct stream_req {
     uint64_t cap; /* reading: room in buf */
     uint64_t off; /* writing: where it belongs; reading: where it was */
     uint64_t len; /* reading: what came; less than cap only at the end of the input */
+    int errnum;   /* with err, the system's code; 0: there is none */
     int err;      /* 0 or USAN_E...; USAN_ECLOSED: the stream was stopped, or failed before */
     struct list node;
 };
