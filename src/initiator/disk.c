@@ -2,6 +2,7 @@
 #include "initiator/disk_priv.h"
 
 #include "initiator/disk_capacity.h"
+#include "initiator/disk_ghost.h"
 #include "initiator/session_task.h"
 #include "initiator/status.h"
 
@@ -32,6 +33,7 @@ static struct ini_io *io_get(struct ini_disk *d)
         io->cmd.scsi.sense = io->sense;
         io->cmd.scsi.sense_cap = sizeof(io->sense);
         list_init(&io->node);
+        list_init(&io->held_node);
         list_init(&io->range.node);
         io->range.loop = d->loop;
         io->range.granted = granted;
@@ -40,6 +42,8 @@ static struct ini_io *io_get(struct ini_disk *d)
     io->ghosts = 0;
     io->attentions = io->busy = 0;
     io->flush = io->canceled = false;
+    io->cmd.scsi.err = 0; /* nothing was sent as yet */
+    io->cmd.scsi.sent = io->cmd.seen = io->cmd.dead = false;
     return io;
 }
 
@@ -81,7 +85,7 @@ static struct ini_io *io_of(struct list *node)
 
 static void start_granted(struct ini_io *io)
 {
-    io->disk->held--;
+    list_del(&io->held_node);
     if (io->canceled)
         io_end(io, USAN_ECANCELED);
     else
@@ -109,7 +113,7 @@ static void poll_fired(struct loop_timer *t)
     if (ini_ranges_orphans(d->ranges))
         ini_ranges_poll(d->ranges, d->loop, &go);
     start_all(&go);
-    if (d->held)
+    if (!list_empty(&d->held))
         (void)!loop_timer_set(d->loop, &d->poll, loop_now(d->loop) + POLL_NS);
 }
 
@@ -121,6 +125,15 @@ static void io_put(struct ini_io *io, struct list *go)
     list_push_front(&d->spare, &io->node);
 }
 
+void ini_disk_release(struct ini_io *io)
+{
+    struct list go;
+    list_init(&go);
+    list_del(&io->node);
+    io_put(io, &go);
+    start_all(&go);
+}
+
 static void io_end(struct ini_io *io, int err)
 {
     struct ini_disk *d = io->disk;
@@ -130,29 +143,12 @@ static void io_end(struct ini_io *io, int err)
     list_init(&go);
     io->bio = NULL;
     bio->store_priv[0] = NULL;
-    if (io->ghosts) /* its blocks stay closed */
-        list_push_back(&d->haunted, &io->node);
+    if (io->ghosts || ini_ghost_left(io)) /* its blocks stay closed */
+        ini_ghost_keep(io);
     else
         io_put(io, &go);
     d->in_flight--;
     d->ops->complete(bio, err, d->user);
-    start_all(&go);
-}
-
-void ini_disk_ghost(struct ini_cmd *cmd)
-{
-    list_entry(cmd, struct ini_io, cmd)->ghosts++;
-}
-
-void ini_disk_ghost_gone(struct ini_cmd *cmd)
-{
-    struct ini_io *io = list_entry(cmd, struct ini_io, cmd);
-    struct list go;
-    if (--io->ghosts || io->bio)
-        return;
-    list_init(&go);
-    list_del(&io->node);
-    io_put(io, &go);
     start_all(&go);
 }
 
@@ -318,6 +314,58 @@ static bool changes(enum bio_op op)
            op == BIO_COMPARE_AND_WRITE;
 }
 
+/* One that waits for blocks ends; false: it does not wait, or has just got them. */
+static bool end_held(struct ini_io *io, int err)
+{
+    struct list go;
+    list_init(&go);
+    if (list_empty(&io->held_node) || !ini_ranges_withdraw(io->disk->ranges, &io->range, &go))
+        return false;
+    list_del(&io->held_node);
+    io->writes = false; /* nothing is to be given back */
+    io->cmd.scsi.err = err;
+    io->cmd.scsi.why = io->disk->unreachable_why;
+    if (err == USAN_ECANCELED) {
+        io->bio->err_off = io->bio->off + io->pos;
+        io_end(io, err);
+    } else {
+        io_failed(io, err);
+    }
+    start_all(&go);
+    return true;
+}
+
+/* Others write to its blocks, or may still do so. */
+static void hold(struct ini_io *io)
+{
+    struct ini_disk *d = io->disk;
+    d->stats.held++;
+    list_push_back(&d->held, &io->held_node);
+    if (d->unreachable && end_held(io, d->unreachable))
+        return;
+    if (d->poll.deadline_ns == TIME_NEVER)
+        (void)!loop_timer_set(d->loop, &d->poll, loop_now(d->loop) + POLL_NS);
+}
+
+void ini_disk_unreachable(struct ini_disk *d, int err, const char *why)
+{
+    d->unreachable = err;
+    d->unreachable_why = why;
+    struct list all;
+    list_init(&all);
+    list_splice_back(&all, &d->held);
+    while (!list_empty(&all)) { /* complete() may bring new ones, and cancel others */
+        struct list *node = list_pop_front(&all);
+        list_push_back(&d->held, node);
+        (void)end_held(list_entry(node, struct ini_io, held_node), err);
+    }
+}
+
+void ini_disk_reachable(struct ini_disk *d)
+{
+    d->unreachable = 0;
+}
+
 void ini_disk_submit(struct ini_disk *d, struct bio *bio)
 {
     struct ini_io *io = io_get(d);
@@ -343,27 +391,20 @@ void ini_disk_submit(struct ini_disk *d, struct bio *bio)
         io_next(io);
         return;
     }
-    d->stats.held++;
-    d->held++;
-    if (!d->own_ranges && d->poll.deadline_ns == TIME_NEVER)
-        (void)!loop_timer_set(d->loop, &d->poll, loop_now(d->loop) + POLL_NS);
+    hold(io);
 }
 
 int ini_disk_cancel(struct ini_disk *d, struct bio *bio)
 {
     struct ini_io *io = bio->store_priv[0];
-    struct list go;
-    list_init(&go);
     if (!io) /* another request of store.c carries it out */
         return 0;
-    bool held = io->writes && ini_ranges_withdraw(d->ranges, &io->range, &go);
-    if (held || !list_empty(&io->node)) { /* it waits, for others or for its time */
+    if (end_held(io, USAN_ECANCELED))
+        return 0;
+    if (!list_empty(&io->node)) { /* it waits for its time */
         list_del(&io->node);
-        io->writes = io->writes && !held;
-        d->held -= held;
         bio->err_off = bio->off + io->pos;
         io_end(io, USAN_ECANCELED);
-        start_all(&go);
         return 0;
     }
     io->canceled = true;
@@ -390,14 +431,17 @@ struct ini_disk *ini_disk_new(struct loop *loop, const struct ini_disk_config *c
     d->ghost_timeout_ns = cfg->ghost_timeout_ns;
     d->ops = cfg->ops;
     d->user = cfg->user;
-    list_init(&d->haunted);
+    list_init(&d->held);
     list_init(&d->later);
     list_init(&d->paused);
     list_init(&d->spare);
     loop_timer_init(&d->timer, timer_fired);
     loop_timer_init(&d->poll, poll_fired);
+    ini_ghosts_init(d);
     d->own_ranges = !cfg->ranges;
-    d->ranges = cfg->ranges ? cfg->ranges : ini_ranges_new(false);
+    d->ranges = cfg->ranges ? cfg->ranges : ini_ranges_new();
+    if (d->ranges)
+        ini_ranges_join(d->ranges);
     if (!d->ranges || ini_capacity_init(d)) {
         ini_disk_free(d);
         return NULL;
@@ -418,16 +462,14 @@ void ini_disk_free(struct ini_disk *d)
     loop_timer_cancel(d->loop, &d->timer);
     loop_timer_cancel(d->loop, &d->poll);
     ini_capacity_fini(d);
-    while (!list_empty(&d->haunted)) {
-        struct ini_io *io = list_entry(list_pop_front(&d->haunted), struct ini_io, node);
-        ini_ranges_bequeath(d->ranges, &io->range, loop_now(d->loop) + d->ghost_timeout_ns);
-        list_push_back(&d->spare, &io->node);
-    }
+    ini_ghosts_fini(d);
     while (!list_empty(&d->spare)) {
         struct ini_io *io = list_entry(list_pop_front(&d->spare), struct ini_io, node);
         free(io->iov);
         free(io);
     }
+    if (d->ranges)
+        ini_ranges_part(d->ranges);
     if (d->own_ranges)
         ini_ranges_free(d->ranges);
     free(d);

@@ -6,10 +6,22 @@
  * A request longer than the unit takes is cut into commands that follow each other. Writes that
  * overlap (WRITE, WRITE SAME, UNMAP, COMPARE AND WRITE) are carried out one after the other, as
  * session.h demands of what is sent again after a loss: those of this ini_disk, and those of all
- * others that share its table (ranges). Another ini_disk of the same unit with a table of its own
- * is not held back; with one of these the session's write_again() has to forbid that anything is
- * written twice. Reads pass freely: one that is under way together with a write gets the old or the
- * new content of each block.
+ * others that share its table (ranges), as all ini_disks of one unit in a program should. Reads
+ * pass freely: one that is under way together with a write gets the old or the new content of each
+ * block.
+ *
+ * Ghosts. A write may have ended with an error (USAN_ECLOSED, USAN_ETIMEOUT, USAN_ECANCELED,
+ * USAN_EIO) without anybody knowing what became of it: its session was lost, the target may not
+ * have noticed that, and may carry it out at some later time. Its blocks then stay closed: other
+ * writes to them wait, so that what is written and acknowledged afterwards is not undone. The ghost
+ * is gone
+ *   - when the session has logged in again where the write was sent, which ends all tasks of the
+ *     old one (RFC 7143 6.3.5); or
+ *   - ghost_timeout and the negotiated Time2Wait + Time2Retain after the request has ended, for
+ *     then the target has noticed the loss and has ended them itself (7.5): ghost_timeout has to be
+ *     longer than it takes to notice.
+ * A write that the target answered, or is known to have aborted, or can not have seen leaves no
+ * ghost.
  *
  * Unit attentions are taken note of and the command is sent again; 2Ah/09h, CAPACITY DATA HAS
  * CHANGED, leads to READ CAPACITY and resized(). A busy target or unit is asked again, after 1 ms
@@ -61,14 +73,14 @@ struct ini_disk_config {
     const struct ini_disk_info *info; /* copied */
     uint16_t lun;
     uint64_t busy_timeout_ns;
-    uint64_t ghost_timeout_ns; /* how long blocks of ghosts stay closed after ini_disk_free() */
+    uint64_t ghost_timeout_ns; /* see above; with a way: counted from ini_disk_free() */
     const struct ini_disk_ops *ops;
     void *user;
 };
 
 /* NULL when out of memory. */
 struct ini_disk *ini_disk_new(struct loop *loop, const struct ini_disk_config *cfg);
-/* Another time for the ghosts that it leaves behind. */
+/* Another time for the ghosts to come; with a way: for those that it leaves behind. */
 void ini_disk_set_ghost_timeout(struct ini_disk *disk, uint64_t ghost_timeout_ns);
 /* Nothing is in flight. The session is freed before it: a command of its own may be under way. disk
  * may be NULL. */
@@ -89,18 +101,26 @@ int ini_disk_cancel(struct ini_disk *disk, struct bio *bio);
  * another one, the disk has failed. */
 void ini_disk_check(struct ini_disk *disk);
 
+/* Commands fail at once from now on, as session or way do not come back: requests that wait for
+ * blocks of others end with err, as do those that would have to. why: a static string. */
+void ini_disk_unreachable(struct ini_disk *disk, int err, const char *why);
+void ini_disk_reachable(struct ini_disk *disk);
+
 /* It is known to have so many blocks now: as if the unit had said so. */
 void ini_disk_set_blocks(struct ini_disk *disk, uint64_t blocks);
 
-/* A command of the disk (submitted to its way) may take effect although it is over or was sent
- * again elsewhere: its blocks stay closed to other writes, also when the request has ended, until
- * ini_disk_ghost_gone() was called as often. */
+/* For a way. A command of the disk (submitted to it) may take effect although it is over or was
+ * sent again elsewhere: its blocks stay closed to other writes, also when the request has ended,
+ * until ini_disk_ghost_gone() was called as often. */
 void ini_disk_ghost(struct ini_cmd *cmd);
 void ini_disk_ghost_gone(struct ini_cmd *cmd);
 
 struct ini_disk_stats {
     uint64_t commands, retries, busy, held, attentions;
+    uint64_t ghosts; /* at the moment */
 };
+/* Of these, from any thread; disk may be NULL. */
+uint64_t ini_disk_ghosts(const struct ini_disk *disk);
 const struct ini_disk_stats *ini_disk_stats(const struct ini_disk *disk);
 
 #endif

@@ -2,6 +2,7 @@
 #include "initiator/disk_capacity.h"
 
 #include "base/bytes.h"
+#include "initiator/disk_ghost.h"
 #include "initiator/opcodes.h"
 #include "initiator/status.h"
 
@@ -136,6 +137,7 @@ static void checked(enum ini_checked result, const char *why, uint64_t blocks, v
 
 void ini_disk_check(struct ini_disk *d)
 {
+    ini_ghosts_login(d);
     ini_check_start(d->check, d->session);
 }
 

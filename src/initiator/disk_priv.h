@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A disk and its requests. disk.c decides when a request goes on and how it ends; disk_io.c makes
- * the command of its next piece; disk_capacity.c looks at the unit when it may have changed.
+ * the command of its next piece; disk_capacity.c looks at the unit when it may have changed;
+ * disk_ghost.c keeps blocks closed to which something may still be written.
  */
 #ifndef USAN_INITIATOR_DISK_PRIV_H
 #define USAN_INITIATOR_DISK_PRIV_H
@@ -24,6 +25,7 @@ struct ini_io {
     struct ini_disk *disk;
     struct bio *bio;
     struct list node; /* paused, or waiting for its time, or spare, or haunted */
+    struct list held_node;
     struct ini_range range;
     unsigned ghosts; /* commands of it that may still take effect */
     uint64_t pos;    /* bytes of the bio that are done */
@@ -32,7 +34,8 @@ struct ini_io {
     bool flush;      /* the command under way makes durable what the others have written */
     bool canceled;   /* nothing more is to be sent for it */
     unsigned attentions, busy;
-    uint64_t at_ns, busy_until_ns;
+    uint64_t at_ns; /* when it is sent again, or no ghost any more */
+    uint64_t busy_until_ns;
     uint8_t cdb[16];
     uint8_t sense[INI_IO_SENSE];
     uint8_t list[INI_UNMAP_LIST];
@@ -49,17 +52,24 @@ struct ini_disk {
     struct ini_disk_info info;
     uint64_t lun;
     uint16_t lun_number;
-    uint64_t busy_timeout_ns, ghost_timeout_ns;
+    uint64_t busy_timeout_ns;
     const struct ini_disk_ops *ops;
     void *user;
 
     struct ini_ranges *ranges;
     bool own_ranges;
-    struct list later;   /* to be sent again when their time has come */
-    struct list haunted; /* over, but for commands that may still take effect */
+    struct list later; /* to be sent again when their time has come */
     struct list spare;
     struct loop_timer timer, poll;
-    unsigned in_flight, held;
+    unsigned in_flight;
+    struct list held; /* ini_io.held_node: waiting for blocks */
+    int unreachable;  /* USAN_E..., and why: none is to wait */
+    const char *unreachable_why;
+
+    struct list haunted;       /* over, but for commands that may still take effect */
+    struct loop_timer settle;  /* the next of them can not any more */
+    uint64_t ghost_timeout_ns; /* how long they can at least */
+    uint64_t keep_ns;          /* Time2Wait + Time2Retain of the session */
 
     /* READ CAPACITY after the unit has said that it changed */
     struct ini_cmd capacity;
@@ -85,6 +95,8 @@ static inline void ini_disk_send(struct ini_disk *d, struct ini_cmd *cmd)
         ini_session_submit(d->session, cmd);
 }
 
+/* A request that has ended, and leaves nothing behind, gives its blocks back. */
+void ini_disk_release(struct ini_io *io);
 /* A request that was paused goes on; or it ends with USAN_EIO. */
 void ini_disk_resume(struct ini_io *io);
 void ini_disk_give_up(struct ini_io *io);

@@ -31,13 +31,9 @@ struct remote_store {
     struct ini_portal portal;
     struct ini_disk_info info;
     atomic_ullong logins, losses, time_outs, resizes, unsure;
-    struct ini_ranges *ranges; /* of all channels, if they can share it */
-    /* Two channels were open at a time, which do not hold each other's writes back: the first one
-     * had begun to write before there was another. It stays so until all are closed: what one has
-     * written and gone counts too. */
-    atomic_bool shared;
+    struct ini_ranges *ranges;        /* of all channels */
     pthread_mutex_t lock;             /* of what follows */
-    unsigned channels;                /* open */
+    struct list channels;             /* remote_channel.node */
     unsigned in_state[REMOTE_STATES]; /* channels */
     enum remote_state state;
     time_t down_since; /* unless it is up */
@@ -46,6 +42,7 @@ struct remote_store {
 
 struct remote_channel {
     struct store_channel ch;
+    struct list node;
     struct remote_store *store;
     struct ini_session *session;
     struct ini_disk *disk;
@@ -57,18 +54,11 @@ struct remote_channel {
 
 /* ---- how many there are ---- */
 
-/* *ret_ranges: what holds its writes back; NULL: a table of its own. */
-static void channel_counted(struct remote_store *r, struct ini_ranges **ret_ranges)
+static void channel_counted(struct remote_channel *c)
 {
+    struct remote_store *r = c->store;
     pthread_mutex_lock(&r->lock);
-    if (r->channels == 0) {
-        ini_ranges_renew(r->ranges);
-        atomic_store(&r->shared, false);
-    } else if (!ini_ranges_share(r->ranges)) {
-        atomic_store(&r->shared, true);
-    }
-    *ret_ranges = atomic_load(&r->shared) ? NULL : r->ranges;
-    r->channels++;
+    list_push_back(&r->channels, &c->node);
     r->in_state[REMOTE_UP]++;
     pthread_mutex_unlock(&r->lock);
 }
@@ -89,7 +79,7 @@ static void channel_gone(struct remote_channel *c)
 {
     struct remote_store *r = c->store;
     pthread_mutex_lock(&r->lock);
-    r->channels--;
+    list_del(&c->node);
     r->in_state[c->state]--;
     (void)state_settled(r);
     pthread_mutex_unlock(&r->lock);
@@ -115,13 +105,6 @@ static void set_state(struct remote_channel *c, enum remote_state state, const c
     pthread_mutex_unlock(&r->lock);
     if (news && !c->watch)
         store_tell(&r->store, STORE_NEWS_TEXT, line);
-}
-
-static bool write_again(const struct ini_session *s, void *user)
-{
-    const struct remote_channel *c = user;
-    (void)s;
-    return !atomic_load(&c->store->shared);
 }
 
 /* ---- what happens to a channel ---- */
@@ -186,6 +169,12 @@ static const struct ini_disk_ops disk_ops = {
     .complete = complete, .resized = resized, .failed = failed, .absent = absent, .bad = bad
 };
 
+static void gave_up(struct remote_channel *c)
+{
+    set_state(c, REMOTE_GIVEN_UP, ini_session_error(c->session));
+    ini_disk_unreachable(c->disk, USAN_ETIMEOUT, "there is no session with the target");
+}
+
 static void changed(struct ini_session *s, enum ini_change change, void *user)
 {
     struct remote_channel *c = user;
@@ -196,6 +185,7 @@ static void changed(struct ini_session *s, enum ini_change change, void *user)
     switch (change) {
     case INI_LOGGED_IN:
         atomic_fetch_add(&r->logins, 1);
+        ini_disk_reachable(c->disk);
         set_state(c, REMOTE_UP, placed(c, "logged in").text);
         if (unsure == 0)
             return;
@@ -208,10 +198,10 @@ static void changed(struct ini_session *s, enum ini_change change, void *user)
         break;
     case INI_TIMED_OUT:
         atomic_fetch_add(&r->time_outs, 1);
-        set_state(c, REMOTE_GIVEN_UP, ini_session_error(s));
+        gave_up(c);
         break;
     case INI_FAILED: /* another unit, or no memory for a timer */
-        set_state(c, REMOTE_GIVEN_UP, ini_session_error(s));
+        gave_up(c);
         break;
     }
     pthread_mutex_lock(&r->lock);
@@ -226,9 +216,7 @@ static void check(struct ini_session *s, void *user)
     ini_disk_check(c->disk);
 }
 
-static const struct ini_session_ops session_ops = { .changed = changed,
-                                                    .write_again = write_again,
-                                                    .check = check };
+static const struct ini_session_ops session_ops = { .changed = changed, .check = check };
 
 /* ---- opening ---- */
 
@@ -298,8 +286,9 @@ static int remote_open(const struct store_open *how, struct store **ret_store, s
         free(r);
         return err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
     }
+    list_init(&r->channels);
     int err = parse_target(how, &r->url, e);
-    if (!err && !(r->ranges = ini_ranges_new(false)))
+    if (!err && !(r->ranges = ini_ranges_new()))
         err = err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
     if (!err)
         err = probe(r, e);
@@ -314,13 +303,18 @@ static int remote_open(const struct store_open *how, struct store **ret_store, s
 
 /* ---- channels ---- */
 
+static void channel_free(struct remote_channel *c)
+{
+    ini_session_free(c->session);
+    ini_disk_free(c->disk);
+    free(c);
+}
+
 static void remote_channel_close(struct store_channel *ch)
 {
     struct remote_channel *c = list_entry(ch, struct remote_channel, ch);
-    ini_session_free(c->session);
-    ini_disk_free(c->disk);
     channel_gone(c);
-    free(c);
+    channel_free(c);
 }
 
 static int remote_channel_open(struct store *s, struct loop *loop, struct store_channel **ret_ch)
@@ -330,25 +324,25 @@ static int remote_channel_open(struct store *s, struct loop *loop, struct store_
     if (!c)
         return USAN_ENOMEM;
     c->store = r;
-    struct ini_ranges *ranges;
-    channel_counted(r, &ranges);
     const struct ini_session_config sc = {
         .url = &r->url, .portal = &r->portal, .retry_first = true, .ops = &session_ops, .user = c
     };
     int err = ini_session_new(loop, &sc, &c->session, NULL);
     const struct ini_disk_config dc = { .session = c->session,
-                                        .ranges = ranges,
+                                        .ranges = r->ranges,
                                         .info = &r->info,
                                         .lun = r->url.lun,
                                         .busy_timeout_ns = BUSY_TIMEOUT_NS,
+                                        .ghost_timeout_ns = r->url.settle_timeout_ns,
                                         .ops = &disk_ops,
                                         .user = c };
     if (!err && !(c->disk = ini_disk_new(loop, &dc)))
         err = USAN_ENOMEM;
     if (err) {
-        remote_channel_close(&c->ch);
+        channel_free(c);
         return err;
     }
+    channel_counted(c);
     *ret_ch = &c->ch;
     return 0;
 }
@@ -367,12 +361,16 @@ static void remote_stats(struct store *s, FILE *out)
     fprintf(out, "iscsi.state %s\n", states[r->state]);
     if (r->state != REMOTE_UP)
         fprintf(out, "iscsi.down_since %lld\n", (long long)r->down_since);
+    uint64_t ghosts = 0;
+    list_for_each (&r->channels, pos)
+        ghosts += ini_disk_ghosts(list_entry(pos, struct remote_channel, node)->disk);
     pthread_mutex_unlock(&r->lock);
     fprintf(out, "iscsi.logins %llu\n", atomic_load(&r->logins));
     fprintf(out, "iscsi.losses %llu\n", atomic_load(&r->losses));
     fprintf(out, "iscsi.timeouts %llu\n", atomic_load(&r->time_outs));
     fprintf(out, "iscsi.resizes %llu\n", atomic_load(&r->resizes));
     fprintf(out, "iscsi.unsure_writes %llu\n", atomic_load(&r->unsure));
+    fprintf(out, "iscsi.ghosts %llu\n", (unsigned long long)ghosts);
     pthread_mutex_lock(&r->lock);
     if (*r->error.text)
         fprintf(out, "iscsi.error %s\n", r->error.text);

@@ -231,6 +231,7 @@ static void give_up(struct ini_mpath *mp)
     while (!list_empty(&mp->waiting))
         fail_later(mp, list_entry(list_pop_front(&mp->waiting), struct ini_cmd, node),
                    USAN_ETIMEOUT, "no path to the unit came back in time");
+    mp->cfg.ops->reachable(false, mp->cfg.user);
 }
 
 void ini_mpath_changed(struct ini_path *p, enum ini_path_state state, const char *why)
@@ -249,6 +250,8 @@ void ini_mpath_changed(struct ini_path *p, enum ini_path_state state, const char
     if (state == INI_PATH_CLOSED) /* without it, what it says by itself has to do */
         (void)!loop_timer_set(mp->loop, &mp->poll, now + (mp->usable ? LOOK_NS : POLL_NS));
     if (mp->usable) {
+        if (mp->given_up)
+            mp->cfg.ops->reachable(true, mp->cfg.user);
         mp->given_up = false;
         loop_timer_cancel(mp->loop, &mp->give_up);
         if (!list_empty(&mp->waiting))

@@ -56,6 +56,8 @@ struct ini_mpath_ops {
     void (*path)(unsigned path, enum ini_path_state state, const char *why, void *user);
     /* A path that logged in says how many blocks there are. */
     void (*blocks)(uint64_t blocks, void *user);
+    /* Commands do not wait for a path any more; or there is one again. */
+    void (*reachable)(bool yes, void *user);
 };
 
 struct ini_mpath_path {

@@ -18,9 +18,6 @@
 static const struct store_opt_desc options[] = {
     { "policy", "text", "service-time",
       "which path a command takes: service-time (done first), least-outstanding or round-robin" },
-    { "settle_timeout", "time", "30s",
-      "how long blocks of a write that was lost with its path stay closed to other writes if the "
-      "path does not come back" },
     INI_URL_OPTIONS,
     { .key = NULL },
 };
@@ -124,7 +121,18 @@ static void path_changed(unsigned i, enum ini_path_state state, const char *why,
         store_tell(&m->store, STORE_NEWS_TEXT, line);
 }
 
-static const struct ini_mpath_ops mpath_ops = { .path = path_changed, .blocks = blocks_known };
+static void reachable(bool yes, void *user)
+{
+    struct mpath_channel *c = user;
+    if (yes)
+        ini_disk_reachable(c->disk);
+    else
+        ini_disk_unreachable(c->disk, USAN_ETIMEOUT, "no path to the unit is left");
+}
+
+static const struct ini_mpath_ops mpath_ops = { .path = path_changed,
+                                                .blocks = blocks_known,
+                                                .reachable = reachable };
 
 /* ---- what it is told to be ---- */
 
@@ -192,11 +200,6 @@ static int parse_option(struct mpath_store *m, const char *key, const char *valu
                              "policy: '%.32s' is not one of service-time, least-outstanding, "
                              "round-robin",
                              value);
-    if (strcmp(key, "settle_timeout") == 0)
-        return opt_parse_time(value, &m->settle_timeout_ns) || m->settle_timeout_ns > UINT64_MAX / 4
-                   ? err_set(e, USAN_EINVAL, "settle_timeout: '%.32s' is not a time such as 30s",
-                             value)
-                   : 0;
     int err = 0;
     for (unsigned i = 0; !err && i < m->count; i++)
         err = ini_url_set_option(&m->paths[i].url, key, value, e);
@@ -206,12 +209,12 @@ static int parse_option(struct mpath_store *m, const char *key, const char *valu
 static int parse(struct mpath_store *m, const struct store_open *how, struct err_text *e)
 {
     m->policy = INI_POLICY_SERVICE_TIME;
-    m->settle_timeout_ns = 30 * NS_PER_SEC;
     int err = parse_paths(m, how->target, e);
     for (size_t i = 0; !err && i < how->opt_count; i++)
         err = parse_option(m, how->opts[i].key, how->opts[i].value, e);
     for (unsigned i = 0; !err && i < m->count; i++)
         err = ini_url_check(&m->paths[i].url, e);
+    m->settle_timeout_ns = m->paths[0].url.settle_timeout_ns;
     return err;
 }
 
@@ -310,7 +313,7 @@ static int mpath_open(const struct store_open *how, struct store **ret_store, st
     int err = mpath_new(how, &m, e);
     if (err)
         return err;
-    m->ranges = ini_ranges_new(true);
+    m->ranges = ini_ranges_new();
     err = m->ranges ? look_at_all(m, e) : err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
     if (err) {
         mpath_close(&m->store);

@@ -225,6 +225,11 @@ bool ini_session_reinstated(const struct ini_session *s)
            ini_portal_same_addr(&s->addr, &s->last_addr);
 }
 
+unsigned ini_session_place(const struct ini_session *s)
+{
+    return s->place;
+}
+
 int ini_session_send_targets(struct ini_session *s)
 {
     struct ini_conn *c = ini_conns_first(s);

@@ -22,27 +22,31 @@
  *
  *   INI_AGAIN         sent again. For what changes nothing: READ, INQUIRY, READ CAPACITY, ... and
  *                     SYNCHRONIZE CACHE.
- *   INI_AGAIN_WRITE   sent again if the new login leads to the same address and write_again()
- *                     allows it; else it fails with USAN_EIO after that login, and may or may not
- *                     have been written. For what leaves the same blocks with the same content
- *                     when it is done twice: WRITE, WRITE SAME, UNMAP. The reinstatement has ended
- *                     the old task, so it can not take effect late, after other writes; only the
- *                     same portal group promises that, hence the address, and hence the failure is
- *                     not told before. The submitter sees to it that nothing else is written to
- *                     these blocks in the meantime: ini_disk holds overlapping writes of its own
- *                     session back until the first is done, and write_again() forbids what it can
- *                     not hold back: an iscsi store allows it while all its channels share one
- *                     table of ranges (ranges.h). Otherwise a write that was carried out without
- *                     its answer coming would, done twice, undo an acknowledged one of another
- *                     session. What other programs write to the unit nobody here can know. A
- *                     reservation taken away in the meantime (fencing) still stops the write:
- *                     persistent reservations outlive the loss, and it ends with RESERVATION
- *                     CONFLICT.
+ *   INI_AGAIN_WRITE   sent again if the new login leads to the same address; else it fails with
+ *                     USAN_EIO after that login, and may or may not have been written. For what
+ *                     leaves the same blocks with the same content when it is done twice: WRITE,
+ *                     WRITE SAME, UNMAP. The reinstatement has ended the old task, so it can not
+ *                     take effect late, after other writes; only the same portal group promises
+ *                     that, hence the address, and hence the failure is not told before. The
+ *                     submitter sees to it that nothing else is written to these blocks in the
+ *                     meantime: ini_disk holds overlapping writes back until the first is done,
+ *                     those of all disks that share its table of ranges, as the channels of an
+ *                     iscsi store do. Otherwise a write that was carried out without its answer
+ *                     coming would, done twice, undo an acknowledged one of another session. What
+ *                     other programs write to the unit nobody here can know. A reservation taken
+ *                     away in the meantime (fencing) still stops the write: persistent reservations
+ *                     outlive the loss, and it ends with RESERVATION CONFLICT.
  *   INI_AGAIN_NEVER   fails. For what has another effect the second time: COMPARE AND WRITE (it
  *                     would miscompare with its own write), PERSISTENT RESERVE OUT, and all else.
  *
  * Commands the target can not have seen are sent after the login in any case. A command is sent
  * again INI_RESENDS_MAX times at most.
+ *
+ * One that fails, and was sent (scsi.sent, or seen in a session before), may still be carried out
+ * by the target unless `dead` is set: it is not before the next login at the address where it was
+ * sent that nothing of it is left (ini_session_reinstated(), ini_session_place()), and it fails
+ * before that when it is canceled, is not to be sent again, or has waited for too long. ini_disk
+ * keeps its blocks closed for so long.
  *
  * The unit behind the session may have become another one while it was lost. An owner with a
  * check() looks at it after every login with commands of its own (probe) before any other goes out,
@@ -107,8 +111,9 @@ struct ini_cmd {
         uint64_t start_ns, work;
         unsigned path, moves;
     } way;
-    bool canceled; /* by ini_session_cancel(): not to be sent again */
-    bool seen;     /* the target may have seen it, in this session or an earlier one */
+    unsigned place; /* ini_session_place() when it was sent last */
+    bool canceled;  /* by ini_session_cancel(): not to be sent again */
+    bool seen;      /* the target may have seen it, in this session or an earlier one */
 };
 
 enum ini_change {
@@ -136,10 +141,6 @@ struct ini_session_ops {
     void (*target)(struct ini_session *s, const char *name, const char *address, void *user);
     /* discovery: SendTargets is over; err 0 or USAN_E... */
     void (*targets_done)(struct ini_session *s, int err, void *user);
-    /* optional, NULL: yes. Asked after a new login for each INI_AGAIN_WRITE command that the lost
-     * session may have carried out: has nobody else been able to write to the unit since it was
-     * submitted? */
-    bool (*write_again)(const struct ini_session *s, void *user);
     /* optional: after each login, before commands that wait go out: look at the unit, with commands
      * that have probe set. ini_session_checked() ends it; if the session is lost before that, the
      * commands come back with an error, and check() is called again after the next login. */
@@ -184,6 +185,9 @@ void ini_session_drop(struct ini_session *s, const char *why);
 /* The session that there is, or is being checked, was logged in where the one before it was, and
  * has thereby ended all that that one had (RFC 7143 6.3.5). */
 bool ini_session_reinstated(const struct ini_session *s);
+/* Another number each time that commands go to another address than before. When a session has just
+ * been reinstated, all that was sent with this number is over. */
+unsigned ini_session_place(const struct ini_session *s);
 /* Those that are logged in. */
 unsigned ini_session_connections(const struct ini_session *s);
 

@@ -35,6 +35,7 @@ void ini_cmd_finish(struct ini_session *s, struct ini_cmd *cmd, int err, const c
 static void send_cmd(struct ini_session *s, struct ini_cmd *cmd)
 {
     cmd->at_ns = loop_now(s->loop);
+    cmd->place = s->place;
     list_push_back(&s->active, &cmd->node);
     int err = iscsi_isess_submit(s->core, &cmd->scsi);
     if (err) {
@@ -80,25 +81,12 @@ bool ini_cmd_done(struct ini_session *s, struct iscsi_icmd *scsi)
     return false;
 }
 
-static bool others_wrote(const struct ini_session *s)
-{
-    return s->ops && s->ops->write_again && !s->ops->write_again(s, s->user);
-}
-
-static const char written_why[] =
-    "the session was lost, and others write to the unit too: the write may or may not "
-    "have been written";
-
 /* The target has ended it. True: it has been sent again. */
 static bool try_again(struct ini_session *s, struct ini_cmd *cmd)
 {
     if (cmd->canceled || cmd->once || cmd->probe || cmd->again == INI_AGAIN_NEVER ||
         cmd->late >= LATE_MAX || cmd->resent == INI_RESENDS_MAX)
         return false;
-    if (cmd->again == INI_AGAIN_WRITE && others_wrote(s)) {
-        s->stats.unsure++;
-        return false;
-    }
     cmd->seen = true;
     cmd->resent++;
     s->stats.resent++;
@@ -153,34 +141,25 @@ void ini_cmds_take_back(struct ini_session *s)
 
 /* ---- a new session ---- */
 
-/* Why cmd, which may have reached the target, is not done twice; NULL if it may be. */
-static const char *not_again(const struct ini_session *s, const struct ini_cmd *cmd)
-{
-    if (!cmd->seen || cmd->again != INI_AGAIN_WRITE)
-        return NULL;
-    if (!ini_portal_same_addr(&s->addr, &s->last_addr))
-        return "the session came back at another address: the write may be under way at the first "
-               "one";
-    return others_wrote(s) ? written_why : NULL;
-}
+static const char elsewhere_why[] =
+    "the session came back at another address: the write may be under way at the first one";
 
 void ini_cmds_send_waiting(struct ini_session *s)
 {
-    const char *unsure = NULL;
+    bool unsure = false, same = ini_portal_same_addr(&s->addr, &s->last_addr);
     struct list batch;
     list_init(&batch);
     list_splice_back(&batch, &s->again);
     while (!list_empty(&batch)) {
         struct ini_cmd *cmd = list_entry(list_pop_front(&batch), struct ini_cmd, node);
         cmd->seen |= cmd->scsi.sent; /* it may not be sent before the next loss */
-        const char *why = not_again(s, cmd);
         if (cmd->late >= LATE_MAX) {
-            cmd->dead = true; /* the new login has ended it */
+            cmd->dead = same; /* the new login has ended it */
             ini_cmd_finish(s, cmd, USAN_ETIMEOUT, late_why);
-        } else if (why) {
-            unsure = why;
+        } else if (cmd->seen && cmd->again == INI_AGAIN_WRITE && !same) {
+            unsure = true;
             s->stats.unsure++;
-            ini_cmd_finish(s, cmd, USAN_EIO, why);
+            ini_cmd_finish(s, cmd, USAN_EIO, elsewhere_why);
         } else {
             cmd->resent += cmd->scsi.sent;
             s->stats.resent += cmd->scsi.sent;
@@ -189,7 +168,7 @@ void ini_cmds_send_waiting(struct ini_session *s)
         }
     }
     if (unsure)
-        ini_session_set_error(s, USAN_EIO, "%s", unsure);
+        ini_session_set_error(s, USAN_EIO, "%s", elsewhere_why);
 }
 
 void ini_cmds_fail_waiting(struct ini_session *s, int err, const char *why)

@@ -131,6 +131,7 @@ void ini_login_up(struct ini_session *s)
     s->phase = INI_PHASE_UP;
     s->failures = 0;
     s->given_up = false;
+    s->place += s->was_up && !ini_portal_same_addr(&s->addr, &s->last_addr);
     s->was_up = true;
     s->give_up_ns = TIME_NEVER;
     s->stats.logins++;

@@ -104,6 +104,7 @@ struct ini_session {
     struct iovec tx_iov[INI_TX_IOV];
     char peer[SOCK_ADDR_TEXT_BYTES];
     struct sockaddr_storage addr, last_addr; /* of this session; of the one before */
+    unsigned place;                          /* how often that was another one */
 
     /* connections beside the first */
     unsigned want; /* how many in all */

@@ -327,7 +327,8 @@ static int set_value(struct ini_url *url, const char *key, const char *value, st
                   { "reconnect_timeout", &url->reconnect_timeout_ns },
                   { "nop_interval", &url->nop_interval_ns },
                   { "nop_timeout", &url->nop_timeout_ns },
-                  { "command_timeout", &url->command_timeout_ns } };
+                  { "command_timeout", &url->command_timeout_ns },
+                  { "settle_timeout", &url->settle_timeout_ns } };
     for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
         if (strcmp(key, times[i].key) == 0)
             return set_time(key, value, times[i].ns, e);

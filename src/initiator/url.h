@@ -55,6 +55,7 @@ struct ini_url {
     uint64_t reconnect_timeout_ns; /* how long commands wait for a lost session to come back */
     uint64_t nop_interval_ns, nop_timeout_ns;
     uint64_t command_timeout_ns; /* 0: never */
+    uint64_t settle_timeout_ns;  /* how long a target may take to notice that a session is lost */
     uint16_t queue_depth;
     uint8_t error_recovery; /* level, at most */
     uint16_t connections;   /* of one session, as far as the target allows */
@@ -105,6 +106,9 @@ struct ini_url {
           "abort a command that is not answered then, reset the unit or the session if that "      \
           "fails; 0s "                                                                             \
           "never" },                                                                               \
+        { "settle_timeout", "time", "30s",                                                         \
+          "how long blocks of a write that was lost with its session stay closed to other writes " \
+          "if the session does not come back" },                                                   \
         { "nop_interval", "time", "10s", "ask a silent target for a sign of life; 0s never" },     \
     {                                                                                              \
         "nop_timeout", "time", "10s", "give a connection up that does not answer then"             \
