@@ -45,6 +45,15 @@ void mw_wait_stat(const char *name, const char *value)
     }
 }
 
+void mw_wait_pending(unsigned most)
+{
+    uint64_t end = clock_now_ns() + 30 * NS_PER_SEC;
+    while (sw.pending > most) {
+        assert_true(clock_now_ns() < end);
+        sw_run_for(NS_PER_MS);
+    }
+}
+
 /* Both paths are up. */
 void mw_begin(const char *options)
 {

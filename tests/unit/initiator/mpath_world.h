@@ -25,6 +25,8 @@ void mw_rigs_stop(void);
 void mw_spec(char text[512], const char *options);
 /* Run until a statistic has this value. */
 void mw_wait_stat(const char *name, const char *value);
+/* Run until no more than so many requests are pending. */
+void mw_wait_pending(unsigned most);
 /* Start the targets and open the store: both paths are up. */
 void mw_begin(const char *options);
 void mw_end(void);

@@ -59,6 +59,7 @@ struct rig *rig_start(void)
     atomic_store(&rig->blocks, RIG_BLOCKS);
     atomic_store(&rig->block_bytes, 512);
     atomic_store(&rig->max_connections, 8);
+    atomic_store(&rig->time2retain, 5);
     int err = loop_new(&lc, &rig->loop, NULL);
     assert(!err);
     for (unsigned i = 0; i < RIG_PORTALS; i++) {

@@ -47,6 +47,7 @@ struct rig {
     atomic_int cut_at;          /* close the connection at the Nth command from now; 0: never */
     atomic_bool cut_after;      /* the command was carried out, its answer never comes */
     atomic_int time2wait;       /* seconds, offered to logins from then on */
+    atomic_int time2retain;     /* likewise, at recovery level 2 */
     atomic_bool freeze;         /* connections accepted before stay silent */
     atomic_int busy;            /* answer so many with BUSY */
     atomic_int attention;       /* answer so many with a unit attention ... */

@@ -218,7 +218,10 @@ bool rig_accept(struct loop_fd *lfd, uint32_t events)
                                       .address = "127.0.0.1:1" };
     cfg.params.time2wait = (uint16_t)atomic_load(&p->rig->time2wait);
     cfg.params.error_recovery_level = (uint8_t)atomic_load(&p->rig->recovery);
-    cfg.params.time2retain = cfg.params.error_recovery_level == 2 ? 5 : 0;
+    if (cfg.params.error_recovery_level == 2)
+        cfg.params.time2retain = (uint16_t)atomic_load(&p->rig->time2retain);
+    else
+        cfg.params.time2retain = 0;
     cfg.params.max_connections = (uint16_t)atomic_load(&p->rig->max_connections);
     cfg.params.header_digest = cfg.params.data_digest = true;
     atomic_fetch_add(&p->connections, 1);
