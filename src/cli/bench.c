@@ -21,7 +21,7 @@ enum { PERCENTILES_MAX = 16 };
 
 struct bench_args {
     const char *op, *percentiles, *engine, *poll;
-    uint64_t read_percent, block, depth, channels, cores, seconds, size;
+    uint64_t read_percent, block, depth, channels, cores, warm_up, seconds, size;
     bool sequential, write, json, quiet;
 };
 
@@ -45,6 +45,8 @@ const struct cli_opt cli_bench_opts[] = {
       "threads; 0 makes one for each channel, at most as many as processors", AT(cores), 0,
       CREW_MAX },
     { "seconds", 't', CLI_TIME, "TIME", "5s", "how long", AT(seconds), 0, 0 },
+    { "warm-up", 0, CLI_TIME, "TIME", "0s", "load before it that does not count", AT(warm_up), 0,
+      0 },
     { "size", 0, CLI_SIZE, "BYTES", NULL, "only the first so much of the store", AT(size), 0, 0 },
     { "percentiles", 0, CLI_TEXT, "LIST", "50,90,99,99.9,99.99", "of the latency", AT(percentiles),
       0, 0 },
@@ -161,6 +163,7 @@ static int measure(const struct job *j, struct bench *b, struct bench_result *re
     struct cli_wait wait;
     bool show = !j->args->quiet && isatty(STDERR_FILENO);
     uint64_t last_ops = 0, last_ns = 0, now = 0, stopped = 0;
+    bool measuring = false;
     int err = cli_wait_init(&wait, e);
     if (err)
         return err;
@@ -168,7 +171,12 @@ static int measure(const struct job *j, struct bench *b, struct bench_result *re
     bench_start(b);
     uint64_t start = clock_now_ns();
     for (;;) {
-        uint64_t left = j->args->seconds > now ? j->args->seconds - now : 0;
+        if (!measuring && now >= j->args->warm_up) {
+            bench_measure(b);
+            measuring = true;
+        }
+        uint64_t until = j->args->warm_up + (measuring ? j->args->seconds : 0);
+        uint64_t left = until > now ? until - now : 0;
         int ms = left / NS_PER_MS < 500 ? (int)(left / NS_PER_MS) + 1 : 500;
         enum cli_waited w = cli_wait(&wait, stopped ? 500 : ms);
         now = clock_now_ns() - start;
@@ -179,7 +187,7 @@ static int measure(const struct job *j, struct bench *b, struct bench_result *re
             (void)fputs("usan bench: requests are still under way\n", stderr);
             _exit(CLI_FAILED);
         }
-        if (!stopped && (now >= j->args->seconds || w == CLI_WAIT_SIGNAL)) {
+        if (!stopped && ((measuring && now >= until) || w == CLI_WAIT_SIGNAL)) {
             bench_stop(b);
             stopped = now;
         } else if (show && !stopped && now - last_ns >= NS_PER_SEC / 2) {
@@ -189,7 +197,10 @@ static int measure(const struct job *j, struct bench *b, struct bench_result *re
     if (show && last_ns)
         fputs("\r\033[K", stderr);
     cli_wait_fini(&wait);
-    return bench_end(b, ret, e);
+    err = bench_end(b, ret, e);
+    if (!err && !ret->ns)
+        err = err_set(e, USAN_ECANCELED, "stopped before --warm-up was over: nothing was measured");
+    return err;
 }
 
 /* ---- what came out ---- */

@@ -22,7 +22,7 @@ struct slot {
     struct bio bio;
     struct iovec iov;
     uint64_t start_ns;
-    uint8_t *buf;
+    uint8_t *buf; /* for what is read */
 };
 
 /* A channel with its requests; of one thread but for ops. */
@@ -32,6 +32,7 @@ struct worker {
     struct store_channel *ch;
     struct loop_msg start;
     struct slot *slots;
+    uint8_t *written; /* by every write: it stays in the processor's cache at any depth */
     uint64_t rng, next_block;
     struct hist latency[BENCH_KINDS];
     uint64_t ops; /* written here only, read by others */
@@ -43,6 +44,7 @@ struct bench {
     struct crew *crew;
     int fd;
     uint64_t start_ns, cpu_ns;
+    _Atomic uint64_t from_ns; /* requests submitted before do not count */
     struct bench_result result;
     atomic_uint active;
     atomic_bool stopped;
@@ -112,8 +114,9 @@ static void bio_done(struct bio *bio)
         idle(b);
         return;
     }
-    hist_add(&w->latency[bio->op == BIO_READ ? BENCH_READ : BENCH_WRITE],
-             clock_now_ns() - s->start_ns);
+    if (s->start_ns >= atomic_load_explicit(&b->from_ns, memory_order_relaxed))
+        hist_add(&w->latency[bio->op == BIO_READ ? BENCH_READ : BENCH_WRITE],
+                 clock_now_ns() - s->start_ns);
     __atomic_store_n(&w->ops, w->ops + 1, __ATOMIC_RELAXED);
     issue(s);
 }
@@ -130,7 +133,8 @@ static void issue(struct slot *s)
         block = random_below(&w->rng, b->blocks);
     bool read = cfg->read_percent >= 100 ||
                 (cfg->read_percent && random_below(&w->rng, 100) < cfg->read_percent);
-    s->iov = (struct iovec){ .iov_base = s->buf, .iov_len = (size_t)cfg->block_bytes };
+    s->iov = (struct iovec){ .iov_base = read ? s->buf : w->written,
+                             .iov_len = (size_t)cfg->block_bytes };
     s->bio = (struct bio){ .op = read ? BIO_READ : BIO_WRITE,
                            .off = block * cfg->block_bytes,
                            .len = cfg->block_bytes,
@@ -153,10 +157,16 @@ static void begin(struct loop_msg *m)
 void bench_start(struct bench *b)
 {
     atomic_store(&b->active, b->workers * b->cfg.depth);
-    b->start_ns = clock_now_ns();
-    b->cpu_ns = cpu_now_ns();
+    atomic_store(&b->from_ns, UINT64_MAX);
     for (unsigned i = 0; i < b->workers; i++)
         loop_post(b->v[i]->loop, &b->v[i]->start);
+}
+
+void bench_measure(struct bench *b)
+{
+    b->start_ns = clock_now_ns();
+    b->cpu_ns = cpu_now_ns();
+    atomic_store(&b->from_ns, b->start_ns);
 }
 
 uint64_t bench_ops(const struct bench *b)
@@ -170,6 +180,8 @@ uint64_t bench_ops(const struct bench *b)
 void bench_stop(struct bench *b)
 {
     atomic_store(&b->stopped, true);
+    if (!b->start_ns)
+        return;
     b->result.ns = clock_now_ns() - b->start_ns;
     b->result.cpu_ns = cpu_now_ns() - b->cpu_ns;
 }
@@ -197,25 +209,34 @@ int bench_end(struct bench *b, struct bench_result *ret, struct err_text *e)
 
 /* ---- life ---- */
 
+static int block_new(struct worker *w, uint8_t **ret_block)
+{
+    size_t bytes = (size_t)w->b->cfg.block_bytes;
+    void *p;
+    if (posix_memalign(&p, 4096, bytes))
+        return USAN_ENOMEM;
+    /* Data that can be neither left out nor packed. */
+    for (size_t at = 0; at + 8 <= bytes; at += 8) {
+        uint64_t v = next_random(&w->rng);
+        memcpy((uint8_t *)p + at, &v, 8);
+    }
+    *ret_block = p;
+    return 0;
+}
+
 static int slots_new(struct worker *w)
 {
     const struct bench_config *cfg = &w->b->cfg;
     w->slots = calloc(cfg->depth, sizeof(*w->slots));
     if (!w->slots)
         return USAN_ENOMEM;
-    for (uint32_t i = 0; i < cfg->depth; i++) {
-        void *p;
-        if (posix_memalign(&p, 4096, (size_t)cfg->block_bytes))
-            return USAN_ENOMEM;
+    int err = cfg->read_percent < 100 ? block_new(w, &w->written) : 0;
+    for (uint32_t i = 0; i < cfg->depth && !err; i++) {
         w->slots[i].w = w;
-        w->slots[i].buf = p;
-        /* Data that can be neither left out nor packed. */
-        for (size_t at = 0; at + 8 <= cfg->block_bytes; at += 8) {
-            uint64_t v = next_random(&w->rng);
-            memcpy((uint8_t *)p + at, &v, 8);
-        }
+        if (cfg->read_percent)
+            err = block_new(w, &w->slots[i].buf);
     }
-    return 0;
+    return err;
 }
 
 static int worker_new(struct bench *b, unsigned index)
@@ -238,6 +259,7 @@ static void worker_free(struct worker *w)
     for (uint32_t i = 0; w->slots && i < w->b->cfg.depth; i++)
         free(w->slots[i].buf);
     free(w->slots);
+    free(w->written);
     store_channel_close(w->ch);
     free(w);
 }

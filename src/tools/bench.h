@@ -30,7 +30,7 @@ enum bench_kind { BENCH_READ, BENCH_WRITE, BENCH_KINDS };
 
 struct bench_result {
     struct hist latency[BENCH_KINDS];
-    uint64_t ns;     /* how long it was measured */
+    uint64_t ns;     /* how long it was measured; 0: it was not */
     uint64_t cpu_ns; /* processor time of this process meanwhile, user and system */
 };
 
@@ -38,7 +38,10 @@ struct bench;
 
 USAN_MUST_CHECK
 int bench_new(const struct bench_config *cfg, struct bench **ret_bench, struct err_text *e);
+/* The requests begin; nothing is measured yet. */
 void bench_start(struct bench *b);
+/* The measurement begins, with the requests submitted from now on. */
+void bench_measure(struct bench *b);
 /* Requests that ended up to now; from any thread. */
 uint64_t bench_ops(const struct bench *b);
 /* The measurement ends here; bench_fd() becomes readable when all requests have come back. It does

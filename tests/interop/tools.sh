@@ -181,6 +181,11 @@ check "reading changes nothing" cmp "$WORK/image" "$WORK/disk"
 check "only the first part is written to" "$USAN" bench -o write -w -s --size 1M -t 200ms "$url"
 check "the rest is as it was" cmp -i 1048576 "$WORK/image" "$WORK/disk"
 check_fails "the first part is not" cmp -n 1048576 "$WORK/image" "$WORK/disk"
+check "bench with a warm-up" json "$USAN" bench --warm-up 5s -t 100ms --json -q ram:1M
+check "which does not count" python3 -c \
+    'import json, sys; assert 0 < json.load(open(sys.argv[1]))["time_ns"] < 5e9' "$WORK/json"
+check_error "stopped before it was over" 1 'nothing was measured' \
+    timeout --foreground --preserve-status -s INT 2 "$USAN" bench --warm-up 1h -q ram:1M
 check_error "writing has to be allowed" 2 'add --write' "$USAN" bench -o write "$url"
 check_error "a size that is no block" 2 'blocks of 512 bytes' "$USAN" bench -b 1000 "$url"
 check_error "a store that fails" 1 'reading at [0-9]+: input/output error' \
