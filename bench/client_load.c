@@ -71,6 +71,15 @@ void client_load_begin(struct client_load *l)
     l->end_ns = l->begin_ns + (uint64_t)(l->seconds * 1e9);
 }
 
+void *client_load_buffer(struct client_load *l)
+{
+    if (!l->write)
+        return bench_pages(l->io_bytes, 0xa5);
+    if (!l->written)
+        l->written = bench_pages(l->io_bytes, 0xa5);
+    return l->written;
+}
+
 uint64_t client_load_offset(struct client_load *l)
 {
     uint64_t slot = (l->sequential ? l->next++ : bench_random(&l->rng)) % l->slots;

@@ -21,6 +21,7 @@ struct client_load {
 
     uint64_t slots; /* the disk in units of io_bytes: set by who opened it */
     uint64_t next, rng;
+    void *written; /* by all writes */
     uint64_t begin_ns, end_ns;
     uint64_t from_ns, from_cpu, from_done, to_ns, to_cpu; /* of what is measured */
     uint64_t done;
@@ -41,6 +42,9 @@ void client_load_parse(int argc, char **argv, const char *name, const char *argu
 
 /* The disk is open: the time runs from now on. */
 void client_load_begin(struct client_load *l);
+/* A buffer of io_bytes for one more request: of its own to read into, one for all writes, so that
+ * it stays in the processor's cache as rawload's does. Nobody frees it. */
+void *client_load_buffer(struct client_load *l);
 /* Byte offset of the next request. */
 uint64_t client_load_offset(struct client_load *l);
 /* Begins to measure after the warm-up; false when enough is measured. */

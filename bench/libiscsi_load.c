@@ -119,7 +119,7 @@ int main(int argc, char **argv)
     log_in(&l);
     client_load_begin(c);
     for (uint32_t i = 0; i < c->depth; i++) {
-        requests[i] = (struct request){ .load = &l, .buf = bench_pages(c->io_bytes, 0xa5) };
+        requests[i] = (struct request){ .load = &l, .buf = client_load_buffer(c) };
         start(&requests[i]);
     }
     while (client_load_on_time(c, bench_now_ns()))

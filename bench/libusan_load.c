@@ -86,8 +86,7 @@ int main(int argc, char **argv)
     client_load_begin(c);
     l.left = c->depth;
     for (uint32_t i = 0; i < c->depth; i++) {
-        void *buf = bench_pages(c->io_bytes, 0xa5);
-        requests[i] = (struct request){ .load = &l, .iov = { buf, c->io_bytes } };
+        requests[i] = (struct request){ .load = &l, .iov = { client_load_buffer(c), c->io_bytes } };
         start(&requests[i]);
     }
     while (l.left) {

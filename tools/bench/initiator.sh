@@ -53,15 +53,17 @@ run_usan() { # LOAD [URL-OPTIONS]
     local options=(--block-size "$(bytes_of "$1")" --queue-depth "$(depth_of "$1")")
     case $1 in write-*) options+=(--op write --write) ;; esac
     case $1 in *-512k-*) options+=(--sequential) ;; esac
-    taskset -c 0 "$usan" bench --quiet --json --seconds "${seconds}s" "${options[@]}" \
-        "$url${2:-}" | python3 -c '
+    taskset -c 0 "$usan" bench --quiet --json --warm-up 300ms --seconds "${seconds}s" \
+        "${options[@]}" "$url${2:-}" >"$out/usan.json" # a pipe would start its reader beside the run
+    python3 -c '
 import json, sys
-run = json.load(sys.stdin)
+run = json.load(open(sys.argv[1]))
 part = run.get("read") or run["write"]
 us = {p: ns / 1000 for p, ns in part["latency_ns"]["percentiles"].items()}
 print("iops=%.0f MBps=%.1f cli_us=%.3f cli_util=%.2f p50_us=%.1f p99_us=%.1f max_us=%.1f" % (
     part["iops"], part["bytes_per_second"] / 1e6, run["cpu_ns_per_io"] / 1000,
-    run["cpu_ns"] / run["time_ns"], us["50"], us["99"], part["latency_ns"]["max"] / 1000))'
+    run["cpu_ns"] / run["time_ns"], us["50"], us["99"], part["latency_ns"]["max"] / 1000))' \
+        "$out/usan.json"
 }
 
 # Runs a command on processor 0; its processor time in seconds goes to $out/cpu.
@@ -172,11 +174,11 @@ recovery_loads() { # ROUND
 
 only_kept=$only
 only='' # the target is everybody's
-start_usan target "ram:${mib}M" --cores 1
+start_usan target "null:${mib}M" --cores 1
 start_usan slow "delay(time=200us)+ram:${mib}M" --cores 2
 only=$only_kept
 url=iscsi://127.0.0.1:${port_of[target]}/$iqn/0
-run_rawload write-512k-q8 >/dev/null # no read comes from a page of zeroes
+run_rawload write-512k-q8 >/dev/null
 pin target 1
 start_nbd usan-attach "$usan" attach --as "nbd:unix:$(nbd_of usan-attach)" "$url"
 start_nbd qemu-nbd qemu-nbd -t -f raw -e 8 -k "$(nbd_of qemu-nbd)" "$url"
