@@ -3,6 +3,7 @@
 #include "tools/bench.h"
 #include "base/number.h"
 #include "cli/command.h"
+#include "cli/latency.h"
 #include "cli/meter.h"
 #include "cli/name.h"
 #include "cli/report.h"
@@ -12,12 +13,9 @@
 #include "target/config.h"
 #include "tools/crew.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { PERCENTILES_MAX = 16 };
 
 struct bench_args {
     const char *op, *percentiles, *engine, *poll;
@@ -63,28 +61,10 @@ struct job {
     const struct bench_args *args;
     struct bench_config cfg;
     struct store_spec_text name;
-    double percentiles[PERCENTILES_MAX];
-    unsigned percentile_count;
+    struct latency_shares percentiles;
 };
 
 /* ---- what is asked for ---- */
-
-static int parse_percentiles(struct job *j, struct err_text *e)
-{
-    const char *p = j->args->percentiles;
-    do {
-        char *end;
-        double v = strtod(p, &end);
-        if (end == p || (*end && *end != ',') || !(v >= 0 && v <= 100))
-            return err_set(e, USAN_EINVAL, "--percentiles %s: is not a list like 50,99,99.9",
-                           j->args->percentiles);
-        if (j->percentile_count == PERCENTILES_MAX)
-            return err_set(e, USAN_EINVAL, "--percentiles: at most %d", PERCENTILES_MAX);
-        j->percentiles[j->percentile_count++] = v;
-        p = *end ? end + 1 : end;
-    } while (*p);
-    return 0;
-}
 
 static int check_args(struct job *j, struct err_text *e)
 {
@@ -95,7 +75,7 @@ static int check_args(struct job *j, struct err_text *e)
                        a->op);
     if (!a->seconds)
         return err_set(e, USAN_EINVAL, "--seconds 0: nothing would be measured");
-    return parse_percentiles(j, e);
+    return latency_parse(a->percentiles, &j->percentiles, e);
 }
 
 static uint32_t threads_for(const struct bench_args *a)
@@ -205,31 +185,6 @@ static int measure(const struct job *j, struct bench *b, struct bench_result *re
 
 /* ---- what came out ---- */
 
-static const char *us(uint64_t ns, char buf[32])
-{
-    double v = (double)ns / 1000;
-    if (v < 1000)
-        (void)snprintf(buf, 32, v < 10 ? "%.1f us" : "%.0f us", v);
-    else if (v < 1e6)
-        (void)snprintf(buf, 32, "%.2f ms", v / 1e3);
-    else
-        (void)snprintf(buf, 32, "%.2f s", v / 1e6);
-    return buf;
-}
-
-static void print_kind(const struct job *j, const char *name, const struct hist *h, double seconds)
-{
-    char text[32];
-    double rate = (double)h->count / seconds;
-    printf("%-6s %.0f IOPS  %s/s\n", name, rate, meter_size(rate * (double)j->cfg.block_bytes).s);
-    printf("       latency: min %s", us(h->min, text));
-    printf("  mean %s", us(hist_mean(h), text));
-    printf("  max %s\n", us(h->max, text));
-    for (unsigned i = 0; i < j->percentile_count; i++)
-        printf("       %6g %%  %s\n", j->percentiles[i],
-               us(hist_percentile(h, j->percentiles[i]), text));
-}
-
 static void print(const struct job *j, const struct bench_result *r)
 {
     const struct bench_config *c = &j->cfg;
@@ -239,38 +194,14 @@ static void print(const struct job *j, const struct bench_result *r)
            c->sequential ? "sequential" : "random", j->args->op, num_size_text(c->block_bytes).s,
            c->depth, c->channels, c->channels == 1 ? "" : "s", seconds);
     if (r->latency[BENCH_READ].count)
-        print_kind(j, "read", &r->latency[BENCH_READ], seconds);
+        latency_print("read", &r->latency[BENCH_READ], c->block_bytes, seconds, &j->percentiles);
     if (r->latency[BENCH_WRITE].count)
-        print_kind(j, "write", &r->latency[BENCH_WRITE], seconds);
+        latency_print("write", &r->latency[BENCH_WRITE], c->block_bytes, seconds, &j->percentiles);
     if (ops)
         printf("cpu    %.2f us each, %.0f %% of a processor\n",
                (double)r->cpu_ns / (double)ops / 1000, (double)r->cpu_ns / (double)r->ns * 100);
     else
         puts("nothing came to its end in that time");
-}
-
-static void json_kind(struct report *r, const struct job *j, const char *name, const struct hist *h,
-                      double seconds)
-{
-    double rate = (double)h->count / seconds;
-    report_begin(r, name, NULL);
-    report_number(r, "ops", NULL, h->count, NULL);
-    report_number(r, "iops", NULL, (uint64_t)llround(rate), NULL);
-    report_number(r, "bytes_per_second", NULL, (uint64_t)llround(rate * (double)j->cfg.block_bytes),
-                  NULL);
-    report_begin(r, "latency_ns", NULL);
-    report_number(r, "min", NULL, h->min, NULL);
-    report_number(r, "mean", NULL, hist_mean(h), NULL);
-    report_number(r, "max", NULL, h->max, NULL);
-    report_begin(r, "percentiles", NULL);
-    for (unsigned i = 0; i < j->percentile_count; i++) {
-        char key[32];
-        (void)snprintf(key, sizeof(key), "%g", j->percentiles[i]);
-        report_number(r, key, NULL, hist_percentile(h, j->percentiles[i]), NULL);
-    }
-    report_end(r);
-    report_end(r);
-    report_end(r);
 }
 
 static void print_json(const struct job *j, const struct bench_result *res)
@@ -292,9 +223,11 @@ static void print_json(const struct job *j, const struct bench_result *res)
     report_number(&r, "cpu_ns", NULL, res->cpu_ns, NULL);
     report_number(&r, "cpu_ns_per_io", NULL, ops ? res->cpu_ns / ops : 0, NULL);
     if (c->read_percent)
-        json_kind(&r, j, "read", &res->latency[BENCH_READ], seconds);
+        latency_json(&r, "read", &res->latency[BENCH_READ], c->block_bytes, seconds,
+                     &j->percentiles);
     if (c->read_percent < 100)
-        json_kind(&r, j, "write", &res->latency[BENCH_WRITE], seconds);
+        latency_json(&r, "write", &res->latency[BENCH_WRITE], c->block_bytes, seconds,
+                     &j->percentiles);
     report_end(&r);
 }
 
