@@ -100,6 +100,22 @@ int num_parse_time(const char *text, uint64_t *ret_ns)
     return USAN_EINVAL;
 }
 
+struct num_size_text num_time_text(uint64_t ns)
+{
+    static const struct {
+        const char *unit;
+        uint64_t ns;
+    } units[] = { { "h", 3600 * NS_PER_SEC }, { "min", 60 * NS_PER_SEC }, { "s", NS_PER_SEC },
+                  { "ms", NS_PER_MS },        { "us", NS_PER_US },        { "ns", 1 } };
+    struct num_size_text text;
+    size_t i = ns ? 0 : 2;
+    while (ns % units[i].ns)
+        i++;
+    snprintf(text.s, sizeof(text.s), "%llu%s", (unsigned long long)(ns / units[i].ns),
+             units[i].unit);
+    return text;
+}
+
 int num_parse_bool(const char *text, bool *ret)
 {
     static const struct {

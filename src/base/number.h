@@ -19,9 +19,11 @@ struct num_size_text num_size_text(uint64_t bytes);
 /* A decimal number within [min, max]. The same errors. */
 USAN_MUST_CHECK
 int num_parse_uint(const char *text, uint64_t min, uint64_t max, uint64_t *ret);
-/* "15", "15s", "500ms", "2min": seconds when there is no unit; nanoseconds out. */
+/* "15", "15s", "500ms", "80us", "2min": seconds when there is no unit; nanoseconds out. */
 USAN_MUST_CHECK
 int num_parse_time(const char *text, uint64_t *ret_ns);
+/* The time with the largest unit that leaves a whole number, "15s", "500ms" or "1500ns". */
+struct num_size_text num_time_text(uint64_t ns);
 /* "yes", "no", "true", "false", "on", "off". */
 USAN_MUST_CHECK
 int num_parse_bool(const char *text, _Bool *ret);

@@ -114,6 +114,9 @@ static int set_number(struct reader *r, const yaml_node_t *n, const struct ykey 
     if (outside && size)
         return fail(r, n, "%s: %s is out of range, use %s to %s", k->name, text,
                     num_size_text(k->min).s, num_size_text(k->max).s);
+    if (outside && k->kind == YKEY_TIME)
+        return fail(r, n, "%s: %s is out of range, use %s to %s", k->name, text,
+                    num_time_text(k->min).s, num_time_text(k->max).s);
     if (outside)
         return fail(r, n, "%s: %s is out of range, use %llu to %llu", k->name, text,
                     (unsigned long long)k->min, (unsigned long long)k->max);
@@ -213,6 +216,8 @@ static int read_value(struct reader *r, const yaml_node_t *n, const struct ykey 
         return read_map(r, n, k->sub, base, k->name);
     if (k->kind == YKEY_TEXTS)
         return set_texts(r, n, k, base);
+    if (k->line_at)
+        *(uint32_t *)(void *)((char *)base + k->line_at) = (uint32_t)n->start_mark.line + 1;
     return set_scalar(r, n, k, (char *)base + k->at);
 }
 

@@ -38,7 +38,9 @@ struct ykey {
     const struct ykey *sub;
     /* A new element of the list; NULL when out of memory. */
     void *(*add)(void *parent);
-    size_t line_at; /* uint32_t in the struct that add makes: its line; 0 = none */
+    /* Where the line goes, a uint32_t: of an element into the struct that add makes, of another
+     * value into the same struct as the value; 0 = nowhere. */
+    size_t line_at;
     /* CALL: to is what `at` says, file the name of the file. On an error why says what is wrong
      * with the value. */
     int (*set)(const char *text, const char *file, void *to, struct err_text *why);

@@ -126,11 +126,30 @@ static void bools(void **state)
     assert_int_equal(num_parse_bool("", &v), USAN_EINVAL);
 }
 
+static void time_texts(void **state)
+{
+    static const struct {
+        uint64_t ns;
+        const char *text;
+    } all[] = { { 0, "0s" },
+                { 1, "1ns" },
+                { 1500, "1500ns" },
+                { 80000, "80us" },
+                { 500000000, "500ms" },
+                { 15000000000, "15s" },
+                { 90000000000, "90s" },
+                { 120000000000, "2min" },
+                { 7200000000000, "2h" } };
+    (void)state;
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        assert_string_equal(num_time_text(all[i].ns).s, all[i].text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes), cmocka_unit_test(sizes_as_text), cmocka_unit_test(numbers),
-        cmocka_unit_test(times), cmocka_unit_test(bools),
+        cmocka_unit_test(time_texts), cmocka_unit_test(sizes), cmocka_unit_test(sizes_as_text),
+        cmocka_unit_test(numbers),    cmocka_unit_test(times), cmocka_unit_test(bools),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
