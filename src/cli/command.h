@@ -44,6 +44,9 @@ extern const struct cli_opt cli_pr_opts[];
 int cli_pr(const struct cli_command *cmd, int argc, char **argv);
 extern const struct cli_opt cli_iscsiadm_opts[];
 int cli_iscsiadm(const struct cli_command *cmd, int argc, char **argv);
+extern const struct cli_opt cli_sim_run_opts[], cli_sim_check_opts[];
+int cli_sim_run(const struct cli_command *cmd, int argc, char **argv);
+int cli_sim_check(const struct cli_command *cmd, int argc, char **argv);
 int cli_version(const struct cli_command *cmd, int argc, char **argv);
 int cli_help(const struct cli_command *cmd, int argc, char **argv);
 

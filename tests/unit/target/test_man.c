@@ -117,6 +117,7 @@ static void tools(void **state)
     compare_options("usan-bench.1", cli_bench_opts);
     compare_options("usan-pr.1", cli_pr_opts);
     compare_options("usan-iscsiadm.1", cli_iscsiadm_opts);
+    compare_options("usan-sim.1", cli_sim_run_opts);
 }
 
 static void commands(void **state)
@@ -184,6 +185,7 @@ static void defaults(void **state)
     compare_defaults("usan-attach.1", cli_attach_opts);
     compare_defaults("usan-cp.1", cli_cp_opts);
     compare_defaults("usan-bench.1", cli_bench_opts);
+    compare_defaults("usan-sim.1", cli_sim_run_opts);
 }
 
 int main(void)
