@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* usan pr: persistent reservations (SPC-6 5.14). */
 #include "cli/pr.h"
+
 #include "base/bytes.h"
-#include "base/crc32c.h"
+#include "cli/pr_out.h"
 #include "cli/remote.h"
 #include "initiator/portal.h"
 
@@ -10,12 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IN_BYTES = 32768, OUT_BYTES = 24 };
+enum { IN_BYTES = 32768 };
 
 struct pr_args {
     struct remote_args remote; /* first */
-    const char *key, *new_key, *victim, *type;
-    bool aptpl, all_ports;
+    const char *key, *new_key, *victim, *type, *to;
+    struct cli_texts others;
+    uint64_t to_port;
+    bool aptpl, all_ports, unregister;
     bool keys, reservation, capabilities, full_status;
 };
 
@@ -24,7 +27,8 @@ struct pr_args {
 const struct cli_opt cli_pr_opts[] = {
     { "key", 'k', CLI_TEXT, "KEY", NULL, "the key this initiator has registered, or registers",
       AT(key), 0, 0 },
-    { "new-key", 'n', CLI_TEXT, "KEY", NULL, "register: the key that comes in its place; 0 = none",
+    { "new-key", 'n', CLI_TEXT, "KEY", NULL,
+      "register: the key that comes in its place, 0 = none; move: the key of the other one",
       AT(new_key), 0, 0 },
     { "victim", 0, CLI_TEXT, "KEY", NULL, "preempt: the key whose registrants are removed",
       AT(victim), 0, 0 },
@@ -32,7 +36,15 @@ const struct cli_opt cli_pr_opts[] = {
       "reserve, release, preempt: by name, such as "
       "write-exclusive, or number",
       AT(type), 0, 0 },
-    { "aptpl", 0, CLI_FLAG, NULL, NULL, "register: to outlive a loss of power", AT(aptpl), 0, 0 },
+    { "for", 0, CLI_TEXTS, "INITIATOR", NULL,
+      "register: for this one as well, NAME or NAME,i,0xISID; repeatable", AT(others), 0, 0 },
+    { "to", 0, CLI_TEXT, "INITIATOR", NULL, "move: who gets the reservation", AT(to), 0, 0 },
+    { "to-port", 0, CLI_UINT, "NUMBER", "1", "move: at which relative target port", AT(to_port), 1,
+      UINT16_MAX },
+    { "unregister", 0, CLI_FLAG, NULL, NULL, "move: this initiator keeps no key", AT(unregister), 0,
+      0 },
+    { "aptpl", 0, CLI_FLAG, NULL, NULL, "register, move: to outlive a loss of power", AT(aptpl), 0,
+      0 },
     { "all-ports", 0, CLI_FLAG, NULL, NULL, "register: on all ports of the target", AT(all_ports),
       0, 0 },
     { "read-keys", 0, CLI_FLAG, NULL, NULL, "show: only the keys", AT(keys), 0, 0 },
@@ -47,24 +59,36 @@ const struct cli_opt cli_pr_opts[] = {
 };
 
 /* What an action needs of the options, and what it may have. */
-enum { KEY = 1, NEW_KEY = 2, VICTIM = 4, TYPE = 8, APTPL = 16, ALL_PORTS = 32, SHOW = 64 };
+enum {
+    KEY = 1,
+    NEW_KEY = 2,
+    VICTIM = 4,
+    TYPE = 8,
+    APTPL = 16,
+    ALL_PORTS = 32,
+    OTHERS = 64,
+    TO = 128,
+    UNREGISTER = 256,
+    SHOW = 512,
+};
 
 struct action {
     const char *name;
-    uint8_t code; /* service action of PERSISTENT RESERVE OUT, SPC-6 table 240 */
+    enum pr_out code;
     unsigned needs, may;
 };
 
 static const struct action actions[] = {
     { "show", 0, 0, SHOW },
-    { "register", 0, KEY, NEW_KEY | APTPL | ALL_PORTS },
-    { "register-ignore", 6, KEY, APTPL | ALL_PORTS },
-    { "unregister", 0, KEY, 0 },
-    { "reserve", 1, KEY | TYPE, 0 },
-    { "release", 2, KEY | TYPE, 0 },
-    { "clear", 3, KEY, 0 },
-    { "preempt", 4, KEY | VICTIM | TYPE, 0 },
-    { "preempt-abort", 5, KEY | VICTIM | TYPE, 0 },
+    { "register", PR_REGISTER, KEY, NEW_KEY | APTPL | ALL_PORTS | OTHERS },
+    { "register-ignore", PR_REGISTER_AND_IGNORE, KEY, APTPL | ALL_PORTS },
+    { "unregister", PR_REGISTER, KEY, 0 },
+    { "reserve", PR_RESERVE, KEY | TYPE, 0 },
+    { "release", PR_RELEASE, KEY | TYPE, 0 },
+    { "clear", PR_CLEAR, KEY, 0 },
+    { "preempt", PR_PREEMPT, KEY | VICTIM | TYPE, 0 },
+    { "preempt-abort", PR_PREEMPT_AND_ABORT, KEY | VICTIM | TYPE, 0 },
+    { "move", PR_REGISTER_AND_MOVE, KEY | NEW_KEY | TO, APTPL | UNREGISTER },
 };
 #define ACTIONS (sizeof(actions) / sizeof(actions[0]))
 
@@ -72,6 +96,8 @@ struct request {
     const struct action *action;
     uint64_t key, new_key, victim;
     uint8_t type;
+    uint8_t list[PR_OUT_BYTES];
+    size_t list_len;
 };
 
 /* ---- what is asked for ---- */
@@ -93,6 +119,7 @@ static unsigned given(const struct pr_args *a)
     bool show = a->keys || a->reservation || a->capabilities || a->full_status;
     return (a->key ? KEY : 0u) | (a->new_key ? NEW_KEY : 0u) | (a->victim ? VICTIM : 0u) |
            (a->type ? TYPE : 0u) | (a->aptpl ? APTPL : 0u) | (a->all_ports ? ALL_PORTS : 0u) |
+           (a->others.count ? OTHERS : 0u) | (a->to ? TO : 0u) | (a->unregister ? UNREGISTER : 0u) |
            (show ? SHOW : 0u);
 }
 
@@ -111,6 +138,12 @@ static const char *option_name(unsigned bit)
         return "--aptpl";
     case ALL_PORTS:
         return "--all-ports";
+    case OTHERS:
+        return "--for";
+    case TO:
+        return "--to";
+    case UNREGISTER:
+        return "--unregister";
     default:
         return "what is to be shown";
     }
@@ -136,6 +169,29 @@ static const struct action *find_action(const char *name)
     return NULL;
 }
 
+/* What the parameter list of a change says. */
+static int make_list(struct request *q, const struct pr_args *a, struct err_text *e)
+{
+    struct pr_out_list l = { .code = q->action->code,
+                             .key = q->key,
+                             .service = q->victim,
+                             .aptpl = a->aptpl,
+                             .all_ports = a->all_ports,
+                             .unregister = a->unregister,
+                             .to_port = (uint16_t)a->to_port,
+                             .others = a->to ? &a->to : a->others.v,
+                             .other_count = a->to ? 1 : a->others.count };
+    bool registers = strcmp(q->action->name, "register") == 0;
+    /* Who has no key yet registers one with 0 for the old one. */
+    if ((registers && !a->new_key) || l.code == PR_REGISTER_AND_IGNORE) {
+        l.service = q->key;
+        l.key = 0;
+    } else if (registers || l.code == PR_REGISTER_AND_MOVE) {
+        l.service = q->new_key;
+    }
+    return pr_out_build(&l, q->list, &q->list_len, e);
+}
+
 static int parse(struct request *q, const struct pr_args *a, const char *name, struct err_text *e)
 {
     char list[256];
@@ -145,7 +201,7 @@ static int parse(struct request *q, const struct pr_args *a, const char *name, s
         return err_set(
             e, USAN_EINVAL,
             "there is no action '%.40s'; use show, register, register-ignore, unregister, "
-            "reserve, release, clear, preempt or preempt-abort",
+            "reserve, release, clear, preempt, preempt-abort or move",
             name);
     err = check_options(q->action, given(a), e);
     if (!err && a->key)
@@ -158,7 +214,7 @@ static int parse(struct request *q, const struct pr_args *a, const char *name, s
         pr_type_list(list, sizeof(list));
         err = err_set(e, USAN_EINVAL, "--type: use one of %s", list);
     }
-    return err;
+    return err ? err : make_list(q, a, e);
 }
 
 /* ---- the commands ---- */
@@ -244,6 +300,11 @@ static void explain_conflict(struct ini_sync *sync, uint16_t lun, const struct r
     else if (known && !has_key(p, got, key))
         (void)err_set(e, 0, "%s: RESERVATION CONFLICT: a wrong key: nobody has registered 0x%llx",
                       name, key);
+    else if (strcmp(name, "move") == 0)
+        (void)err_set(e, 0,
+                      "%s: RESERVATION CONFLICT: this initiator does not hold the reservation with "
+                      "the key 0x%llx",
+                      name, key);
     else if (holder)
         (void)err_set(e, 0, "%s: RESERVATION CONFLICT: it is reserved, with the key 0x%llx", name,
                       by);
@@ -254,48 +315,28 @@ static void explain_conflict(struct ini_sync *sync, uint16_t lun, const struct r
                       name, key);
 }
 
-/* The basic parameter list, SPC-6 table 241. */
-static int change(struct ini_sync *sync, uint16_t lun, const struct request *q,
-                  const struct pr_args *a, struct err_text *e)
+static int change(struct ini_sync *sync, uint16_t lun, struct request *q, const struct pr_args *a,
+                  struct err_text *e)
 {
-    const struct action *act = q->action;
     char what[64];
-    uint8_t cdb[10] = { 0x5f, act->code, q->type, [8] = OUT_BYTES };
-    uint8_t list[OUT_BYTES] = { 0 };
-    uint64_t key = q->key, service = q->victim;
-    bool registers = strcmp(act->name, "register") == 0;
-    /* Who has no key yet registers one with 0 for the old one. */
-    if ((registers && !a->new_key) || strcmp(act->name, "register-ignore") == 0) {
-        service = q->key;
-        key = 0;
-    } else if (registers) {
-        service = q->new_key;
-    }
-    be64_put(list, key);
-    be64_put(list + 8, service);
-    list[20] = (uint8_t)((a->all_ports ? 0x04 : 0) | (a->aptpl ? 0x01 : 0));
-    (void)snprintf(what, sizeof(what), "PERSISTENT RESERVE OUT, %s", act->name);
-    int err = ini_sync_tell(sync, lun, cdb, sizeof(cdb), list, sizeof(list), what, e);
+    uint8_t cdb[10] = { 0x5f, (uint8_t)q->action->code, q->type };
+    be32_put(cdb + 5, (uint32_t)q->list_len);
+    (void)snprintf(what, sizeof(what), "PERSISTENT RESERVE OUT, %s", q->action->name);
+    int err = ini_sync_tell(sync, lun, cdb, sizeof(cdb), q->list, (uint32_t)q->list_len, what, e);
     if (err && strstr(e->text, "RESERVATION CONFLICT")) /* as ini_scsi_words() says it */
         explain_conflict(sync, lun, q, a, e);
     return err;
 }
 
-/*
- * A registration belongs to an I_T nexus, and that to the ISID. So that the next `usan pr` has it
- * again, the ISID is made from the name of the initiator; type 10b, random (RFC 7143 11.12.5).
- */
+/* So that the next `usan pr` has the registration again. */
 static void use_isid(struct ini_url *url)
 {
     if (url->has_isid) /* the URL names one */
         return;
     if (!*url->initiator)
         ini_machine_name(url->initiator);
-    uint32_t hash = crc32c(url->initiator, strlen(url->initiator));
     url->has_isid = true;
-    url->isid[0] = 0x80;
-    be24_put(url->isid + 1, hash & 0xffffff);
-    be16_put(url->isid + 4, (uint16_t)(0x7072 ^ hash >> 24));
+    pr_isid(url->initiator, url->isid);
 }
 
 int cli_pr(const struct cli_command *cmd, int argc, char **argv)

@@ -80,12 +80,35 @@ static size_t list_end(const uint8_t *p, size_t len)
     return said < len ? said : len;
 }
 
+/* SPC-6 7.6.4.2 to 7.6.4.8: those that name a port by a number. */
+static void other_transport(struct report *r, const uint8_t *id, size_t len)
+{
+    static const struct {
+        uint8_t protocol, at, bytes;
+        const char *name;
+    } forms[] = { { 0x0, 8, 8, "Fibre Channel port" },
+                  { 0x3, 8, 8, "IEEE 1394 node" },
+                  { 0x4, 8, 16, "SRP port" },
+                  { 0x6, 4, 8, "SAS port" } };
+    char text[64];
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+        if (len < 24 || id[0] != forms[i].protocol)
+            continue;
+        int n = snprintf(text, sizeof(text), "%s ", forms[i].name);
+        for (size_t k = 0; k < forms[i].bytes && n > 0; k++)
+            n += snprintf(text + n, sizeof(text) - (size_t)n, "%02x", id[forms[i].at + k]);
+        report_text(r, "initiator", "initiator", text);
+        return;
+    }
+    report_bytes(r, "transport_id", "transport id", id, len);
+}
+
 /* TransportID (SPC-6 7.6.4): of iSCSI the name, and the ISID where it names a port. */
 static void transport_id(struct report *r, const uint8_t *id, size_t len)
 {
     char text[512] = "";
     if (len < 4 || (id[0] & 0x0f) != 5) {
-        report_bytes(r, "transport_id", "transport id", id, len);
+        other_transport(r, id, len);
         return;
     }
     size_t n = be16_get(id + 2);

@@ -222,6 +222,34 @@ check_output "whose it is" '"initiator": "iqn.2025-01.io.usan.test:other,i,0x80'
 check_equal "one key is left" "$(grep -c '"key"' "$WORK/json")" 1
 check_error "the first has none any more" 1 'RESERVATION CONFLICT' "$USAN" pr clear "$url" -k 0xabc
 check "pr clear" "$USAN" pr clear "$url" "${other[@]}" -k 5
+full() { # who has registered what, and holds the reservation
+    "$USAN" pr show "$url" --read-full-status --json |
+        sed -nE 's/.*"(key|holder|initiator)": "?([^",]*).*/\2/p' | sed 's/.*test://' | paste -d ' ' - - - | sort |
+        tr '\n' ' '
+}
+me=(--initiator iqn.2025-01.io.usan.test:me)
+check "pr register for another as well" "$USAN" pr register "$url" "${me[@]}" --key 1 \
+    --for iqn.2025-01.io.usan.test:other --for iqn.2025-01.io.usan.test:third,i,0x80112233
+check_equal "all three have it" "$(full)" "0x1 false me 0x1 false other 0x1 false third "
+check_error "--for of a name that is none" 2 "'you' is no iSCSI initiator" \
+    "$USAN" pr register "$url" --key 1 --for you
+check_error "--for with another action" 2 '--for has no meaning' \
+    "$USAN" pr register-ignore "$url" --key 1 --for iqn.a
+check "the other reserves with it" "$USAN" pr reserve "$url" "${other[@]}" --key 1 --type 5
+check_error "who does not hold it can not move it" 1 'does not hold the reservation' \
+    "$USAN" pr move "$url" "${me[@]}" --key 1 --new-key 9 --to iqn.2025-01.io.usan.test:new
+check_error "nor to a port there is not" 1 'INVALID FIELD IN PARAMETER LIST' "$USAN" pr move "$url" \
+    "${other[@]}" --key 1 --new-key 9 --to iqn.2025-01.io.usan.test:new --to-port 77
+check "pr move" "$USAN" pr move "$url" "${other[@]}" --key 1 --new-key 9 --unregister \
+    --to iqn.2025-01.io.usan.test:new
+check_equal "it has gone there" "$(full)" "0x1 false me 0x1 false third 0x9 true new "
+check "pr preempt-abort" "$USAN" pr preempt-abort "$url" "${me[@]}" --key 1 --victim 9 --type 3
+check_equal "takes it" "$(full)" "0x1 true me 0x1 false third "
+check "pr register-ignore" "$USAN" pr register-ignore "$url" "${me[@]}" --key 4
+check_equal "has another key" "$(full | cut -d ' ' -f 1-3)" "0x4 true me"
+check_error "APTPL of a unit that keeps nothing" 1 'INVALID FIELD IN PARAMETER LIST' \
+    "$USAN" pr register "$url" "${me[@]}" --key 4 --new-key 5 --aptpl
+check "clear" "$USAN" pr clear "$url" "${me[@]}" --key 4
 check "others can write again" qemu-io -f raw -c 'write -P 1 0 512' "$url"
 check_error "an action there is not" 2 "no action 'steal'" "$USAN" pr steal "$url"
 check_error "an option that is missing" 2 'reserve: needs --type' "$USAN" pr reserve "$url" -k 1

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "cli/pr.h"
+#include "cli/pr_out.h"
 
 static char *text;
 static size_t text_len;
@@ -93,18 +94,128 @@ static void full_status(void **state)
     d += 24 + 20;
     d[7] = 2;
     d[12] = 2;
-    d[23] = 24; /* of a SAS port: not in words */
+    d[23] = 24; /* of a SAS port */
     d[24] = 6;
-    d[47] = 0xee;
+    memcpy(d + 28, "\x50\0\xc5\0\0\0\0\xee", 8);
     shows(PR_READ_FULL_STATUS, p, sizeof(p),
           "Registrants\n  generation: 3\n"
           "  registrant\n    key: 0x1\n    holds the reservation: yes\n    type: exclusive-access\n"
           "    scope: logical unit\n    on all target ports: no\n    target port: 4\n"
           "    initiator: iqn.a:bc,i,0x1?\n"
           "  registrant\n    key: 0x2\n    holds the reservation: no\n"
-          "    on all target ports: yes\n    transport id:\n"
-          "      0000  06 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  ................\n"
-          "      0010  00 00 00 00 00 00 00 ee                          ........\n");
+          "    on all target ports: yes\n    initiator: SAS port 5000c500000000ee\n");
+}
+
+static void transports(void **state)
+{
+    (void)state;
+    uint8_t p[8 + 24 + 24] = { 0, 0, 0, 1, 0, 0, 0, 24 + 24 };
+    uint8_t *id = p + 8 + 24;
+    p[8 + 7] = 7;
+    p[8 + 19] = 1;
+    p[8 + 23] = 24;
+    memcpy(id + 8, "\x21\0\0\x24\xff\x01\x02\x03\x04", 9);
+#define REGISTRANT                                                                                 \
+    "Registrants\n  generation: 1\n  registrant\n    key: 0x7\n    holds the reservation: no\n"    \
+    "    on all target ports: no\n    target port: 1\n    "
+    shows(PR_READ_FULL_STATUS, p, sizeof(p),
+          REGISTRANT "initiator: Fibre Channel port 21000024ff010203\n");
+    id[0] = 4;
+    shows(PR_READ_FULL_STATUS, p, sizeof(p),
+          REGISTRANT "initiator: SRP port 21000024ff0102030400000000000000\n");
+    id[0] = 9;
+    shows(PR_READ_FULL_STATUS, p, sizeof(p),
+          REGISTRANT "transport id:\n"
+                     "      0000  09 00 00 00 00 00 00 00 21 00 00 24 ff 01 02 03  "
+                     "........!..$....\n"
+                     "      0010  04 00 00 00 00 00 00 00                          ........\n");
+}
+
+/* ---- PERSISTENT RESERVE OUT ---- */
+
+static void list_of_registering(void **state)
+{
+    (void)state;
+    static const char *const others[] = { "iqn.a:b,i,0x1", "iqn.a:longer,i,0x80aabbccddee" };
+    const struct pr_out_list l = { .code = PR_REGISTER,
+                                   .key = 0x0102030405060708,
+                                   .service = 9,
+                                   .aptpl = true,
+                                   .all_ports = true,
+                                   .others = others,
+                                   .other_count = 2 };
+    struct err_text e = { "" };
+    uint8_t p[PR_OUT_BYTES];
+    size_t len;
+    assert_int_equal(pr_out_build(&l, p, &len, &e), 0);
+    assert_int_equal(len, 24 + 4 + (4 + 20) + (4 + 32));
+    assert_memory_equal(p, "\1\2\3\4\5\6\7\x08\0\0\0\0\0\0\0\x09\0\0\0\0\x0d\0\0\0", 24);
+    assert_memory_equal(p + 24, "\0\0\0\x3c", 4);
+    assert_memory_equal(p + 28, "\x45\0\0\x14iqn.a:b,i,0x1\0\0\0\0\0\0\0", 24);
+    assert_memory_equal(p + 52, "\x45\0\0\x20iqn.a:longer,i,0x80aabbccddee\0\0\0", 36);
+}
+
+static void list_of_a_move(void **state)
+{
+    (void)state;
+    const char *to = "iqn.2025-01.io.usan.test:to";
+    struct pr_out_list l = { .code = PR_REGISTER_AND_MOVE,
+                             .key = 1,
+                             .service = 2,
+                             .aptpl = true,
+                             .unregister = true,
+                             .to_port = 0x0102,
+                             .others = &to,
+                             .other_count = 1 };
+    struct err_text e = { "" };
+    uint8_t p[PR_OUT_BYTES], isid[6];
+    char port[64];
+    size_t len;
+    pr_isid(to, isid); /* the one that usan pr of that name has */
+    (void)snprintf(port, sizeof(port), "%s,i,0x%02x%02x%02x%02x%02x%02x", to, isid[0], isid[1],
+                   isid[2], isid[3], isid[4], isid[5]);
+    assert_int_equal(strlen(port), 44);
+    assert_int_equal(pr_out_build(&l, p, &len, &e), 0);
+    assert_int_equal(len, 24 + 4 + 48);
+    assert_memory_equal(p + 16, "\0\x03\x01\x02\0\0\0\x34", 8);
+    assert_memory_equal(p + 24, "\x45\0\0\x30", 4);
+    assert_string_equal((const char *)p + 28, port);
+    l.aptpl = l.unregister = false;
+    assert_int_equal(pr_out_build(&l, p, &len, &e), 0);
+    assert_int_equal(p[17], 0);
+}
+
+static void names_that_are_none(void **state)
+{
+    (void)state;
+    char longest[225];
+    memset(longest, 'x', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = 0;
+    memcpy(longest, "iqn.", 4);
+    const char *bad[] = { "",        "host",         "iqn.a,i,0x", "iqn.a,i,0x1g",
+                          "iqn.a,b", "iqn.a,i,0x1,", "iqn.a b",    "iqn.a,i,0x1234567890abc",
+                          ",i,0x1",  longest };
+    struct pr_out_list l = { .code = PR_REGISTER, .other_count = 1 };
+    struct err_text e = { "" };
+    uint8_t p[PR_OUT_BYTES];
+    size_t len;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        l.others = &bad[i];
+        assert_int_equal(pr_out_build(&l, p, &len, &e), USAN_EINVAL);
+    }
+    longest[223] = 0; /* the longest there may be */
+    l.others = &bad[9];
+    assert_int_equal(pr_out_build(&l, p, &len, &e), 0);
+    assert_int_equal(len, 24 + 4 + 4 + 244);
+    const char *many[PR_IDS_MAX + 1];
+    for (size_t i = 0; i <= PR_IDS_MAX; i++)
+        many[i] = longest;
+    l.others = many;
+    l.other_count = PR_IDS_MAX + 1;
+    assert_int_equal(pr_out_build(&l, p, &len, &e), USAN_ELIMIT);
+    l.other_count = PR_IDS_MAX;
+    assert_int_equal(pr_out_build(&l, p, &len, &e), 0);
+    assert_true(len <= PR_OUT_BYTES);
 }
 
 static void types(void **state)
@@ -127,8 +238,10 @@ static void types(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keys),         cmocka_unit_test(reservation),
-        cmocka_unit_test(capabilities), cmocka_unit_test(full_status),
+        cmocka_unit_test(keys),           cmocka_unit_test(reservation),
+        cmocka_unit_test(capabilities),   cmocka_unit_test(full_status),
+        cmocka_unit_test(transports),     cmocka_unit_test(list_of_registering),
+        cmocka_unit_test(list_of_a_move), cmocka_unit_test(names_that_are_none),
         cmocka_unit_test(types),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
