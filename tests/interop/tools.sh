@@ -244,9 +244,9 @@ check "pr move" "$USAN" pr move "$url" "${other[@]}" --key 1 --new-key 9 --unreg
     --to iqn.2025-01.io.usan.test:new
 check_equal "it has gone there" "$(full)" "0x1 false me 0x1 false third 0x9 true new "
 check "pr preempt-abort" "$USAN" pr preempt-abort "$url" "${me[@]}" --key 1 --victim 9 --type 3
-check_equal "takes it" "$(full)" "0x1 true me 0x1 false third "
+check_equal "takes it" "$(full)" "0x1 false third 0x1 true me "
 check "pr register-ignore" "$USAN" pr register-ignore "$url" "${me[@]}" --key 4
-check_equal "has another key" "$(full | cut -d ' ' -f 1-3)" "0x4 true me"
+check_equal "has another key" "$(full)" "0x1 false third 0x4 true me "
 check_error "APTPL of a unit that keeps nothing" 1 'INVALID FIELD IN PARAMETER LIST' \
     "$USAN" pr register "$url" "${me[@]}" --key 4 --new-key 5 --aptpl
 check "clear" "$USAN" pr clear "$url" "${me[@]}" --key 4
