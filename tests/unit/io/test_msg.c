@@ -165,12 +165,25 @@ static void stop_before_run_returns_at_once(void **state)
     loop_run(f->loop); /* else the guard timer fails the test */
 }
 
+#if defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define UNDER_TSAN 1
+#endif
+#endif
+#ifndef UNDER_TSAN
+#define UNDER_TSAN 0
+#endif
+
 static struct loop *signal_loop;
 static volatile sig_atomic_t signal_seen;
 
 static void on_signal(int sig)
 {
     (void)sig;
+    if (signal_seen)
+        return;
     signal_seen = 1;
     loop_stop(signal_loop);
 }
@@ -191,11 +204,16 @@ static void stop_from_a_signal_handler(void **state)
         assert_int_equal(timer_create(CLOCK_MONOTONIC, &ev, &timer), 0);
         /* From long before the loop sleeps to well after. */
         struct itimerspec its = { .it_value = { .tv_nsec = 1000 + i * i * 5000 } };
+        /* TSan holds a signal back until the thread calls something that it knows, which
+         * io_uring_enter(2) is not: one that comes just before is heard of with the next. */
+        if (UNDER_TSAN)
+            its.it_interval.tv_nsec = 10 * 1000 * 1000;
         assert_int_equal(timer_settime(timer, 0, &its, NULL), 0);
         loop_run(f->loop);
         assert_int_equal(signal_seen, 1);
         assert_int_equal(timer_delete(timer), 0);
     }
+    (void)clock_now_ns(); /* what TSan still holds back comes now */
     assert_int_equal(sigaction(SIGALRM, &old, NULL), 0);
 }
 

@@ -16,6 +16,7 @@ static inline void expect_text(const struct irig_pdu *pdu, const char *text)
     char want[4096];
     size_t len = irig_text(text, want, sizeof want);
     if (pdu->data_len != len || memcmp(pdu->data, want, len) != 0) {
+        print_message("# ");
         for (uint32_t i = 0; i < pdu->data_len; i++)
             print_message("%c", pdu->data[i] ? pdu->data[i] : '|');
         print_message("\n");

@@ -374,7 +374,7 @@ void pair_login(struct pair *p)
     struct pair_conn *c = pair_connect(p, 1);
     pair_run(p);
     if (c->iclosed)
-        print_message("login failed: %s %s\n", c->iwhy, c->ikey ? c->ikey : "");
+        print_message("# login failed: %s %s\n", c->iwhy, c->ikey ? c->ikey : "");
     assert_true(c->logged_in);
     assert_false(c->iclosed);
 }

@@ -42,7 +42,7 @@ static void end(struct pair *p, struct lane *l, uint8_t *model)
 
     assert_true(l->cmd.done);
     if (c->err)
-        print_message("error: %s\n", c->why);
+        print_message("# error: %s\n", c->why);
     assert_int_equal(c->err, 0);
     assert_int_equal(c->status, 0);
     assert_true(c->sent);

@@ -83,7 +83,7 @@ void irig_join_login(struct irig *r, const char *keys)
     irig_login_rsp(r, 0x81, 0, "AuthMethod=None|TargetPortalGroupTag=1|");
     irig_login_rsp(r, 0x87, 0, keys);
     if (r->closed)
-        print_message("login: %s %s\n", r->why, r->key ? r->key : "");
+        print_message("# login: %s %s\n", r->why, r->key ? r->key : "");
     assert_true(r->logged_in);
     r->header_digest = iscsi_iconn_params(r->conn)->header_digest;
     r->data_digest = iscsi_iconn_params(r->conn)->data_digest;
@@ -315,7 +315,7 @@ struct irig_pdu irig_expect(struct irig *r, uint8_t opcode)
 {
     struct irig_pdu pdu = { .data_len = 0 };
     if (r->closed)
-        print_message("closed: %s\n", r->why);
+        print_message("# closed: %s\n", r->why);
     assert_true(irig_next(r, &pdu));
     assert_int_equal(bhs_opcode(pdu.bhs), opcode);
     return pdu;
@@ -357,7 +357,7 @@ void irig_login(struct irig *r, const char *keys)
     irig_login_rsp(r, 0x81, 0, "AuthMethod=None|TargetPortalGroupTag=1|");
     irig_login_rsp(r, 0x87, 0, keys);
     if (r->closed)
-        print_message("login: %s %s\n", r->why, r->key ? r->key : "");
+        print_message("# login: %s %s\n", r->why, r->key ? r->key : "");
     assert_true(r->logged_in);
     r->header_digest = iscsi_iconn_params(r->conn)->header_digest;
     r->data_digest = iscsi_iconn_params(r->conn)->data_digest;

@@ -71,7 +71,7 @@ void irig_r2t(struct irig *r, uint32_t itt, uint32_t ttt, uint32_t sn, uint32_t 
 void irig_expect_closed(struct irig *r, int err, const char *why)
 {
     if (!r->closed || strcmp(r->why, why) != 0)
-        print_message("%s, not %s\n", r->closed ? r->why : "not closed", why);
+        print_message("# %s, not %s\n", r->closed ? r->why : "not closed", why);
     assert_true(r->closed);
     assert_int_equal(r->err, err);
     assert_string_equal(r->why, why);
@@ -131,7 +131,7 @@ void irig_expect_quiet(struct irig *r)
 {
     struct irig_pdu pdu;
     if (r->closed)
-        print_message("closed: %s\n", r->why);
+        print_message("# closed: %s\n", r->why);
     assert_false(r->closed);
     assert_false(irig_next(r, &pdu));
 }
@@ -139,7 +139,7 @@ void irig_expect_quiet(struct irig *r)
 void irig_expect_good(const struct irig_cmd *m)
 {
     if (m->c.err)
-        print_message("error: %s\n", m->c.why);
+        print_message("# error: %s\n", m->c.why);
     assert_int_equal(m->c.err, 0);
     assert_int_equal(m->c.status, 0);
     assert_int_equal(m->c.in_got, m->c.in_len);

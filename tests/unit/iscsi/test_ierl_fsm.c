@@ -400,7 +400,7 @@ static void each(void **st)
         r->cfg.params.error_recovery_level = 2;
         steps[i].run(r);
         if (r->sess->conn_steps != steps[i].conn || r->sess->sess_steps != steps[i].sess)
-            print_message("%s\n", steps[i].name);
+            print_message("# %s\n", steps[i].name);
         assert_int_equal(r->sess->conn_steps, steps[i].conn);
         assert_int_equal(r->sess->sess_steps, steps[i].sess);
         assert_string_equal(iscsi_isess_state(r->sess), steps[i].sess_state);

@@ -52,7 +52,7 @@ static void run(uint8_t level, unsigned conns, bool cut, int way, uint64_t at, s
     *(cut ? &p->cut_at[way] : &p->flip_at[way]) = at;
     ierl_submit(p, &l);
     if (!ierl_finish(p, &l, NULL)) {
-        print_message("level %u, %s: byte %u to the %s: %s, not done\n", level,
+        print_message("# level %u, %s: byte %u to the %s: %s, not done\n", level,
                       cut ? "cut" : "damaged", (unsigned)at, way ? "initiator" : "target",
                       iscsi_isess_state(p->sess));
         fail();
@@ -79,7 +79,7 @@ static void everywhere(uint8_t level, unsigned conns, bool cut, uint64_t stride,
     for (int way = 0; way < 2; way++)
         for (uint64_t at = 1; at <= bytes[way]; at += stride)
             run(level, conns, cut, way, at, sum);
-    print_message("level %u, %u connections, %s: %u runs, %u sessions lost, %u commands unsure, "
+    print_message("# level %u, %u connections, %s: %u runs, %u sessions lost, %u commands unsure, "
                   "%u asked for again, %u connections lost, %u tasks reassigned\n",
                   level, conns, cut ? "cut" : "damaged", sum->runs, sum->losses, sum->unsure,
                   (unsigned)sum->snacks, (unsigned)sum->lost, (unsigned)sum->reassigned);

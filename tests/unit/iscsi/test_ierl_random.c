@@ -85,7 +85,7 @@ static void run(uint8_t level, uint64_t seed, struct sum *sum)
             p->flip_at[way] = p->cut_at[way] = 0;
     }
     if (!ok) {
-        print_message("level %u, seed %u: %s, not done\n", level, (unsigned)seed,
+        print_message("# level %u, seed %u: %s, not done\n", level, (unsigned)seed,
                       iscsi_isess_state(p->sess));
         fail();
     }
@@ -104,7 +104,7 @@ static void run(uint8_t level, uint64_t seed, struct sum *sum)
 
 static void print_sum(uint8_t level, const struct sum *sum)
 {
-    print_message("level %u: %u sessions lost, %u commands unsure, %u connections lost, %u tasks "
+    print_message("# level %u: %u sessions lost, %u commands unsure, %u connections lost, %u tasks "
                   "reassigned, %u SNACKs, %u commands sent again\n",
                   level, sum->losses, sum->unsure, sum->lost, sum->reassigned, sum->asked,
                   sum->retries);
@@ -166,7 +166,7 @@ static void out_of_memory(void **st)
         ierl_submit(p, &l);
         bool ok = ierl_finish(p, &l, NULL);
         if (!ok)
-            print_message("allocation %u: %s\n", n, iscsi_isess_state(p->sess));
+            print_message("# allocation %u: %s\n", n, iscsi_isess_state(p->sess));
         assert_true(ok);
         ierl_check(p, &l);
         kept += l.losses == 0;

@@ -220,7 +220,7 @@ static void wrong_in_one_way(void **st)
             irig_login_rsp(r, rsp->flags, rsp->status, rsp->text);
         }
         if (!r->closed || r->err != w->err || strcmp(r->why, w->why) != 0)
-            print_message("case %zu: %s\n", i, r->closed ? r->why : "not closed");
+            print_message("# case %zu: %s\n", i, r->closed ? r->why : "not closed");
         assert_true(r->closed);
         assert_false(r->logged_in);
         assert_int_equal(r->err, w->err);

@@ -180,7 +180,7 @@ static void connections(void **st)
         struct pair_conn *c = pair_connect(p, cid);
         pair_run(p);
         if (c->iclosed)
-            print_message("cid %u: %s\n", cid, c->iwhy);
+            print_message("# cid %u: %s\n", cid, c->iwhy);
         assert_true(c->logged_in);
     }
     assert_int_equal(pair_target_conns(p), PAIR_CONNS);
