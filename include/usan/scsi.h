@@ -15,8 +15,12 @@ enum {
     /* It may be sent again when the session was lost and it is not known whether it was done. For
      * commands that change nothing. */
     USAN_SCSI_REPEATABLE = 1,
-    USAN_SCSI_ORDERED = 2,      /* task attribute ORDERED; SIMPLE if nothing is said (SAM-6 8.6) */
-    USAN_SCSI_HEAD_OF_QUEUE = 4 /* task attribute HEAD OF QUEUE */
+    /* Task attribute ORDERED (SAM-6 8.6): done after what was submitted to the first channel before
+     * it and before what is submitted after it, whatever connections the session has. Not of
+     * requests that wait in the library or are sent again: a busy unit, a lost session, blocks of
+     * other writes. Without a flag SIMPLE, in any order. */
+    USAN_SCSI_ORDERED = 2,
+    USAN_SCSI_HEAD_OF_QUEUE = 4 /* task attribute HEAD OF QUEUE: before all that is not begun */
 };
 
 #define USAN_CDB_MAX   260u

@@ -250,6 +250,11 @@ int iscsi_iconn_tx(struct iscsi_iconn *conn, struct iovec *iov, int max)
         return 0;
     if (!list_empty(&conn->jobs) || !list_empty(&conn->data))
         itask_tx_fill(conn);
+    while (conn->sess->fenced && !conn->sess->promised) { /* what waited for these to go out */
+        isess_start(conn->sess);
+        if (!list_empty(&conn->jobs))
+            itask_tx_fill(conn);
+    }
     return wire_tx_peek(&conn->tx, iov, max);
 }
 

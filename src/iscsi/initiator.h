@@ -129,7 +129,8 @@ struct iscsi_icmd {
     uint64_t lun;       /* as in the LUN field, SAM-6 4.7 */
     const uint8_t *cdb; /* 1 .. ISCSI_CDB_MAX bytes; over 16 they go as an extended CDB, 11.2.2.4 */
     uint16_t cdb_len;
-    uint8_t attr; /* ATTR field, 11.3.1: 0 untagged, 1 simple, 2 ordered, 3 head of queue, 4 ACA */
+    uint8_t attr; /* ATTR field, 11.3.1: 0 untagged, 1 simple, 2 ordered, 3 head of queue, 4 ACA;
+                   * what is kept of the order: iscsi_isess_submit() */
     uint8_t priority; /* RFC 7144 4, 0..15; needs iSCSIProtocolLevel 2, else it is not sent */
     bool immediate;   /* not in the order of commands, nor held back by the window: 4.2.2.1 */
     struct iovec *in; /* where data-in lands; both directions = bidirectional */
@@ -263,9 +264,17 @@ void iscsi_isess_set_hashes(struct iscsi_isess *sess, unsigned algs);
 
 /*
  * Send the command as soon as the target's window and queue_depth allow. It goes to the connection
- * with the fewest bytes outstanding, and stays queued while there is none. USAN_EINVAL: fields out
- * of range; USAN_ENOTSUP: a discovery session; USAN_ECLOSED: a logout has begun. DONE follows in
- * no other case but success.
+ * with the fewest bytes outstanding, and stays queued while there is none.
+ *
+ * The order the target sees is that of CmdSN (4.2.2.1), which a command gets when it goes out. On
+ * one connection that is the order of submission. With several, commands that are submitted while
+ * others are not sent yet may overtake these; but an ORDERED command is overtaken by none and
+ * overtakes none, and a HEAD OF QUEUE one is not overtaken, so that task attributes mean what
+ * SAM-6 8.6 says: both wait for connections that do not take what is queued on them. Immediate
+ * commands are in no order, nor is what comes back with an error and is submitted again.
+ *
+ * USAN_EINVAL: fields out of range; USAN_ENOTSUP: a discovery session; USAN_ECLOSED: a logout has
+ * begun. DONE follows in no other case but success.
  */
 USAN_MUST_CHECK
 int iscsi_isess_submit(struct iscsi_isess *sess, struct iscsi_icmd *cmd);

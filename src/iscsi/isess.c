@@ -93,7 +93,7 @@ void isess_renumber(struct iscsi_isess *sess)
     sess->cmd_sn = be32_get(sess->cfg.seed) + (sess->logins << 16);
     sess->exp_cmd_sn = sess->cmd_sn;
     sess->max_cmd_sn = sess->cmd_sn - 1; /* closed until the target says otherwise */
-    sess->promised = 0;
+    sess->promised = sess->fences = 0;
     sess->giving_up = false;
 }
 
@@ -220,21 +220,37 @@ static bool start(struct iscsi_isess *sess, struct iscsi_icmd *cmd, struct iscsi
     }
     unqueue(sess, cmd);
     cmd->task = t;
-    if (!cmd->immediate)
+    if (!cmd->immediate) {
         sess->promised++;
+        sess->fences += itask_is_fence(cmd);
+    }
     int err = itask_tx_start(t, cmd);
     if (err)
         itask_end(t, err, "out of memory for a command");
     return true;
 }
 
+/* CmdSN is given when a command goes out, in the order of one connection and in any order of
+ * several. One whose place matters (SAM-6 8.6) does not start beside others then. */
+static bool out_of_order(const struct iscsi_isess *sess, const struct iscsi_icmd *cmd)
+{
+    return sess->conn_count > 1 && sess->promised > 0 &&
+           (sess->fences > 0 || cmd->attr == IATTR_ORDERED);
+}
+
 void isess_start(struct iscsi_isess *sess)
 {
+    sess->fenced = false;
     while (!list_empty(&sess->urgent) || !list_empty(&sess->queue)) {
         struct iscsi_iconn *conn = isess_least_loaded(sess);
         struct list *from = !list_empty(&sess->urgent) ? &sess->urgent : &sess->queue;
-        if (!conn || (from == &sess->queue && !window_open(sess)) ||
-            !start(sess, list_entry(from->next, struct iscsi_icmd, node), conn))
+        struct iscsi_icmd *cmd = list_entry(from->next, struct iscsi_icmd, node);
+        if (from == &sess->queue) {
+            sess->fenced = out_of_order(sess, cmd);
+            if (sess->fenced || !window_open(sess))
+                return;
+        }
+        if (!conn || !start(sess, cmd, conn))
             return;
     }
 }
@@ -299,7 +315,7 @@ void isess_down(struct iscsi_isess *sess, int err, const char *why)
     sess->report_down = true;
     sess->down_err = err;
     sess->down_why = why;
-    sess->promised = 0;
+    sess->promised = sess->fences = 0;
 }
 
 void isess_leave(struct iscsi_iconn *conn, bool kept)

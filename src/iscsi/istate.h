@@ -48,6 +48,9 @@ enum {
     IDATA_GAP_MAX = 1 << 20, /* ... a DataSN may be ahead of what came */
 };
 
+/* ATTR of a command, RFC 7143 11.3.1: those whose place in the order matters. */
+enum { IATTR_ORDERED = 2, IATTR_HEAD_OF_QUEUE = 3 };
+
 /* ITTs of PDUs that are no tasks: slots beyond any task's, and never all ones. */
 enum islot { ISLOT_LOGIN = 0xff0, ISLOT_NOP, ISLOT_TEXT, ISLOT_LOGOUT };
 
@@ -170,6 +173,12 @@ struct itask {
     int err;
     const char *why;
 };
+
+/* No later command is to get a lower CmdSN. */
+static inline bool itask_is_fence(const struct iscsi_icmd *cmd)
+{
+    return cmd->attr == IATTR_ORDERED || cmd->attr == IATTR_HEAD_OF_QUEUE;
+}
 
 /* What StatSN says about a PDU, 4.2.2.2. */
 enum isn {
@@ -319,6 +328,8 @@ struct iscsi_isess {
 
     uint32_t cmd_sn, exp_cmd_sn, max_cmd_sn;
     uint32_t promised;         /* commands that will take a CmdSN of the window when they go out */
+    uint32_t fences;           /* those of them that no later one may overtake */
+    bool fenced;               /* the next one waits until the promised ones are out */
     struct list urgent, queue; /* iscsi_icmd.node: immediate ones; the others */
     unsigned queued;
     struct list done, tmfs_done; /* to be reported */

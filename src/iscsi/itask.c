@@ -186,8 +186,10 @@ static void detach(struct itask *t)
 
 static void withdraw(struct itask *t)
 {
-    if (t->state == ITASK_STARTED && !t->immediate)
+    if (t->state == ITASK_STARTED && !t->immediate) {
         t->sess->promised--;
+        t->sess->fences -= itask_is_fence(t->cmd);
+    }
     if (t->conn)
         detach(t);
     if (t->aborter)

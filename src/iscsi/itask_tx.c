@@ -156,6 +156,7 @@ static void take_cmd_sn(struct iscsi_iconn *conn, struct itask *t)
         sess->unacked_ns = conn->now_ns;
     sess->cmd_sn++;
     sess->promised--;
+    sess->fences -= itask_is_fence(t->cmd);
 }
 
 static int fill_command(struct iscsi_iconn *conn, struct itask *t)
