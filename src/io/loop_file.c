@@ -6,16 +6,21 @@
 
 #include <assert.h>
 
-/* Requests carried out in one go; what came of them can be sent off before the next ones. */
+/* Requests and bytes carried out in one go; what came of them is sent off before the next ones,
+ * while the processor's cache still has it. */
 #define HERE_AT_A_TIME 16
+#define HERE_BYTES     (256u << 10)
 
 static void run_here(struct loop_work *w)
 {
     struct loop *loop = list_entry(w, struct loop, here_work);
-    for (int i = 0; i < HERE_AT_A_TIME && !list_empty(&loop->here); i++) {
+    int64_t bytes = 0;
+    for (int i = 0; i < HERE_AT_A_TIME && bytes < HERE_BYTES && !list_empty(&loop->here); i++) {
         struct loop_file_req *req =
             list_entry(list_pop_front(&loop->here), struct loop_file_req, node);
-        loop_file_complete(req, file_req_run(req, 0));
+        int64_t res = file_req_run(req, 0);
+        bytes += res;
+        loop_file_complete(req, res);
     }
     if (!list_empty(&loop->here))
         loop_work_queue(loop, w);

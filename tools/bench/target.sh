@@ -134,6 +134,13 @@ measure_idle() { # ROUND CONTENDER
         'BEGIN { printf "%.6f", (b - a) / 5e9 }')" >>"$results"
 }
 
+# What one contender wrote is not still on its way to the disk while the next one is measured, and
+# what goes through the page cache is in it.
+settle_files() {
+    sync "$out"/*.img
+    cat "$out"/{disk,tgt}.img >/dev/null
+}
+
 all_loads=(read-4k-q1 read-4k-q8 read-4k-q32 read-4k-q128 write-4k-q32 write-4k-q128
     read-512k-q8 write-512k-q8)
 digest_loads=(read-4k-q32-digests write-4k-q32-digests read-512k-q8-digests
@@ -169,6 +176,7 @@ for ((round = 1; round <= rounds; round++)); do
     target_load $round usan-fresh "${fresh_loads[@]}"
     disk_load $round
     for name in "${file_kinds[@]}"; do
+        settle_files
         target_load $round "$name" "${file_loads[@]}"
     done
     target_load $round usan-two read-4k-q32-2sessions read-512k-q8-2sessions
