@@ -144,8 +144,10 @@ void iscsi_iconn_connected(struct iscsi_iconn *conn, uint64_t now_ns)
     assert(conn->state == ISCSI_CONN_XPT_WAIT);
     conn->now_ns = conn->last_rx_ns = now_ns;
     iconn_step(conn, ISCSI_CONN_EV_XPT_CONNECTED);
-    ilost_login_begins(conn);
-    ilogin_pdu_begin(conn);
+    if (ilost_login_begins(conn))
+        ilogin_pdu_begin(conn);
+    else
+        iconn_fail(conn, USAN_EAGAIN, "the connection before it is being logged out");
 }
 
 void iscsi_iconn_lost(struct iscsi_iconn *conn, int err)

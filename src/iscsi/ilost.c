@@ -197,18 +197,24 @@ static void logged_out(struct iscsi_isess *sess, struct ilost *lost, uint64_t re
     ilost_step(sess, lost, ISCSI_CONN_EV_CLEANUP_OK);
 }
 
-void ilost_login_begins(struct iscsi_iconn *conn)
+bool ilost_login_begins(struct iscsi_iconn *conn)
 {
     struct iscsi_isess *sess = conn->sess;
     list_for_each (&sess->lost, pos) {
+        const struct ilost *lost = list_entry(pos, struct ilost, node);
+        if (lost->cid == conn->cid && lost->by)
+            return false;
+    }
+    list_for_each (&sess->lost, pos) {
         struct ilost *lost = list_entry(pos, struct ilost, node);
-        if (lost->cid != conn->cid || lost->free || lost->by)
+        if (lost->cid != conn->cid || lost->free)
             continue;
         lost->by = conn;
         lost->implicit = true;
         conn->exp_stat_sn = lost->exp_stat_sn; /* 11.12.9 */
         ilost_step(sess, lost, ISCSI_CONN_EV_CLEANUP_STARTED);
     }
+    return true;
 }
 
 void ilost_logged_in(struct iscsi_iconn *conn)

@@ -22,8 +22,11 @@ void ilost_end_all(struct iscsi_isess *sess, int err, const char *why, bool requ
 /* May a connection with this cid be made? 0 or an error of iscsi_iconn_new(). */
 USAN_MUST_CHECK
 int ilost_admit(struct iscsi_isess *sess, uint16_t cid, uint64_t now_ns);
-/* The login of a connection begins, or succeeded. */
-void ilost_login_begins(struct iscsi_iconn *conn);
+/* The login of a connection begins. False: not now, for a lost one with its cid is being logged out
+ * on another one, and that logout could reach the target after this login, and end it. */
+USAN_MUST_CHECK
+bool ilost_login_begins(struct iscsi_iconn *conn);
+/* It succeeded. */
 void ilost_logged_in(struct iscsi_iconn *conn);
 /* Take the next steps. */
 void ilost_go_on(struct iscsi_isess *sess, uint64_t now_ns);

@@ -306,6 +306,36 @@ static void reinstated(void **st)
     irig_free(r);
 }
 
+/* The core logs it out on another one before the new one has come to its login: that logout may
+ * arrive after it, and would mean the new one. */
+static void logged_out_first(void **st)
+{
+    (void)st;
+    struct irig_cmd m;
+    struct iscsi_iconn *early;
+    struct iscsi_ievent ev;
+    struct irig *r = irig_erl('2', false), *b, *c;
+    uint32_t itt = bhs_itt(irig_submit_on(r, &m, 512, 0).bhs);
+    b = irig_joined(r, 2);
+    irig_cut(r);
+    assert_int_equal(iscsi_iconn_new(r->sess, 9, r->now_ns + 2 * NS_PER_SEC, &early), 0);
+    irig_tick(r, 2 * NS_PER_SEC);
+    iscsi_iconn_connected(early, r->now_ns);
+    assert_false(iscsi_iconn_tx_pending(early));
+    assert_true(iscsi_iconn_next(early, &ev));
+    assert_int_equal(ev.type, ISCSI_IEV_CLOSE);
+    assert_int_equal(ev.err, USAN_EAGAIN);
+    iscsi_iconn_free(early);
+    irig_logged_out(b, 9, 0, 0);
+    irig_reassigned(b, itt, 0, ISCSI_TMF_RSP_COMPLETE);
+    assert_int_equal(r->recovered, 1);
+    c = irig_joined(r, 9); /* its place is free */
+    irig_expect_quiet(c);
+    irig_piece(b, itt, 0, 0x81);
+    irig_expect_good(&m);
+    irig_free(r);
+}
+
 /* The first request of such a login acknowledges what came on the old connection, 11.12.9. */
 static void acknowledges(void **st)
 {
@@ -423,6 +453,7 @@ int main(void)
         cmocka_unit_test(half_sent_early),
         cmocka_unit_test(many),
         cmocka_unit_test(reinstated),
+        cmocka_unit_test(logged_out_first),
         cmocka_unit_test(acknowledges),
         cmocka_unit_test(continued),
         cmocka_unit_test(not_in_time),
