@@ -135,6 +135,7 @@ static void on_event(struct ini_conn *c, const struct iscsi_ievent *ev)
 static void on_pulled(struct ini_conn *c)
 {
     ini_cmds_alive(c->s);
+    ini_recover_clock(c->s); /* a logout that was answered has another time to wait for */
     if (c->s->conn_count > 1)
         ini_more_look(c->s);
 }

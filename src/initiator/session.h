@@ -58,9 +58,10 @@
  * one had. Whatever was ended in this way without an answer is sent again by the rules above; the
  * command itself only once, then it fails with USAN_ETIMEOUT. While ABORT TASK can not be sent, as
  * the command's connection is being recovered (level 2) or there is no slot for it, it is tried
- * again after another command_timeout, and nothing else is done. The time of the oldest command
- * begins when the one before it was answered, so that a long queue at a slow disk is none that
- * hangs.
+ * again after another command_timeout, and nothing else is done; the same when ABORT TASK or the
+ * reset is lost with its connection. A command that has come to another connection has its time
+ * anew there. The time of the oldest command begins when the one before it was answered, so that a
+ * long queue at a slow disk is none that hangs.
  *
  * A session has as many connections as the URL asks for (connections) and the target allows
  * (MaxConnections); the core spreads commands over them. At recovery levels 0 and 1 the session

@@ -53,7 +53,7 @@ void ini_session_submit(struct ini_session *s, struct ini_cmd *cmd)
     cmd->resent = 0;
     cmd->late = 0;
     cmd->seen = cmd->dead = cmd->canceled = false;
-    cmd->scsi.sent = false;
+    cmd->scsi.sent = cmd->scsi.moved = false;
     cmd->scsi.response = 0;
     if (s->phase == INI_PHASE_UP || (s->phase == INI_PHASE_CHECK && cmd->probe))
         send_cmd(s, cmd);

@@ -48,10 +48,12 @@ static void reset_done(struct ini_tmf *tmf)
 {
     struct ini_session *s = list_entry(tmf, struct ini_session, reset);
     s->reset_out = false;
-    if (s->late != INI_LATE_RESET || tmf->scsi.err)
-        return;
+    if (s->late != INI_LATE_RESET)
+        return; /* too late */
     s->late = INI_LATE_NONE;
-    if (tmf->scsi.response == ISCSI_TMF_RSP_COMPLETE)
+    if (tmf->scsi.err) /* lost with its connection, as in abort_done() */
+        wait_more(s);
+    else if (tmf->scsi.response == ISCSI_TMF_RSP_COMPLETE)
         set_timer(s, loop_now(s->loop));
     else
         drop(s, "a command was neither answered nor aborted, and the reset of the unit failed");
@@ -134,6 +136,10 @@ static void fired(struct loop_timer *t)
     /* Commands are answered in any order, but one that is older than all others has its time only
      * from when that began: a long queue at a slow disk is none that hangs. */
     struct ini_cmd *head = list_entry(s->active.next, struct ini_cmd, node);
+    if (head->scsi.moved) { /* nor is one whose connection had to be recovered late at once */
+        head->scsi.moved = false;
+        head->at_ns = now;
+    }
     uint64_t since = head->at_ns > s->head_ns ? head->at_ns : s->head_ns;
     uint64_t at = since + s->url.command_timeout_ns;
     if (now < at)

@@ -84,7 +84,8 @@ bool ini_recover_failed(struct ini_session *s, const struct ini_conn *c)
 
 void ini_recover_clock(struct ini_session *s)
 {
-    if (loop_timer_set(s->loop, &s->clock, iscsi_isess_deadline(s->core)))
+    uint64_t at = iscsi_isess_deadline(s->core);
+    if (at != s->clock.deadline_ns && loop_timer_set(s->loop, &s->clock, at))
         iscsi_isess_abandon(s->core, USAN_ENOMEM, "out of memory for a timer");
 }
 

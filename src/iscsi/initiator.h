@@ -155,6 +155,8 @@ struct iscsi_icmd {
     uint32_t out_sent;  /* bytes of data-out handed to the transport, or about to be */
     enum iscsi_resid resid, in_resid; /* 11.4.5; in_resid: of bidirectional commands, the read */
     uint32_t residual, in_residual;
+    /* level 2, at any time: it has come to another connection; the owner may clear it */
+    bool moved;
 
     /* of the session, while it has the command */
     struct list node;

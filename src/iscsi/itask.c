@@ -228,6 +228,7 @@ void itask_adopt(struct itask *t, struct iscsi_iconn *conn)
     conn->load += t->load;
     t->epoch = conn->epoch;
     t->state = ITASK_ACTIVE;
+    t->cmd->moved = true;
 }
 
 void itask_end(struct itask *t, int err, const char *why)

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "io/clock.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -132,23 +133,26 @@ static void late_meanwhile(void **st)
     (void)st;
     static const char *const options[] = {
         "?error_recovery=2&command_timeout=100ms",
-        "?error_recovery=2&connections=2&command_timeout=100ms"
+        "?error_recovery=2&connections=2&command_timeout=100ms",
+        "?error_recovery=2&command_timeout=50ms",
     };
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < 3; i++) {
         struct rig *rig = rig_start();
         atomic_store(&rig->recovery, 2);
-        atomic_store(&rig->time2wait, 1);
+        atomic_store(&rig->time2wait, 1); /* a multiple: it is late again when it has come back */
         world_start(rig, 0, options[i], false);
         until(&world.logged_in, 1);
-        wait_connections(i + 1);
+        wait_connections(i == 1 ? 2 : 1);
         atomic_store(&rig->cut_at, 1);
         struct io io;
         io_start(&io, 0x2a, 3, 1);
         until(&world.pending, 0);
         assert_good(&io);
         assert_int_equal(rig_disk(rig)[3 * 512], 1);
+        assert_int_equal(rig->aborts, 0);
         assert_int_equal(rig->resets, 0);
         assert_int_equal(world.lost, 0);
+        assert_int_equal(ini_session_stats(world.s)->late, 0);
         assert_int_equal(ini_session_stats(world.s)->drops, 0);
         assert_int_equal(ini_session_stats(world.s)->resent, 0);
         assert_true(ini_session_stats(world.s)->recoveries >= 1);
@@ -156,19 +160,59 @@ static void late_meanwhile(void **st)
     }
 }
 
-/* The request to abort is lost with the connection: the same. */
-static void abort_lost(void **st)
+static bool unreachable; /* for new connections */
+
+int __real_ini_portal_connect(const struct sockaddr_storage *addr, int *ret_fd);
+int __wrap_ini_portal_connect(const struct sockaddr_storage *addr, int *ret_fd);
+
+int __wrap_ini_portal_connect(const struct sockaddr_storage *addr, int *ret_fd)
+{
+    return unreachable ? EHOSTUNREACH : __real_ini_portal_connect(addr, ret_fd);
+}
+
+/* One of two connections is lost and can not be made anew: after Time2Wait the other one logs it
+ * out, and gets its commands after that of the logout. Nothing else happens on it meanwhile. */
+static void on_the_other(void **st)
 {
     (void)st;
+    struct rig *rig = rig_start();
+    atomic_store(&rig->recovery, 2);
+    atomic_store(&rig->time2wait, 1);
+    world_start(rig, 0, "?error_recovery=2&connections=2&nop_interval=0s", false);
+    until(&world.logged_in, 1);
+    wait_connections(2);
+    atomic_store(&rig->cut_at, 1);
+    struct io io;
+    unreachable = true;
+    uint64_t begin_ns = clock_now_ns();
+    io_start(&io, 0x2a, 3, 1);
+    until(&world.pending, 0);
+    uint64_t took_ns = clock_now_ns() - begin_ns;
+    assert_good(&io);
+    assert_int_equal(ini_session_stats(world.s)->resent, 0);
+    assert_int_equal(ini_session_connections(world.s), 1);
+    assert_in_range(took_ns, 2 * NS_PER_SEC, 3 * NS_PER_SEC);
+    unreachable = false;
+    wait_connections(2);
+    write_and_read(9);
+    assert_int_equal(world.lost, 0);
+    end(rig);
+}
+
+/* The connection is cut once the target has got so many of these requests, which it does not
+ * answer. */
+static struct rig *cut_after(const atomic_uint *(*which)(const struct rig *rig))
+{
     struct rig *rig = begin(2, "?error_recovery=2&command_timeout=200ms");
     struct io io[2];
     atomic_store(&rig->abort_response, -1);
+    atomic_store(&rig->reset_response, -1);
     atomic_store(&rig->mute, 1);
     io_start(&io[0], 0x2a, 3, 1);
     uint64_t end_ns = clock_now_ns() + 30 * NS_PER_SEC;
-    while (!atomic_load(&rig->aborts) && clock_now_ns() < end_ns)
+    while (!atomic_load(which(rig)) && clock_now_ns() < end_ns)
         run_for(NS_PER_MS);
-    assert_int_equal(rig->aborts, 1);
+    assert_int_equal(atomic_load(which(rig)), 1);
     atomic_store(&rig->abort_response, 0);
     atomic_store(&rig->cut_at, 1);
     io_start(&io[1], 0x28, 4, 1);
@@ -176,10 +220,35 @@ static void abort_lost(void **st)
     assert_good(&io[0]);
     assert_good(&io[1]);
     run_for(500 * NS_PER_MS); /* nor later, when there is nothing to wait for any more */
-    assert_int_equal(rig->resets, 0);
     assert_int_equal(world.lost, 0);
     assert_int_equal(ini_session_stats(world.s)->drops, 0);
+    return rig;
+}
+
+static const atomic_uint *aborts(const struct rig *rig)
+{
+    return &rig->aborts;
+}
+
+static const atomic_uint *resets(const struct rig *rig)
+{
+    return &rig->resets;
+}
+
+/* The request to abort is lost with the connection: the same. */
+static void abort_lost(void **st)
+{
+    (void)st;
+    struct rig *rig = cut_after(aborts);
+    assert_int_equal(rig->resets, 0);
     end(rig);
+}
+
+/* So is the reset after it: the session is not given up for that. */
+static void reset_lost(void **st)
+{
+    (void)st;
+    end(cut_after(resets));
 }
 
 /* As much as both want. */
@@ -218,7 +287,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(commands_go_on), cmocka_unit_test(session_is_gone),
         cmocka_unit_test(dropped),        cmocka_unit_test(agreed),
-        cmocka_unit_test(late_meanwhile), cmocka_unit_test(abort_lost),
+        cmocka_unit_test(late_meanwhile), cmocka_unit_test(on_the_other),
+        cmocka_unit_test(abort_lost),     cmocka_unit_test(reset_lost),
         cmocka_unit_test(freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
