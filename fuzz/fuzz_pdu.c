@@ -114,6 +114,10 @@ static void event(struct world *w, const struct iscsi_event *ev)
     case ISCSI_EV_SENT:
         forget(w, ev->task);
         break;
+    case ISCSI_EV_TASK_LOST:
+        forget(w, ev->task);
+        (void)iscsi_task_drop(ev->task);
+        break;
     case ISCSI_EV_CLOSE:
         w->closed = true;
         break;

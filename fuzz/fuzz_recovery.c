@@ -120,6 +120,15 @@ static void begin_task(struct world *w, struct iscsi_task *t)
     w->in_hand++;
 }
 
+/* The end of its connection, or of that one's time. */
+static void lost(struct world *w, struct iscsi_task *t)
+{
+    if (w->now_ns & 1)
+        respond(w, t, 1); /* it comes back with SENT */
+    else
+        drop(w, t);
+}
+
 static void event(struct world *w, struct conn *c, const struct iscsi_event *ev)
 {
     const struct iscsi_auth none = { .required = false };
@@ -155,6 +164,9 @@ static void event(struct world *w, struct conn *c, const struct iscsi_event *ev)
     case ISCSI_EV_SENT:
         ended(w, ev->task);
         break;
+    case ISCSI_EV_TASK_LOST:
+        lost(w, ev->task);
+        break;
     case ISCSI_EV_CLOSE:
         c->closed = true;
         c->retained = ev->retained;
@@ -178,10 +190,7 @@ static void session_events(struct world *w)
             respond(w, ev.task, 5);
             break;
         case ISCSI_TSESS_EV_TASK_LOST:
-            if (w->now_ns & 1)
-                respond(w, ev.task, 1); /* it comes back with SENT */
-            else
-                drop(w, ev.task);
+            lost(w, ev.task);
             break;
         case ISCSI_TSESS_EV_DOWN:
             must(!w->down);

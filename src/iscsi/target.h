@@ -20,7 +20,9 @@
  * as well. A command is reported by the connection that made it due; the one it came on, where its
  * data comes from and its answer goes to, is iscsi_task_conn(). What has to be done to a connection
  * with the same CID (reinstatement, 6.3.4), or with others at a logout, the core does by itself:
- * their event CLOSE follows.
+ * their event CLOSE follows. A logout, and a login that takes another one's place, are answered when
+ * the owner has responded to the tasks that end with it, or dropped them: also on its calls for
+ * tasks there may be kicks to take.
  *
  * Recovery (RFC 7143 section 7). At ErrorRecoveryLevel 0 nothing of what follows happens.
  *   Level 1   Answers are kept until the initiator has acknowledged them (ExpStatSN, DataACK), to
@@ -137,6 +139,9 @@ enum iscsi_ev {
     /* The data asked for with iscsi_task_want_data is there: ev.task. Or it did not come as it
      * should (data_err), and the sequences that were asked for have ended. */
     ISCSI_EV_DATA,
+    /* The initiator logs this connection out: abort ev.task (iscsi_task_drop), or respond, to
+     * nobody. The Logout Response waits for that. */
+    ISCSI_EV_TASK_LOST,
     /* Its response has been handed to the transport whole: data-in memory may be reused; the task
      * is gone after this event. */
     ISCSI_EV_SENT,
@@ -320,7 +325,9 @@ struct iscsi_response {
 };
 /* Data-in and status (in the last Data-In PDU when that is allowed). Event SENT follows. */
 void iscsi_task_respond(struct iscsi_task *task, const struct iscsi_response *rsp);
-/* enum iscsi_tmf_response; task->tmf_info goes with it. Event SENT follows. */
+/* enum iscsi_tmf_response; task->tmf_info goes with it. Event SENT follows. The response goes out
+ * when the commands that it is about, as far as they came up before it, have been responded to or
+ * dropped; with several connections, when what was answered on the others is acknowledged. */
 void iscsi_task_respond_tmf(struct iscsi_task *task, uint8_t response);
 /* Aborted: nothing is sent, data-out that still comes is thrown away; true: the task is gone. If a
  * part of its response is already queued on the wire, the rest of the response follows as if

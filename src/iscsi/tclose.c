@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The end of a connection, and what it is for its session (RFC 7143 8.1, 8.3). */
+#include "iscsi/tawait.h"
+#include "iscsi/tgap.h"
 #include "iscsi/tjoin.h"
 #include "iscsi/tkeep.h"
 #include "iscsi/tlost.h"
@@ -64,16 +66,6 @@ static void flush_queue(struct iscsi_tconn *c)
     c->ctl_bytes = 0;
 }
 
-/* Early requests that will not have their turn: nobody is to be answered. */
-static void drop_held(struct iscsi_tconn *c)
-{
-    list_for_each_safe (&c->sess->held, pos) {
-        struct ttask *t = list_entry(pos, struct ttask, node);
-        if (t->conn == c)
-            tsess_task_put(t);
-    }
-}
-
 /* Nothing of it is on the wire any more. What is kept goes, or goes over to the session; so do
  * commands that the owner has answered since the end began. */
 static void let_go(struct iscsi_tconn *c)
@@ -87,7 +79,7 @@ static void let_go(struct iscsi_tconn *c)
     tkeep_release_all(c);
     if (!c->sess)
         return;
-    drop_held(c);
+    tgap_drop_held(c); /* they will not have their turn */
     if (c->erl < 2)
         return;
     list_for_each_safe (&c->sess->tasks, pos) {
@@ -149,8 +141,11 @@ void tconn_close_by(struct iscsi_tconn *c, enum iscsi_conn_event ev, int err, co
     tconn_kick(c);
     if (c->login)
         tjoin_failed(c);
-    if (c->sess)
+    if (c->sess) {
         c->sess->live--;
+        tawait_closed(c);
+        tgap_closed(c);
+    }
     if (c->sess && tlost_retains(c))
         tlost_open(c);
     if (c->sess && c->sess->live == 0)

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A connection of the target role: its life, what each received PDU leads to, events. */
+#include "iscsi/tawait.h"
 #include "iscsi/tctl.h"
+#include "iscsi/tgap.h"
 #include "iscsi/tkeep.h"
 #include "iscsi/tlogin.h"
+#include "iscsi/tlogout.h"
 #include "iscsi/tsess.h"
 #include "iscsi/tsnack.h"
 #include "iscsi/ttask.h"
@@ -151,7 +154,7 @@ static enum treq serve(struct iscsi_tconn *c, const uint8_t *bhs, const uint8_t 
     if (bhs_opcode(bhs) == ISCSI_OP_TEXT_REQUEST)
         return ttext_request(c, bhs, (const char *)data, len, ev);
     if (bhs_opcode(bhs) == ISCSI_OP_LOGOUT_REQUEST)
-        return tctl_logout(c, bhs);
+        return tlogout_request(c, bhs);
     tctl_nop_out(c, bhs, data, len);
     return TREQ_DONE;
 }
@@ -222,7 +225,7 @@ static bool header_in_login(struct iscsi_tconn *c)
         tconn_close(c, USAN_EPROTO, "a PDU other than a Login Request in the login phase");
         return false;
     }
-    if (c->login_waits || c->login_event >= 0) {
+    if (c->login_waits || c->login_event >= 0 || c->bind_waits || c->bind_due) {
         tconn_close(c, USAN_EPROTO, "a request before the last Login Request was answered");
         return false;
     }
@@ -244,6 +247,19 @@ static void await_immediate(struct iscsi_tconn *c)
 {
     if (own_buffer(c, c->rx.data_len, c->rx.ahs_len) && c->rx.ahs_len)
         memcpy(c->rx_buf + c->rx.data_len, c->rx.ahs, c->rx.ahs_len);
+}
+
+/* What it says about others than itself. */
+static void attend(struct iscsi_tconn *c, const uint8_t *bhs, uint8_t op)
+{
+    bool snack = op == ISCSI_OP_SNACK; /* it may need what it acknowledges */
+
+    if (c->erl && !snack)
+        tkeep_ack(c, bhs_exp_stat_sn(bhs));
+    if (!snack)
+        tawait_ack(c, bhs_exp_stat_sn(bhs));
+    if (c->sess->broken && !snack && op != ISCSI_OP_DATA_OUT)
+        tgap_shown(c, bhs_cmd_sn(bhs));
 }
 
 /* A header came. True if ev was filled in. */
@@ -272,8 +288,8 @@ static bool on_header(struct iscsi_tconn *c, struct iscsi_event *ev)
         tctl_reject(c, ISCSI_REJECT_PROTOCOL_ERROR, bhs); /* 4.3: only text and logout */
         return false;
     }
-    if (c->erl && op != ISCSI_OP_SNACK) /* that one may need what it acknowledges */
-        tkeep_ack(c, bhs_exp_stat_sn(bhs));
+    if (c->attend)
+        attend(c, bhs, op);
     if (op == ISCSI_OP_SCSI_COMMAND) {
         if (len)
             memcpy(c->rx_bhs, bhs, ISCSI_BHS_LEN);
@@ -351,8 +367,14 @@ static bool pending_event(struct iscsi_tconn *c, struct iscsi_event *ev)
             return true;
         }
         if (t->waits) {
-            (void)ttask_deliver(t, ev); /* it is answered, or waits on */
-            continue;
+            if (ttask_deliver(t, ev))
+                return true;
+            continue; /* it is answered, or waits on */
+        }
+        if (t->end_due) {
+            t->end_due = t->data_ready = false;
+            ev->type = ISCSI_EV_TASK_LOST;
+            return true;
         }
         if (t->data_ready) {
             t->data_ready = false;
@@ -403,6 +425,8 @@ static bool held_event(struct iscsi_tconn *c, struct iscsi_event *ev)
 {
     while (c->sess && !list_empty(&c->sess->held) && !c->closing) {
         struct ttask *t = tsess_next_held(c->sess);
+        if (!t && c->sess->broken && !list_empty(&c->sess->held) && tgap_mend(c->sess))
+            continue;
         if (!t)
             return false;
         if (t->late && t->conn != c) {
@@ -427,7 +451,7 @@ static bool due_event(struct iscsi_tconn *c, struct iscsi_event *ev)
         return true;
     if (c->closed)
         return closing_event(c, ev);
-    if ((c->login_event >= 0 || c->report_logged_in) && tlogin_event(c, ev))
+    if ((c->login_event >= 0 || c->report_logged_in || c->bind_due) && tlogin_event(c, ev))
         return true;
     if (c->report_logout_other) {
         c->report_logout_other = false;

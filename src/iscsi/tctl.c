@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* PDUs the target makes by itself: NOP-In, Reject, Async Message, Logout Response. */
+/* PDUs the target makes by itself: NOP-In, Reject, Async Message. */
 #include "iscsi/tctl.h"
-#include "iscsi/tjoin.h"
+#include "iscsi/tgap.h"
 
 #include <assert.h>
 
@@ -10,15 +10,6 @@ enum { /* 11.9.1 */
        ASYNC_LOGOUT_REQUEST = 1,
        ASYNC_DROP_CONNECTION = 2,
        ASYNC_DROP_SESSION = 3,
-};
-
-enum { /* 11.14.1, 11.15.1 */
-       LOGOUT_CLOSE_SESSION = 0,
-       LOGOUT_CLOSE_CONNECTION = 1,
-       LOGOUT_RECOVERY = 2,
-       LOGOUT_RSP_OK = 0,
-       LOGOUT_RSP_NO_CID = 1,
-       LOGOUT_RSP_NO_RECOVERY = 2,
 };
 
 struct tctl *tctl_new(struct iscsi_tconn *conn, uint32_t data_len)
@@ -70,6 +61,7 @@ void tctl_reject(struct iscsi_tconn *conn, enum iscsi_reject reason, const uint8
     struct tctl *ctl = tctl_new(conn, ISCSI_BHS_LEN);
     if (!ctl)
         return;
+    tgap_rejected(conn, bhs);
     pdu_reject(ctl->bhs, (uint8_t)reason, ISCSI_BHS_LEN);
     memcpy(ctl->data, bhs, ISCSI_BHS_LEN);
     tctl_queue(conn, ctl);
@@ -119,45 +111,6 @@ void tctl_ping(struct iscsi_tconn *conn)
     ctl->takes_stat_sn = false; /* 11.19.2: StatSN is not advanced */
     conn->nop_sent_ns = conn->now_ns;
     tctl_queue(conn, ctl);
-}
-
-enum treq tctl_logout(struct iscsi_tconn *conn, const uint8_t *bhs)
-{
-    const struct pdu_logout_request q = pdu_logout_request_decode(bhs);
-    uint8_t response = LOGOUT_RSP_OK;
-    bool recovery = q.reason == LOGOUT_RECOVERY;
-
-    if (q.reason > LOGOUT_RECOVERY) {
-        tctl_reject(conn, ISCSI_REJECT_INVALID_FIELD, bhs);
-        return TREQ_REJECTED;
-    }
-    if (recovery && conn->erl < 2)
-        response = LOGOUT_RSP_NO_RECOVERY;
-    bool ours =
-        response == LOGOUT_RSP_OK && (q.reason == LOGOUT_CLOSE_SESSION || q.cid == conn->cid);
-    if (response == LOGOUT_RSP_OK && !ours)
-        response = tjoin_logout(conn, q.cid, recovery);
-    struct tctl *ctl = tctl_new(conn, 0);
-    if (!ctl)
-        return TREQ_DONE;
-    pdu_logout_response(ctl->bhs, bhs_itt(bhs), response, conn->params.time2wait,
-                        conn->params.time2retain);
-    if (ours) {
-        conn->recovery_logout = recovery;
-        ctl->closes = true;
-        conn->close_err = 0;
-        conn->close_why = "logout";
-        tconn_event(conn, ISCSI_CONN_EV_LOGOUT_STARTED);
-    }
-    if (response == LOGOUT_RSP_OK &&
-        (!ours || (q.reason == LOGOUT_CLOSE_SESSION && conn->sess->live > 1))) {
-        conn->report_logout_other = true;
-        conn->logout_cid = q.reason == LOGOUT_CLOSE_SESSION ? 0 : q.cid;
-        if (q.reason == LOGOUT_CLOSE_SESSION)
-            tjoin_logout_session(conn);
-    }
-    tctl_queue(conn, ctl);
-    return TREQ_DONE;
 }
 
 /* Async messages are for the full feature phase. */

@@ -18,6 +18,5 @@ void tctl_reject_last(struct iscsi_tconn *conn, enum iscsi_reject reason, const 
                       int err, const char *why);
 void tctl_nop_out(struct iscsi_tconn *conn, const uint8_t *bhs, const uint8_t *data, uint32_t len);
 void tctl_ping(struct iscsi_tconn *conn);
-enum treq tctl_logout(struct iscsi_tconn *conn, const uint8_t *bhs);
 
 #endif

@@ -2,7 +2,9 @@
 /* The login phase of a connection: PDUs and events around the negotiation of login.c. */
 #include "iscsi/tlogin.h"
 #include "iscsi/keys.h"
+#include "iscsi/tawait.h"
 #include "iscsi/tctl.h"
+#include "iscsi/tgap.h"
 #include "iscsi/tjoin.h"
 #include "iscsi/tsess.h"
 #include "iscsi/ttask.h"
@@ -30,7 +32,8 @@ static void login_done(struct iscsi_tconn *conn)
     conn->rx.header_digest = conn->tx.header_digest = conn->params.header_digest;
     conn->rx.data_digest = conn->tx.data_digest = conn->params.data_digest;
     conn->erl = conn->discovery ? 0 : conn->params.error_recovery_level;
-    conn->acked_stat_sn = conn->stat_sn;
+    conn->acked_stat_sn = conn->seen_stat_sn = conn->stat_sn;
+    tgap_joined(conn);
     if (conn->erl >= 2) /* so that a loss needs no memory; without it, that ends the tasks */
         conn->lost = alloc_zero(s->a, sizeof *conn->lost);
     tjoin_done(conn);
@@ -124,8 +127,11 @@ void tlogin_refuse(struct iscsi_tconn *conn, enum iscsi_login_status status)
 
 bool tlogin_event(struct iscsi_tconn *conn, struct iscsi_event *ev)
 {
+    if (conn->bind_due) {
+        conn->bind_due = false;
+        act_on(conn, iscsi_login_bound(conn->login));
+    }
     int want = conn->login_event;
-
     if (conn->report_logged_in) {
         conn->report_logged_in = false;
         ev->type = ISCSI_EV_LOGGED_IN;
@@ -198,6 +204,8 @@ void iscsi_tconn_bind(struct iscsi_tconn *conn, struct iscsi_tsess *sess)
         return;
     conn->login_waits = false;
     uint16_t refused = tjoin_bind(conn, sess);
-    act_on(conn,
-           refused ? iscsi_login_reject(conn->login, refused) : iscsi_login_bound(conn->login));
+    if (refused)
+        act_on(conn, iscsi_login_reject(conn->login, refused));
+    else if (!tawait_bind(conn))
+        act_on(conn, iscsi_login_bound(conn->login));
 }

@@ -106,6 +106,17 @@ static void resume_data(struct ttask *t, uint32_t exp_data_sn)
     ttask_data_resume(t);
 }
 
+uint16_t treassign_abort(struct ttask *q)
+{
+    q->exp_data_sn = 0; /* reserved */
+    if (treassign_check(q) != ISCSI_TMF_RSP_COMPLETE)
+        return 0;
+    const struct ttask *t = find(q).task;
+    bool owned = t && t->state == TTASK_OWNED;
+    treassign_do(q);
+    return owned ? 0 : 1 + ISCSI_TMF_RSP_NO_TASK;
+}
+
 void treassign_do(const struct ttask *q)
 {
     struct iscsi_tconn *conn = q->conn;

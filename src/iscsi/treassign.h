@@ -12,6 +12,10 @@ bool treassign_waits(struct ttask *request);
 void treassign_go_on(struct iscsi_tsess *sess);
 /* The response to that request, enum iscsi_tmf_response. */
 uint8_t treassign_check(const struct ttask *request);
+/* ABORT TASK of a command of a connection that was logged out: that is the request's connection's
+ * now (11.5.1). The response, 1 + enum iscsi_tmf_response, if it has ended: its status is queued
+ * before; 0: the owner answers. */
+uint16_t treassign_abort(struct ttask *request);
 /* It has been queued, with "function complete": now the command is its connection's. */
 void treassign_do(const struct ttask *request);
 

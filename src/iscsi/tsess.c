@@ -51,6 +51,8 @@ struct iscsi_tsess *iscsi_tsess_new(const struct iscsi_tconn *conn, uint16_t tsi
     list_init(&s->tasks);
     list_init(&s->kept);
     list_init(&s->logins);
+    list_init(&s->logouts);
+    list_init(&s->tmfs);
     list_init(&s->lost);
     list_init(&s->events);
     s->depth = s->window = conn->discovery ? 1 : conn->cfg.queue_depth;
@@ -200,7 +202,7 @@ enum tsess_order tsess_order(const struct iscsi_tsess *s, uint32_t cmd_sn, bool 
     list_for_each (&s->held, pos) {
         const struct ttask *t = list_entry(pos, struct ttask, node);
         if (t->pub.cmd_sn == cmd_sn && !t->pub.immediate)
-            return TSESS_IGNORE;
+            return t->dropped ? TSESS_LATER : TSESS_IGNORE;
     }
     return TSESS_LATER;
 }
@@ -231,6 +233,11 @@ void tsess_hold(struct iscsi_tsess *s, struct ttask *t)
     list_del(&t->node);
     list_insert_between(&t->node, pos, pos->next);
     t->state = TTASK_HELD;
+    if (pos != &s->held && !t->pub.immediate) {
+        struct ttask *before = list_entry(pos, struct ttask, node);
+        if (before->dropped && before->pub.cmd_sn == t->pub.cmd_sn)
+            tsess_task_put(before); /* this is it once more */
+    }
 }
 
 bool tsess_holds(const struct iscsi_tconn *conn)
@@ -355,7 +362,7 @@ static void forget_recovery(struct ttask *t)
     t->ack_ttt = ISCSI_TAG_NONE;
     t->snack_tag = 0;
     t->lost = NULL;
-    t->mixed = t->waits = t->end_due = false;
+    t->mixed = t->waits = false;
     t->r2t_acked = 0;
 }
 
@@ -381,6 +388,7 @@ struct ttask *tsess_task_get(struct iscsi_tsess *s, uint32_t itt, bool immediate
     t->tmf_answer = 0;
     t->state = TTASK_OWNED;
     t->job.kind = TXJOB_IDLE;
+    t->end_due = t->dropped = false;
     t->ghost = t->data_ready = t->data_done = t->wants = t->unsolicited = false;
     t->on_wire = false;
     t->got = t->asked = t->unsol_got = t->want_len = 0;

@@ -10,14 +10,17 @@
  *   ttask_tx.c    R2T, Data-In, responses on their way to the wire
  *   ttask_data.c  data-out, unsolicited and solicited
  *   ttext.c       text requests: SendTargets, negotiation in full feature phase
+ *   tlogout.c     logout requests
+ *   tawait.c      answers that wait for the end of tasks
  *   tsnack.c      requests to send something again
  *   tkeep.c       answers kept until they are acknowledged
  *   tmissing.c    data-out that is asked for once more
  *   tranges.c     pieces of data that comes in any order
- *   tctl.c        PDUs the target makes by itself: NOP-In, reject, async message, logout
+ *   tctl.c        PDUs the target makes by itself: NOP-In, reject, async message
  *   tjoin.c       session: connections that join it, and that others log out
  *   treassign.c   tasks of lost connections taken over by others
  *   tlost.c       session: what is left of lost connections, the session without any
+ *   tgap.c        session: CmdSNs that went down with a connection
  *   tsess.c       session: command window, ordering, the task pool
  *   tclose.c      the end of a connection
  *   tstate.c      this
@@ -66,6 +69,8 @@ enum {
 #define TX_BLOCK_IDLE_NS (5 * NS_PER_SEC)
 /* Answers that stay unacknowledged for that long are asked about. */
 #define TCONN_ACK_WAIT_NS (2 * NS_PER_SEC)
+/* A TMF response waits no longer for an initiator that does not acknowledge statuses it has. */
+#define TCONN_FENCE_NS (10 * NS_PER_SEC)
 
 /* What waits in a connection's send queue; first member of everything that can. */
 enum txjob_kind {
@@ -89,6 +94,11 @@ struct tctl {
     uint8_t bhs[ISCSI_BHS_LEN];
     bool takes_stat_sn; /* the PDU carries a status and so advances StatSN */
     bool closes;        /* the connection ends after it */
+    /* A Logout Response that waits (tawait.c) in this connection's session, for the tasks of that,
+     * or of its connection with this CID. */
+    struct iscsi_tconn *conn;
+    bool session;
+    uint16_t cid;
     uint32_t len;
     struct iovec iov;
     uint8_t data[];
@@ -168,6 +178,7 @@ enum ttask_state {
     TTASK_FREE,
     TTASK_HELD,    /* waits for its CmdSN's turn */
     TTASK_OWNED,   /* with the owner */
+    TTASK_FENCED,  /* a TMF that was answered, before its response is queued */
     TTASK_SENDING, /* response queued */
     TTASK_KEPT,    /* sent; its data-in is kept to be sent again */
     TTASK_WAIT,    /* answered, but there is no connection to send that on */
@@ -187,6 +198,8 @@ struct ttask {
     uint16_t slot;
     bool ghost;         /* held place of a CmdSN that needs no delivery ... */
     struct tlate *late; /* ... or of this request, which is no task */
+    bool dropped;       /* a ghost: its connection has ended, and a retry may take its place */
+    bool fenced;        /* a TMF: its tasks have ended, statuses are to be acknowledged */
     /* A TMF that the owner does not see: response code + 1; 0 = the owner answers. */
     uint16_t tmf_answer;
     bool data_ready; /* EV_DATA is due */
@@ -278,6 +291,8 @@ struct iscsi_tconn {
     uint32_t max_cmd_sn; /* as last sent here */
     uint32_t answered;   /* tasks whose answers are on the wire, not wholly sent */
 
+    bool attend; /* tconn_attend() */
+
     /* recovery */
     uint8_t erl;            /* ErrorRecoveryLevel; 0 in login and discovery */
     uint16_t tx_changes;    /* how often the initiator's MaxRecvDataSegmentLength changed */
@@ -318,6 +333,21 @@ struct iscsi_tconn {
     uint32_t text_ttt;
     bool text_targets; /* collecting records */
     bool text_final;   /* the F bit of the last request */
+
+    /* several connections */
+    bool fenced;             /* TMF responses wait for the initiator to acknowledge ... */
+    uint32_t fence_sn;       /* ... all before this StatSN; ... */
+    uint32_t seen_stat_sn;   /* ... those before this it has: not known of an only connection */
+    uint64_t fence_since_ns; /* 0: not set yet */
+    bool bind_waits;         /* the login waits for tasks of the connection that it replaces ... */
+    bool bind_due;           /* ... that have ended */
+    bool ask;                /* send a NOP-In with the next tick */
+    /* Of a session that is broken: CmdSNs before this one do not come on this connection any more,
+     * but those that were rejected, and this is the range of, until ExpCmdSN is past it. */
+    uint32_t shown_sn, rejected_sn, rejected_last;
+    bool rejected;
+    bool asked; /* at ExpCmdSN = */
+    uint32_t asked_sn;
 
     /* logout of another connection */
     bool report_logout_other;
@@ -373,9 +403,14 @@ struct iscsi_tsess {
     struct list logins; /* iscsi_tconn.node of those that want to continue it */
     struct list lost;   /* tlost.node */
     unsigned lost_count;
-    uint64_t until_ns;  /* without connections: it is given up then; 0 = it was, or never lived */
-    struct list events; /* ttask.event of tasks without connection */
-    struct ttask *reap; /* reported: released at the next call */
+    unsigned awaited;    /* answers that wait for something (tawait.c): */
+    struct list logouts; /* tctl.job.node */
+    struct list tmfs;    /* ttask.job.node */
+    unsigned fences;     /* connections with a fence */
+    bool broken;         /* below level 2: a connection ended while others were there (tgap.c) */
+    uint64_t until_ns;   /* without connections: it is given up then; 0 = it was, or never lived */
+    struct list events;  /* ttask.event of tasks without connection */
+    struct ttask *reap;  /* reported: released at the next call */
 
     uint32_t exp_cmd_sn, max_cmd_sn; /* the highest that was ever sent */
     uint32_t depth;                  /* of the task pool, without the immediate ones */
@@ -419,8 +454,22 @@ static inline void tconn_kick(struct iscsi_tconn *conn)
 {
     struct iscsi_tsess *s = conn->sess;
 
-    if (s && s->conn_count > 1 && list_empty(&conn->kick))
+    if (s && (s->conn_count > 1 || s->awaited) && list_empty(&conn->kick))
         list_push_back(&s->kicks, &conn->kick);
+}
+
+/* Have the headers that come on it looked at for more than the request, if that is necessary. */
+static inline void tconn_attend(struct iscsi_tconn *conn)
+{
+    conn->attend = conn->erl > 0 || conn->sess->conn_count > 1;
+}
+
+/* Have it send a NOP-In soon. */
+static inline void tconn_ask(struct iscsi_tconn *conn)
+{
+    conn->ask = true;
+    conn->timer_ns = 0;
+    tconn_kick(conn);
 }
 
 /* Put at the end of the send queue, from wherever in it the job is. */

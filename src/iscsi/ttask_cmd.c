@@ -105,12 +105,25 @@ static void answer_tmf(struct ttask *t)
         treassign_do(t);
 }
 
+/* It is about tasks that may have been a lost connection's. True: it waits for its transport. */
+static bool look_at_lost(struct ttask *t)
+{
+    if (treassign_waits(t))
+        return true;
+    uint16_t answer = t->pub.tmf == ISCSI_TMF_ABORT_TASK ? treassign_abort(t)
+                                                         : (uint16_t)(1 + treassign_check(t));
+    if (answer)
+        t->tmf_answer = answer;
+    return false;
+}
+
 bool ttask_deliver(struct ttask *t, struct iscsi_event *ev)
 {
-    if (t->pub.tmf == ISCSI_TMF_TASK_REASSIGN && treassign_waits(t))
+    bool abort = t->pub.tmf == ISCSI_TMF_ABORT_TASK && t->conn->erl >= 2 &&
+                 t->tmf_answer != 1 + ISCSI_TMF_RSP_COMPLETE;
+
+    if ((abort || t->pub.tmf == ISCSI_TMF_TASK_REASSIGN) && look_at_lost(t))
         return false;
-    if (t->pub.tmf == ISCSI_TMF_TASK_REASSIGN)
-        t->tmf_answer = (uint16_t)(1 + treassign_check(t));
     if (t->tmf_answer) {
         t->state = TTASK_OWNED; /* should the connection end in there, it is left to us */
         answer_tmf(t);

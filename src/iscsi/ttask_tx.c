@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* R2T, Data-In and responses on their way to the wire (RFC 7143 11.4, 11.6, 11.7, 11.8). */
+#include "iscsi/tawait.h"
 #include "iscsi/tkeep.h"
 #include "iscsi/tsess.h"
 #include "iscsi/ttask.h"
@@ -413,10 +414,12 @@ void iscsi_task_respond(struct iscsi_task *task, const struct iscsi_response *rs
         t->seg = t->conn ? t->conn->params.tx_data_segment : 0;
         t->tx_changes = t->conn ? t->conn->tx_changes : 0;
     }
-    if (orphaned(t))
-        return;
-    t->state = TTASK_SENDING;
-    txjob_queue(t->conn, &t->job, TXJOB_RESPONSE);
+    if (!orphaned(t)) {
+        t->state = TTASK_SENDING;
+        txjob_queue(t->conn, &t->job, TXJOB_RESPONSE);
+    }
+    if (t->sess->awaited)
+        tawait_look(t->sess);
 }
 
 void iscsi_task_respond_tmf(struct iscsi_task *task, uint8_t response)
@@ -425,19 +428,25 @@ void iscsi_task_respond_tmf(struct iscsi_task *task, uint8_t response)
 
     assert(t->state == TTASK_OWNED && task->tmf);
     t->response = response;
-    if (orphaned(t))
-        return;
-    t->state = TTASK_SENDING;
-    txjob_queue(t->conn, &t->job, TXJOB_TMF);
+    list_del(&t->event);
+    if (!orphaned(t))
+        tawait_tmf(t);
+    else if (t->sess->awaited)
+        tawait_look(t->sess);
 }
 
 bool iscsi_task_drop(struct iscsi_task *task)
 {
     struct ttask *t = ttask_of(task);
 
+    struct iscsi_tsess *s = t->sess;
+
     ttask_data_stop(t);
     if (t->on_wire && t->conn && !t->conn->closed && t->state == TTASK_SENDING)
         return false;
+    s->awaited -= t->state == TTASK_FENCED;
     tsess_task_put(t);
+    if (s->awaited)
+        tawait_look(s);
     return true;
 }

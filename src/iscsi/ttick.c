@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A connection of the target role: its deadlines, and what happens when they are over. */
+#include "iscsi/tawait.h"
 #include "iscsi/tctl.h"
 #include "iscsi/tkeep.h"
 #include "iscsi/tsess.h"
@@ -79,7 +80,12 @@ static void tick_full_feature(struct iscsi_tconn *c)
     if (c->closed)
         return;
 
-    if (c->erl)
+    if (c->ask)
+        tctl_ping(c);
+    c->ask = false;
+    if (!c->closed && c->fenced)
+        next = time_min(next, tawait_tick(c));
+    if (!c->closed && c->erl)
         next = time_min(next, tkeep_tick(c));
     if (c->closed) /* there was no memory to ask: what is queued now would stay */
         return;
@@ -112,11 +118,14 @@ void iscsi_tconn_tick(struct iscsi_tconn *c, uint64_t now_ns)
     if (c->closed)
         return;
     if (c->closing) {
-        if (!c->drain_ns)
+        if (!iscsi_tconn_tx_pending(c)) /* the last answer waits for tasks to end */
+            c->timer_ns = TIME_NEVER;
+        else if (!c->drain_ns)
             c->drain_ns = now_ns + DRAIN_TIMEOUT_NS;
         else if (now_ns >= c->drain_ns)
             tconn_close(c, USAN_ETIMEOUT, "the initiator does not take the last answer");
-        c->timer_ns = c->drain_ns;
+        if (c->drain_ns)
+            c->timer_ns = c->drain_ns;
         return;
     }
     if (c->login) {

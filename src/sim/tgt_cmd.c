@@ -112,11 +112,13 @@ static void aborted(struct cmd *cmd)
     struct sim_tconn *conn = sim_tconn_of(cmd->it);
     scsi_task_fini(&cmd->task);
     cmd->answered = true;
+    struct sim_tsess *s = cmd->session;
     if (!iscsi_task_drop(cmd->it))
         return; /* SENT follows */
     release(cmd);
-    if (conn && conn->closed)
-        sim_tconn_wake(conn); /* it waits for that */
+    if (conn)
+        sim_tconn_wake(conn); /* closed, it waits for that; and answers may have */
+    sim_tsess_look(s);
 }
 
 static void ended(struct cmd *cmd)

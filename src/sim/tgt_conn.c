@@ -73,6 +73,9 @@ static void on_event(struct sim_tconn *conn, const struct iscsi_event *ev)
     case ISCSI_EV_LOGGED_IN:
         conn->session->opened = true;
         break;
+    case ISCSI_EV_TASK_LOST:
+        sim_tcmd_abort(ev->task);
+        break;
     case ISCSI_EV_LOGOUT_OTHER:
         break;
     case ISCSI_EV_SEND_TARGETS:

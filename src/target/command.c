@@ -422,7 +422,8 @@ static bool respond(struct tgt_cmd *cmd)
 void tgt_cmd_respond(struct tgt_cmd *cmd)
 {
     struct tgt_cmd *next, *lost = NULL;
-    struct tgt_session *s = cmd->part->session;
+    struct tgt_part *part = cmd->part;
+    struct tgt_session *s = part->session;
     tgt_session_lock(s);
     for (; cmd; cmd = next) {
         next = cmd->next_event;
@@ -431,6 +432,8 @@ void tgt_cmd_respond(struct tgt_cmd *cmd)
         cmd->next_event = lost;
         lost = cmd;
     }
+    if (s->several) /* answers that waited for these */
+        tgt_session_kicks(s, part->reactor);
     tgt_session_unlock(s);
     for (; lost; lost = next) {
         next = lost->next_event;

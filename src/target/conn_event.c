@@ -98,6 +98,9 @@ static void on_event(struct tgt_conn *conn, const struct iscsi_event *ev, struct
     case ISCSI_EV_DATA:
         on_task(conn, ev->task, TGT_NOTE_DATA, b);
         break;
+    case ISCSI_EV_TASK_LOST:
+        tgt_task_note(ev->task, TGT_NOTE_ABORT);
+        break;
     case ISCSI_EV_TMF:
         on_begun(tgt_tmf_admit(conn, ev->task), b);
         break;

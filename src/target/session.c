@@ -96,13 +96,6 @@ static void over(struct tgt_session *s, const char *why)
 
 /* ---- events of the session itself, at recovery level 2 ---- */
 
-static void note(const struct iscsi_task *it, uint32_t what)
-{
-    struct tgt_cmd *cmd = tgt_cmd_of(it);
-    if (cmd)
-        tgt_part_note(cmd, what);
-}
-
 /* why: of the end of the session, if this is it. */
 static void take_events(struct tgt_session *s, const char *why)
 {
@@ -110,13 +103,13 @@ static void take_events(struct tgt_session *s, const char *why)
     while (iscsi_tsess_next(s->tsess, &ev)) {
         switch (ev.type) {
         case ISCSI_TSESS_EV_SENT:
-            note(ev.task, TGT_NOTE_SENT);
+            tgt_task_note(ev.task, TGT_NOTE_SENT);
             break;
         case ISCSI_TSESS_EV_DATA:
-            note(ev.task, TGT_NOTE_DATA);
+            tgt_task_note(ev.task, TGT_NOTE_DATA);
             break;
         case ISCSI_TSESS_EV_TASK_LOST:
-            note(ev.task, TGT_NOTE_ABORT);
+            tgt_task_note(ev.task, TGT_NOTE_ABORT);
             break;
         case ISCSI_TSESS_EV_DOWN:
             s->down = true; /* connections of it may still be on their way to be closed here */
@@ -218,7 +211,7 @@ static void abort_of_conn(struct tgt_session *s, struct tgt_conn *conn)
         if (iscsi_task_conn(it) != conn->tconn)
             continue;
         conn->left++;
-        note(it, TGT_NOTE_ABORT);
+        tgt_task_note(it, TGT_NOTE_ABORT);
     }
 }
 
@@ -229,7 +222,7 @@ static void take_last_events(struct tgt_conn *conn)
     struct iscsi_event ev;
     while (iscsi_tconn_next(conn->tconn, &ev)) {
         if (ev.type == ISCSI_EV_SENT)
-            note(ev.task, TGT_NOTE_SENT);
+            tgt_task_note(ev.task, TGT_NOTE_SENT);
     }
 }
 

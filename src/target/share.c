@@ -3,6 +3,7 @@
 
 #include "iscsi/target.h"
 #include "scsi/scsi.h"
+#include "target/command.h"
 #include "target/conn.h"
 #include "target/reactor.h"
 #include "target/session.h"
@@ -111,6 +112,13 @@ struct tgt_conn *tgt_task_conn(const struct iscsi_task *it)
     return tconn ? iscsi_tconn_user(tconn) : NULL;
 }
 
+void tgt_task_note(const struct iscsi_task *it, uint32_t what)
+{
+    struct tgt_cmd *cmd = tgt_cmd_of(it);
+    if (cmd)
+        tgt_part_note(cmd, what);
+}
+
 void tgt_task_wake(struct tgt_session *s, const struct iscsi_task *it, struct tgt_reactor *here)
 {
     struct tgt_conn *conn = tgt_task_conn(it);
@@ -142,5 +150,9 @@ bool tgt_task_drop(struct tgt_session *s, struct iscsi_task *it, struct tgt_reac
         tgt_session_events(s);
     else if (gone && conn->left > 0 && --conn->left == 0)
         tgt_conn_wake(conn, here);
+    else if (iscsi_tconn_tx_pending(conn->tconn))
+        tgt_conn_wake(conn, here); /* an answer waited for it */
+    if (s->several)
+        tgt_session_kicks(s, here);
     return gone;
 }

@@ -52,6 +52,8 @@ void tgt_task_wake_unless_awake(struct tgt_session *s, const struct iscsi_task *
                                 struct tgt_reactor *here);
 /* Its connection is gone, and waits for it to be dropped. */
 bool tgt_task_conn_lost(const struct iscsi_task *it);
+/* Pass on to where the command runs what the core says of it, TGT_NOTE_.... */
+void tgt_task_note(const struct iscsi_task *it, uint32_t what);
 /* iscsi_task_drop(). */
 bool tgt_task_drop(struct tgt_session *s, struct iscsi_task *it, struct tgt_reactor *here);
 

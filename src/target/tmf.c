@@ -79,6 +79,8 @@ static void respond(struct tgt_cmd *cmd, uint8_t response)
     if (!lost) {
         iscsi_task_respond_tmf(cmd->it, response);
         tgt_task_wake(s, cmd->it, cmd->part->reactor);
+        if (s->several) /* it may wait for others */
+            tgt_session_kicks(s, cmd->part->reactor);
     }
     tgt_session_unlock(s);
     if (gone)

@@ -283,8 +283,7 @@ static void aborted(struct sim_cmd *cmd)
         look_after(s, conn);
     } else if (iscsi_task_drop(cmd->it)) {
         release(cmd);
-        if (conn && conn->closed)
-            sim_conn_wake(conn); /* it waits for that */
+        look_after(s, conn); /* answers may have waited for it, and so may a closed connection */
     }
 }
 

@@ -100,6 +100,9 @@ static void on_event(struct sim_conn *conn, const struct iscsi_event *ev)
     case ISCSI_EV_SENT:
         sim_cmd_event(conn, ev);
         break;
+    case ISCSI_EV_TASK_LOST:
+        sim_cmd_abort(ev->task);
+        break;
     case ISCSI_EV_CLOSE:
         on_close(conn, ev);
         break;

@@ -89,6 +89,9 @@ static void on_event(struct rig_conn *c, const struct iscsi_event *ev)
         free(rig_priv(ev->task)->iov.iov_base);
         rig_priv(ev->task)->iov.iov_base = NULL;
         break;
+    case ISCSI_EV_TASK_LOST:
+        rig_drop_task(ev->task);
+        break;
     case ISCSI_EV_LOGGED_IN:
     case ISCSI_EV_LOGOUT_OTHER:
         break;

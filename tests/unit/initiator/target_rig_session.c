@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-static void drop_task(struct iscsi_task *t)
+void rig_drop_task(struct iscsi_task *t)
 {
     free(rig_priv(t)->iov.iov_base);
     rig_priv(t)->iov.iov_base = NULL;
@@ -23,7 +23,7 @@ void rig_drop_tasks(struct rig_sess *s, const struct iscsi_tconn *conn)
     for (struct iscsi_task *t = iscsi_tsess_next_task(s->core, NULL); t; t = next) {
         next = iscsi_tsess_next_task(s->core, t);
         if (iscsi_task_conn(t) == conn)
-            drop_task(t);
+            rig_drop_task(t);
     }
 }
 
@@ -40,7 +40,7 @@ static void session_events(struct rig *rig, struct rig_sess *s)
             rig_carry_out(rig, ev.task);
             break;
         case ISCSI_TSESS_EV_TASK_LOST:
-            drop_task(ev.task);
+            rig_drop_task(ev.task);
             break;
         case ISCSI_TSESS_EV_DOWN:
             s->over = true;
@@ -142,7 +142,7 @@ void rig_task_management(struct rig_conn *c, struct iscsi_task *tmf)
          t = next) {
         next = iscsi_tsess_next_task(c->sess->core, t);
         if (t != tmf && !t->tmf && (tmf->tmf == 5 || t->itt == tmf->ref_itt))
-            drop_task(t);
+            rig_drop_task(t);
     }
     iscsi_task_respond_tmf(tmf, (uint8_t)response);
 }

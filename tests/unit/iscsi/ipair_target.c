@@ -195,6 +195,10 @@ static void target_event(struct pair_conn *c, struct iscsi_event *ev)
     case ISCSI_EV_DATA:
         data_came(ev->task);
         break;
+    case ISCSI_EV_TASK_LOST:
+        unhold(p, ev->task);
+        (void)iscsi_task_drop(ev->task);
+        break;
     case ISCSI_EV_CLOSE:
         c->tclosed = true;
         if (c->tup && pair_target_conns(p) == 0 && !ev->retained)

@@ -49,16 +49,19 @@ struct rig {
     bool announce;      /* a login that names a session tells it so at once */
     bool hold_login;    /* it is not answered */
     bool refuse_login;  /* it is refused */
+    bool login_waits;   /* its last answer does not come at once: rig_try_login() is false */
     bool no_memory;     /* the memory ends when the session is joined */
     bool hold_commands; /* commands are kept in `held` */
     struct iscsi_task *held[RIG_TASKS];
     unsigned held_count;
+    bool slow;         /* tasks that are to end do so when the test drops them */
     bool deaf;         /* the initiator does not take what is sent */
     bool loose;        /* answers come again: rig_next does not look at StatSN */
     uint32_t tmf_info; /* additional response information of every TMF */
 
     /* seen */
     unsigned commands, tmfs, data_events, sent_events;
+    unsigned lost_events;     /* tasks that are to end as their connection is logged out */
     unsigned commands_at_tmf; /* commands when the last TMF came */
     int data_err;
     bool closed, retained;

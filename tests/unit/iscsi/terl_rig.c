@@ -89,7 +89,7 @@ uint32_t erl_command(struct rig *r, bool write, uint32_t lba, uint16_t blocks)
     return bhs_itt(bhs);
 }
 
-uint8_t erl_logout(struct rig *r, uint8_t reason, uint16_t cid)
+void erl_send_logout(struct rig *r, uint8_t reason, uint16_t cid)
 {
     uint8_t bhs[ISCSI_BHS_LEN];
 
@@ -98,6 +98,11 @@ uint8_t erl_logout(struct rig *r, uint8_t reason, uint16_t cid)
     be32_put(bhs + 20, 0);
     be16_put(bhs + 20, cid);
     rig_send(r, bhs, NULL, 0, NULL, 0);
+}
+
+uint8_t erl_logout(struct rig *r, uint8_t reason, uint16_t cid)
+{
+    erl_send_logout(r, reason, cid);
     return rig_expect(r, ISCSI_OP_LOGOUT_RESPONSE).bhs[2];
 }
 

@@ -22,6 +22,7 @@ void erl_expect_nothing(struct rig *r);
 void erl_ack(struct rig *r, uint32_t exp_stat_sn);
 /* Read or write without immediate data: sends it. Its ITT. */
 uint32_t erl_command(struct rig *r, bool write, uint32_t lba, uint16_t blocks);
+void erl_send_logout(struct rig *r, uint8_t reason, uint16_t cid);
 /* Logout of a connection (reason 1, 2) or the session; its response code. */
 uint8_t erl_logout(struct rig *r, uint8_t reason, uint16_t cid);
 /* TASK REASSIGN, immediate; the response code. */

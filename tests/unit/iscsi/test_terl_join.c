@@ -71,6 +71,7 @@ static void test_order_over_connections(void **state)
     assert_int_equal(r->commands, 2); /* reported where they became due */
     (void)rig_expect(r, ISCSI_OP_DATA_IN);
     erl_expect_nothing(r);
+    erl_ack(r, r->exp_stat_sn); /* the response of the reset waits for that */
     /* and answered where they came from */
     (void)erl_read_rest(o, itt, 4, 0, 0, 512);
     unsigned seen = 0;
@@ -139,11 +140,12 @@ static void test_end_of_one_connection(void **state)
         (void)erl_command(o, false, 0, 1);
         switch (how % 3) {
         case 0:
-            assert_int_equal(erl_logout(o, 1, 0), 0);
+            erl_send_logout(o, 1, 0);
             break;
         case 1:
             n = rig_join(r, 0);
-            rig_login(n, KEYS("ImmediateData=Yes"));
+            n->login_waits = true;
+            assert_false(rig_try_login(n, KEYS("ImmediateData=Yes")));
             break;
         default:
             rig_cut(r);
@@ -158,6 +160,11 @@ static void test_end_of_one_connection(void **state)
         assert_true(iscsi_task_drop(r->held[0]));
         iscsi_tconn_free(r->conn);
         r->conn = NULL;
+        rig_run(o);
+        if (how % 3 == 0)
+            assert_int_equal(rig_expect(o, ISCSI_OP_LOGOUT_RESPONSE).bhs[2], 0);
+        if (n)
+            assert_int_equal(be16_get(rig_expect(n, ISCSI_OP_LOGIN_RESPONSE).bhs + 36), 0);
         assert_string_equal(iscsi_tsess_state(r->sess), "Q3 LOGGED_IN");
         assert_int_equal(erl_reassign(o, itt, 0), ISCSI_TMF_RSP_NO_REASSIGN);
         rig_serve(o, o->held[0]);

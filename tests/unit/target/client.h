@@ -23,12 +23,17 @@ struct client {
     uint8_t attr;           /* of the commands to be sent, ATTR field; 0: SIMPLE */
     struct client *session; /* tags and CmdSN are those of this one; NULL: its own */
     uint16_t status;        /* of the last login response: class << 8 | detail */
+    /* Another connection of the session, which is looked after while this one is waited for: the
+     * target's NOP-Ins are answered, what else comes is kept in `early`. */
+    struct client *peer;
+    struct pdu *early; /* the oldest first, by `next` */
 };
 
 struct pdu {
     uint8_t bhs[48];
     uint8_t data[262144];
     uint32_t len;
+    struct pdu *next;
 };
 
 void client_connect(struct client *c, uint16_t port);
@@ -66,6 +71,8 @@ uint32_t client_send_write(struct client *c, uint8_t lun, uint32_t lba, const vo
 /* A task management request; returns its tag. */
 uint32_t client_send_tmf(struct client *c, uint8_t function, uint8_t lun, uint32_t ref_itt);
 
+/* a and b are each other's peers, and acknowledge what has come. */
+void client_pair(struct client *a, struct client *b);
 /* The next PDU; false when the connection has ended. */
 bool client_recv(struct client *c, struct pdu *p);
 /* Take the R2T of this command (others are thrown away) and send what it asks for of data. */

@@ -36,6 +36,7 @@ static void open_two(struct program *p, struct client *a, struct client *b)
 {
     open_session(p, a);
     join(p, b, a, 1);
+    client_pair(a, b);
     for (uint8_t lun = 0; lun < 3; lun++)
         client_ready(a, lun);
     for (unsigned i = 0; i < 2; i++)
