@@ -59,8 +59,8 @@ void rig_carry_out(struct rig *rig, struct iscsi_task *t);
 void rig_bind_session(struct rig_conn *c, const struct iscsi_event *ev);
 /* Of the session's tasks only those that are never answered are still there. */
 void rig_task_management(struct rig_conn *c, struct iscsi_task *tmf);
-/* Tasks of a connection, or without one (NULL). */
 void rig_drop_task(struct iscsi_task *t);
+/* Tasks of a connection, or without one (NULL). */
 void rig_drop_tasks(struct rig_sess *s, const struct iscsi_tconn *conn);
 void rig_free_session(struct rig *rig, struct rig_sess *s);
 /* Events of sessions without connections, and the next time one has something to do. */
