@@ -20,9 +20,9 @@
  * as well. A command is reported by the connection that made it due; the one it came on, where its
  * data comes from and its answer goes to, is iscsi_task_conn(). What has to be done to a connection
  * with the same CID (reinstatement, 6.3.4), or with others at a logout, the core does by itself:
- * their event CLOSE follows. A logout, and a login that takes another one's place, are answered when
- * the owner has responded to the tasks that end with it, or dropped them: also on its calls for
- * tasks there may be kicks to take.
+ * their event CLOSE follows. A logout, and a login that takes another one's place, are answered
+ * when the owner has responded to the tasks that end with it, or dropped them: also on its calls
+ * for tasks there may be kicks to take.
  *
  * Recovery (RFC 7143 section 7). At ErrorRecoveryLevel 0 nothing of what follows happens.
  *   Level 1   Answers are kept until the initiator has acknowledged them (ExpStatSN, DataACK), to
