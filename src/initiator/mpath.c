@@ -216,10 +216,11 @@ const struct ini_way_ops ini_mpath_way = { .submit = submit, .cancel = cancel };
 
 /* ---- paths ---- */
 
-static bool all_wrong(const struct ini_mpath *mp)
+/* None is worth waiting for. */
+static bool all_gone(const struct ini_mpath *mp)
 {
     for (unsigned i = 0; i < mp->cfg.count; i++) {
-        if (mp->paths[i].state != INI_PATH_WRONG)
+        if (mp->paths[i].state != INI_PATH_WRONG && !mp->paths[i].given_up)
             return false;
     }
     return true;
@@ -262,7 +263,7 @@ void ini_mpath_changed(struct ini_path *p, enum ini_path_state state, const char
         give_up(mp);
     if (before) /* those that are closed, as long as there was another one, had time */
         (void)!loop_timer_set(mp->loop, &mp->poll, now + POLL_NS);
-    if (all_wrong(mp))
+    if (all_gone(mp))
         give_up(mp);
 }
 

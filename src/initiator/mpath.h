@@ -28,7 +28,8 @@
  * programs write nobody here can know.
  *
  * Commands wait for a path for reconnect_timeout after the last one was lost, then they fail, as do
- * those submitted later, until there is one.
+ * those submitted later, until there is one. At the beginning the first attempt of each path may
+ * take its login_timeout.
  */
 #ifndef USAN_INITIATOR_MPATH_H
 #define USAN_INITIATOR_MPATH_H

@@ -141,6 +141,7 @@ static void changed(struct ini_session *s, enum ini_change change, void *user)
     struct ini_path *p = user;
     switch (change) {
     case INI_LOGGED_IN:
+        p->given_up = false;
         use_access(p, p->access);
         break;
     case INI_LOST:
@@ -148,6 +149,7 @@ static void changed(struct ini_session *s, enum ini_change change, void *user)
         break;
     case INI_TIMED_OUT:
     case INI_FAILED:
+        p->given_up = true;
         if (p->state != INI_PATH_WRONG)
             ini_mpath_changed(p, INI_PATH_DOWN, ini_session_error(s));
         break;

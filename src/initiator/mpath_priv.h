@@ -20,6 +20,7 @@ struct ini_path {
     enum ini_alua_state access;
     uint64_t blocks; /* as the check found */
     bool checking;
+    bool given_up; /* its session has not come, or come back, in time */
     struct ini_cmd **ghosts;
     unsigned ghost_count, ghost_cap;
     bool astray; /* it was logged in elsewhere since its oldest ghost: only time ends them */

@@ -30,6 +30,7 @@ struct path {
     unsigned up;
     uint64_t losses;
     enum ini_path_state state; /* what a channel told last */
+    bool told;                 /* the log knows of it */
     char why[200];
 };
 
@@ -111,8 +112,10 @@ static void path_changed(unsigned i, enum ini_path_state state, const char *why,
     p->up += state == INI_PATH_UP;
     p->losses += state == INI_PATH_DOWN && c->states[i] != INI_PATH_DOWN;
     c->states[i] = state;
-    bool news = p->state != state || (state == INI_PATH_CLOSED && strcmp(p->why, why) != 0);
+    bool news =
+        p->state != state || !p->told || (state == INI_PATH_CLOSED && strcmp(p->why, why) != 0);
     p->state = state;
+    p->told = true;
     (void)snprintf(p->why, sizeof(p->why), "%s", why);
     (void)snprintf(line, sizeof(line), "multipath: %s is %s: %s", p->text,
                    ini_path_state_name(state), p->why);
@@ -377,6 +380,22 @@ static int start_channel(struct mpath_channel *c, struct loop *loop)
     return c->disk ? 0 : USAN_ENOMEM;
 }
 
+/* Paths that were not there when the store was opened, once. */
+static void tell_dead(struct mpath_store *m)
+{
+    for (unsigned i = 0; i < m->count; i++) {
+        struct path *p = &m->paths[i];
+        char line[INI_URL_TEXT_MAX + 256];
+        pthread_mutex_lock(&m->lock);
+        bool news = *p->why && !p->told && m->store.watcher;
+        p->told |= news;
+        (void)snprintf(line, sizeof(line), "multipath: %s is down: %s", p->text, p->why);
+        pthread_mutex_unlock(&m->lock);
+        if (news)
+            store_tell(&m->store, STORE_NEWS_TEXT, line);
+    }
+}
+
 static int mpath_channel_open(struct store *s, struct loop *loop, struct store_channel **ret_ch)
 {
     struct mpath_store *m = list_entry(s, struct mpath_store, store);
@@ -393,6 +412,7 @@ static int mpath_channel_open(struct store *s, struct loop *loop, struct store_c
     pthread_mutex_lock(&m->lock);
     list_push_back(&m->channels, &c->node);
     pthread_mutex_unlock(&m->lock);
+    tell_dead(m);
     *ret_ch = &c->ch;
     return 0;
 }

@@ -15,7 +15,8 @@
  * terminated. A new login with the same ISID reinstates it (6.3.5), at once or after the negotiated
  * Time2Wait, then after 0.1 s, 0.2 s ... 2 s, again and again. Commands wait for up to
  * reconnect_timeout after the loss; then they fail, as do those submitted later, until a login
- * succeeds.
+ * succeeds. With retry_first the same holds from the beginning, but that the first attempt may take
+ * its login_timeout.
  *
  * What becomes of commands that were with the target when the session was lost, and are not known
  * to have been carried out:

@@ -17,12 +17,20 @@ static void fail_waiting(struct ini_session *s)
                    : "the session was lost and did not come back in time");
 }
 
+/* When commands wait no longer. However short that is meant to be, the very first attempt may take
+ * the time of a login. */
+static uint64_t give_up_at(const struct ini_session *s)
+{
+    bool first = !s->was_up && s->failures == 0;
+    return first && s->first_ns > s->give_up_ns ? s->first_ns : s->give_up_ns;
+}
+
 /* The timer wakes for whichever is first: the next attempt or the end of the wait. */
 static void arm(struct ini_session *s)
 {
     uint64_t at = s->phase == INI_PHASE_IDLE ? s->next_ns : TIME_NEVER;
     if (!s->given_up)
-        at = time_min(at, s->give_up_ns);
+        at = time_min(at, give_up_at(s));
     if (loop_timer_set(s->loop, &s->retry, at)) {
         s->phase = list_empty(&s->conns) ? INI_PHASE_ENDED : s->phase;
         s->given_up = true;
@@ -178,14 +186,11 @@ static void fired(struct loop_timer *t)
     struct ini_session *s = list_entry(t, struct ini_session, retry);
     uint64_t now = loop_now(s->loop);
     if (s->give_up_ns == 0) { /* the very first time */
-        const struct ini_url *u = &s->url;
         /* One attempt, with all its addresses, ends by itself. */
-        s->give_up_ns = !s->retry_first ? TIME_NEVER
-                                        : now + (u->reconnect_timeout_ns > u->login_timeout_ns
-                                                     ? u->reconnect_timeout_ns
-                                                     : u->login_timeout_ns);
+        s->give_up_ns = s->retry_first ? now + s->url.reconnect_timeout_ns : TIME_NEVER;
+        s->first_ns = now + s->url.login_timeout_ns;
     }
-    if (!s->given_up && now >= s->give_up_ns && s->phase != INI_PHASE_UP) {
+    if (!s->given_up && now >= give_up_at(s) && s->phase != INI_PHASE_UP) {
         s->given_up = true;
         fail_waiting(s);
         ini_session_changed(s, INI_TIMED_OUT);

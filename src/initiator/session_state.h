@@ -124,7 +124,7 @@ struct ini_session {
     struct ini_portal home; /* where every login starts */
     struct ini_attempt attempt;
     struct loop_timer retry; /* the next attempt, or the end of waiting */
-    uint64_t next_ns, give_up_ns;
+    uint64_t next_ns, give_up_ns, first_ns;
     uint16_t time2wait; /* seconds, of the session that was lost */
     unsigned failures;  /* in a row */
     bool was_up;        /* it has been logged in before */

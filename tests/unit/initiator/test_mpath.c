@@ -283,6 +283,36 @@ static void told(void **st)
     mw_end();
 }
 
+/* So it is of a path that is not there from the beginning. */
+static void told_of_dead(void **st)
+{
+    (void)st;
+    char text[512];
+    struct listener l = { .w.news = news };
+    mw_rigs_start();
+    rig_down(mw.b);
+    mw_spec(text, "");
+    sw_begin(text); /* for its loop */
+    store_channel_close(sw.ch);
+    store_close(sw.store);
+    assert_int_equal(store_open_spec(text, false, &sw.store, NULL), 0);
+    store_watch(sw.store, &l.w);
+    assert_int_equal(store_channel_open(sw.store, sw.loop, &sw.ch), 0);
+    assert_int_equal(l.texts, 1);
+    assert_non_null(strstr(l.text, " is down: "));
+    assert_non_null(strstr(l.text, "Connection refused"));
+    mw_wait_stat("multipath.path0.state", "up");
+    assert_int_equal(l.texts, 2);
+    struct store_channel *second;
+    assert_int_equal(store_channel_open(sw.store, sw.loop, &second), 0);
+    assert_int_equal(l.texts, 2); /* once */
+    store_channel_close(second);
+    rig_up(mw.b);
+    mw_wait_stat("multipath.path1.state", "up");
+    assert_int_equal(l.texts, 3);
+    mw_end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +323,7 @@ int main(void)
         cmocka_unit_test(state_not_asked),
         cmocka_unit_test(standby_takes_over),
         cmocka_unit_test(told),
+        cmocka_unit_test(told_of_dead),
     };
     if (store_registry_add(&mpath_store_ops))
         return 1;

@@ -296,6 +296,27 @@ static void none_is_left(void **st)
     mw_end();
 }
 
+/* There never was one since the store was opened: it is the same, and does not take the time of a
+ * login that nobody answers. */
+static void never_there(void **st)
+{
+    (void)st;
+    char text[512];
+    mw_rigs_start();
+    mw_spec(text, "?reconnect_timeout=100ms&login_timeout=3600s");
+    sw_begin(text);
+    rig_down(mw.a);
+    rig_down(mw.b);
+    mw_start(0, BIO_WRITE, 1, 1);
+    sw_wait();
+    assert_int_equal(mw.bios[0].err, USAN_ETIMEOUT);
+    rig_up(mw.b);
+    mw_wait_stat("multipath.path1.state", "up");
+    assert_int_equal(sw_run(BIO_READ, 0, 1, 1, mw.data[0]), 0);
+    rig_up(mw.a);
+    mw_end();
+}
+
 /* One that is back in time: nobody notices. */
 static void back_in_time(void **st)
 {
@@ -369,12 +390,19 @@ static void unit_goes(void **st)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_dies),         cmocka_unit_test(ghosts),
-        cmocka_unit_test(ghost_kept),       cmocka_unit_test(ghost_elsewhere),
-        cmocka_unit_test(ghost_of_another), cmocka_unit_test(not_continued),
-        cmocka_unit_test(never_twice),      cmocka_unit_test(none_is_left),
-        cmocka_unit_test(back_in_time),     cmocka_unit_test(late),
-        cmocka_unit_test(another_unit),     cmocka_unit_test(unit_goes),
+        cmocka_unit_test(one_dies),
+        cmocka_unit_test(ghosts),
+        cmocka_unit_test(ghost_kept),
+        cmocka_unit_test(ghost_elsewhere),
+        cmocka_unit_test(ghost_of_another),
+        cmocka_unit_test(not_continued),
+        cmocka_unit_test(never_twice),
+        cmocka_unit_test(none_is_left),
+        cmocka_unit_test(never_there),
+        cmocka_unit_test(back_in_time),
+        cmocka_unit_test(late),
+        cmocka_unit_test(another_unit),
+        cmocka_unit_test(unit_goes),
     };
     if (store_registry_add(&mpath_store_ops))
         return 1;

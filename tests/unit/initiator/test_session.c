@@ -154,6 +154,33 @@ static void time_out(void **st)
     rig_stop(rig);
 }
 
+/* The same without any login before. The first attempt has its own time, whatever that of commands
+ * is. */
+static void never_up(void **st)
+{
+    (void)st;
+    struct io io;
+    struct rig *rig = rig_start();
+    rig_down(rig);
+    world_start(rig, 0, "?reconnect_timeout=100ms&login_timeout=3600s", true);
+    io_start(&io, 0x28, 2, 0);
+    until(&world.pending, 0);
+    assert_int_equal(io.cmd.scsi.err, USAN_ETIMEOUT);
+    assert_int_equal(world.timed_out, 1);
+    rig_up(rig);
+    until(&world.logged_in, 1);
+    write_and_read(3);
+    world_stop();
+
+    world_start(rig, 0, "?reconnect_timeout=0s", true);
+    io_start(&io, 0x28, 2, 0);
+    until(&world.pending, 0);
+    assert_good(&io);
+    assert_int_equal(world.timed_out, 0);
+    world_stop();
+    rig_stop(rig);
+}
+
 /* Down and up again within the time: nobody notices. */
 static void restart(void **st)
 {
@@ -403,6 +430,7 @@ int main(void)
         cmocka_unit_test(time_to_wait),
         cmocka_unit_test(never_again),
         cmocka_unit_test(time_out),
+        cmocka_unit_test(never_up),
         cmocka_unit_test(restart),
         cmocka_unit_test(silence),
         cmocka_unit_test(refused),
