@@ -180,8 +180,9 @@ USAN_API_CHECK int usan_compare_and_write(struct usan_disk *disk, const struct i
  * Ask that a request ends soon. Its done function is called once in any case: with
  * USAN_ERR_CANCELED if it was ended early (a write may or may not have been carried out), or with
  * its own result. What waits in the library ends at once; for a command that is with an iSCSI
- * target ABORT TASK is sent; a request to a file or to memory is not stopped. From any thread that
- * may use the context. USAN_ERR_NOENT: it is done, or there never was such a request.
+ * target ABORT TASK is sent, also if filters stand in front of it, as soon as they have let the
+ * request through; a request to a file or to memory is not stopped. From any thread that may use
+ * the context. USAN_ERR_NOENT: it is done, or there never was such a request.
  */
 USAN_API int usan_cancel(struct usan_ctx *ctx, uint64_t id);
 

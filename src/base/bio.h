@@ -52,6 +52,11 @@ struct bio {
 
     void (*done)(struct bio *bio); /* set by the submitter */
 
+    /* Kept by store.c and filters, for cancellation: the request that carries this one out, NULL if
+     * there is none (any more). emulated: it is one of store.c itself. */
+    struct bio *by;
+    bool emulated;
+
     /* For the store that has the request in hand; nobody else touches these. */
     struct list node;
     struct iovec one; /* room for a single iovec, so that the common case needs no array */

@@ -353,6 +353,11 @@ static void remote_submit(struct store_channel *ch, struct bio *bio)
     ini_disk_submit(c->disk, bio);
 }
 
+static int remote_cancel(struct store_channel *ch, struct bio *bio)
+{
+    return ini_disk_cancel(list_entry(ch, struct remote_channel, ch)->disk, bio);
+}
+
 static void remote_stats(struct store *s, FILE *out)
 {
     struct remote_store *r = list_entry(s, struct remote_store, store);
@@ -408,11 +413,6 @@ struct ini_session *iscsi_channel_session(struct store_channel *ch)
     return list_entry(ch, struct remote_channel, ch)->session;
 }
 
-int iscsi_channel_cancel(struct store_channel *ch, struct bio *bio)
-{
-    return ini_disk_cancel(list_entry(ch, struct remote_channel, ch)->disk, bio);
-}
-
 void iscsi_channel_watch(struct store_channel *ch, const struct iscsi_watch_ops *ops, void *user)
 {
     struct remote_channel *c = list_entry(ch, struct remote_channel, ch);
@@ -432,5 +432,6 @@ const struct store_ops iscsi_store_ops = {
     .channel_open = remote_channel_open,
     .channel_close = remote_channel_close,
     .submit = remote_submit,
+    .cancel = remote_cancel,
     .stats = remote_stats,
 };

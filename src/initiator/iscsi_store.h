@@ -33,9 +33,6 @@ const struct ini_disk_info *iscsi_store_disk(const struct store *s);
 uint64_t iscsi_store_lun(const struct store *s);
 /* What its requests go through. One that is logged in has the nexus of the I/O of this channel. */
 struct ini_session *iscsi_channel_session(struct store_channel *ch);
-/* As ini_disk_cancel(), for a request that store_submit() was called with on this very channel. */
-USAN_MUST_CHECK
-int iscsi_channel_cancel(struct store_channel *ch, struct bio *bio);
 
 struct iscsi_watch_ops {
     void (*changed)(enum ini_change change, const char *why, void *user);

@@ -423,6 +423,11 @@ static void mpath_submit(struct store_channel *ch, struct bio *bio)
     ini_disk_submit(c->disk, bio);
 }
 
+static int mpath_cancel(struct store_channel *ch, struct bio *bio)
+{
+    return ini_disk_cancel(list_entry(ch, struct mpath_channel, ch)->disk, bio);
+}
+
 static void mpath_stats(struct store *s, FILE *out)
 {
     struct mpath_store *m = list_entry(s, struct mpath_store, store);
@@ -474,11 +479,6 @@ const struct ini_disk_info *mpath_store_disk(const struct store *s)
     return &((const struct mpath_store *)s)->info;
 }
 
-int mpath_channel_cancel(struct store_channel *ch, struct bio *bio)
-{
-    return ini_disk_cancel(list_entry(ch, struct mpath_channel, ch)->disk, bio);
-}
-
 void mpath_channel_watch(struct store_channel *ch,
                          void (*bad_fn)(const struct bio *bio, const struct iscsi_icmd *cmd,
                                         void *user),
@@ -501,5 +501,6 @@ const struct store_ops mpath_store_ops = {
     .channel_open = mpath_channel_open,
     .channel_close = mpath_channel_close,
     .submit = mpath_submit,
+    .cancel = mpath_cancel,
     .stats = mpath_stats,
 };

@@ -5,9 +5,6 @@
  */
 #include "lib/lib.h"
 
-#include "initiator/iscsi_store.h"
-#include "initiator/mpath_store.h"
-
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -262,10 +259,8 @@ static int cancel(struct request *r)
 {
     if (r->finished)
         return 0;
-    if (r->kind == REQUEST_IO && r->channel->iscsi == r->channel->ch)
-        return iscsi_channel_cancel(r->channel->ch, &r->bio);
-    if (r->kind == REQUEST_IO && r->channel->mpath == r->channel->ch)
-        return mpath_channel_cancel(r->channel->ch, &r->bio);
+    if (r->kind == REQUEST_IO) /* files and memory see it through */
+        return store_cancel(r->channel->ch, &r->bio) == USAN_EAGAIN ? USAN_EAGAIN : 0;
     if (r->kind == REQUEST_COMMAND)
         return command_cancel(r);
     if (r->kind == REQUEST_JOB) { /* what its thread still does is of no interest any more */

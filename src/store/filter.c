@@ -91,7 +91,19 @@ struct filter_req *filter_req_get(struct store_channel *ch, struct bio *up)
 void filter_send(struct filter_req *req, void (*done)(struct bio *bio))
 {
     req->bio.done = done;
+    req->up->by = &req->bio;
     store_submit(req->fc->ch.lower, &req->bio);
+}
+
+/* A request that is sent has to be one that can be canceled at some time, whatever it waits for. */
+int filter_cancel(struct store_channel *ch, struct bio *up)
+{
+    if (up->by)
+        return store_cancel(ch->lower, up->by);
+    struct store_channel *bottom = ch->lower;
+    while (bottom->lower)
+        bottom = bottom->lower;
+    return bottom->ops->cancel ? USAN_EAGAIN : USAN_ENOTSUP;
 }
 
 void filter_finish(struct filter_req *req, int err)

@@ -53,6 +53,9 @@ void filter_finish(struct filter_req *req, int err);
 void filter_fail(struct filter_req *req, int err);
 /* Complete a request without a copy; a grant is given back. */
 void filter_refuse(struct store_channel *ch, struct bio *up, int err);
+/* Op: hands the cancellation of a request on that was sent, and has its turn later with one that
+ * was not. */
+int filter_cancel(struct store_channel *ch, struct bio *up);
 /* For `done`: finish with the result of the store below. */
 void filter_passed(struct bio *bio);
 

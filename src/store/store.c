@@ -52,6 +52,7 @@ static void run_done(struct loop_work *w)
 void store_complete(struct store_channel *ch, struct bio *bio, int err)
 {
     bio->err = err;
+    bio->by = NULL;
     if (bio->op == BIO_READ && bio->lent)
         ch->held++;
     if (list_empty(&ch->done))
@@ -74,6 +75,8 @@ static struct store_emu *emu_get(struct store_channel *ch, struct bio *up)
     if (up->iov == &up->one)
         emu->bio.iov = &emu->bio.one;
     up->lent = NULL; /* a grant goes with the copy */
+    up->by = &emu->bio;
+    up->emulated = true;
     return emu;
 }
 
@@ -265,6 +268,8 @@ void store_submit(struct store_channel *ch, struct bio *bio)
 {
     const struct store_info *info = &ch->store->info;
     bool granted = bio->op == BIO_WRITE && bio->lent;
+    bio->by = NULL;
+    bio->emulated = false;
     ch->in_flight++;
     if (granted)
         ch->held--;
@@ -286,6 +291,13 @@ void store_submit(struct store_channel *ch, struct bio *bio)
         emulate(ch, bio);
     else
         ch->ops->submit(ch, bio);
+}
+
+int store_cancel(struct store_channel *ch, struct bio *bio)
+{
+    if (!ch->ops->cancel)
+        return USAN_ENOTSUP;
+    return ch->ops->cancel(ch, bio->by && bio->emulated ? bio->by : bio);
 }
 
 void store_lend_end(struct store_channel *ch, struct bio *bio)

@@ -98,6 +98,9 @@ struct store_ops {
     void (*channel_close)(struct store_channel *ch);
     /* required. Start the request. Complete it with store_complete(), now or later. */
     void (*submit)(struct store_channel *ch, struct bio *bio);
+    /* optional: end a request soon, as store_cancel(). bio was submitted and is not handed back; it
+     * may have been completed. */
+    int (*cancel)(struct store_channel *ch, struct bio *bio);
 
     /* optional: the memory lent with this bio is no longer read by anyone. The bio may be a copy
      * of the one that was submitted (a filter made it); it has the same off, len, iov, iovcnt,
@@ -225,6 +228,16 @@ void store_channel_close(struct store_channel *ch);
  * the off, len, iov and iovcnt of the grant.
  */
 void store_submit(struct store_channel *ch, struct bio *bio);
+/*
+ * Ask that a request ends soon: one that was submitted on this channel, and whose done was not
+ * called. done is called once in any case, with USAN_ECANCELED if the request was ended early (a
+ * write may or may not have been carried out), or with its own result; never from in here. 0: it
+ * was asked for, or the request is ending anyway. USAN_EAGAIN: not now, ask again; a filter still
+ * holds it, or there are too many cancellations. USAN_ENOTSUP: the store, or one that a filter
+ * stands on, carries everything out that it has begun.
+ */
+USAN_MUST_CHECK
+int store_cancel(struct store_channel *ch, struct bio *bio);
 /* Does nothing for a READ that failed or was empty. */
 void store_lend_end(struct store_channel *ch, struct bio *bio);
 /* ENOTSUP when the range does not suit, ENOMEM; both mean: use other memory. */

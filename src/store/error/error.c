@@ -175,6 +175,7 @@ const struct store_ops error_ops = {
     .channel_open = filter_channel_open,
     .channel_close = filter_channel_close,
     .submit = error_submit,
+    .cancel = filter_cancel,
     .lend_end = filter_lend_end,
     .write_grant = filter_write_grant,
     .write_revoke = filter_write_revoke,

@@ -198,6 +198,7 @@ const struct store_ops ratelimit_ops = {
     .channel_open = ratelimit_channel_open,
     .channel_close = ratelimit_channel_close,
     .submit = ratelimit_submit,
+    .cancel = filter_cancel,
     .lend_end = filter_lend_end,
     .write_grant = filter_write_grant,
     .write_revoke = filter_write_revoke,

@@ -219,6 +219,7 @@ const struct store_ops stats_ops = {
     .channel_open = stats_channel_open,
     .channel_close = stats_channel_close,
     .submit = stats_submit,
+    .cancel = filter_cancel,
     .lend_end = filter_lend_end,
     .write_grant = filter_write_grant,
     .write_revoke = filter_write_revoke,

@@ -142,9 +142,9 @@ static void start(struct bio *bio, struct iovec *iov, enum bio_op op, uint64_t b
 static void cancel_all(struct bio *bio, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
-        assert_int_equal(iscsi_channel_cancel(w.ch, &bio[i]), 0);
+        assert_int_equal(store_cancel(w.ch, &bio[i]), 0);
     for (unsigned i = 0; i < n; i++) /* twice does no harm */
-        assert_int_equal(iscsi_channel_cancel(w.ch, &bio[i]), 0);
+        assert_int_equal(store_cancel(w.ch, &bio[i]), 0);
     wait_while(is_pending);
 }
 
@@ -182,7 +182,7 @@ static void held_back(void **st)
     start(&bio[0], &iov[0], BIO_WRITE, 0);
     start(&bio[1], &iov[1], BIO_WRITE, 4);
     start(&bio[2], &iov[2], BIO_WRITE, 8);
-    assert_int_equal(iscsi_channel_cancel(w.ch, &bio[1]), 0);
+    assert_int_equal(store_cancel(w.ch, &bio[1]), 0);
     wait_while(is_pending);
     assert_int_equal(bio[0].err, 0);
     assert_int_equal(bio[1].err, USAN_ECANCELED);
@@ -248,7 +248,7 @@ static void lost_while_canceled(void **st)
     while (!w.late)
         loop_run(w.loop);
     w.late = false;
-    assert_int_equal(iscsi_channel_cancel(w.ch, &bio), 0);
+    assert_int_equal(store_cancel(w.ch, &bio), 0);
     assert_int_equal(w.pending, 1);
     rig_down(w.rig);
     wait_while(is_pending);

@@ -192,14 +192,14 @@ static void canceled(void **st)
     begin("?reconnect_timeout=3600s&settle_timeout=3600s");
     lose(0, BIO_WRITE);
     wait_stat("iscsi.losses", "1");
-    assert_int_equal(iscsi_channel_cancel(first, &bios[0]), 0);
+    assert_int_equal(store_cancel(first, &bios[0]), 0);
     sw_wait();
     assert_int_equal(bios[0].err, USAN_ECANCELED);
     assert_string_equal(sw_stat("iscsi.ghosts").s, "1");
     start_on(second, 1, BIO_WRITE, 5, 2);
     sw_run_for(50 * NS_PER_MS);
     assert_int_equal(sw.pending, 1);
-    assert_int_equal(iscsi_channel_cancel(second, &bios[1]), 0); /* that one waits for its blocks */
+    assert_int_equal(store_cancel(second, &bios[1]), 0); /* that one waits for its blocks */
     sw_wait();
     assert_int_equal(bios[1].err, USAN_ECANCELED);
     login();
@@ -231,7 +231,7 @@ static void elsewhere(void **st)
     start_on(first, 2, BIO_WRITE, 5, 2);
     sw_run_for(50 * NS_PER_MS);
     assert_int_equal(sw.pending, 1);
-    assert_int_equal(iscsi_channel_cancel(first, &bios[2]), 0);
+    assert_int_equal(store_cancel(first, &bios[2]), 0);
     sw_wait();
     end();
 
@@ -283,7 +283,7 @@ static void none(void **st)
     start_on(first, 0, BIO_WRITE, 5, 1);
     while (!atomic_load(&rig->muted))
         sw_run_for(NS_PER_MS);
-    assert_int_equal(iscsi_channel_cancel(first, &bios[0]), 0);
+    assert_int_equal(store_cancel(first, &bios[0]), 0);
     sw_wait();
     assert_int_equal(bios[0].err, USAN_ECANCELED);
     assert_int_equal(atomic_load(&rig->aborts), 1);

@@ -102,10 +102,15 @@ void begin(enum usan_mode mode, unsigned threads)
 
 void begin_rig(enum usan_mode mode, const char *options)
 {
+    begin_filtered(mode, "", options);
+}
+
+void begin_filtered(enum usan_mode mode, const char *filters, const char *options)
+{
     struct kept k = { .code = 0 };
     begin(mode, 1);
     w.rig = rig_start();
-    snprintf(w.url, sizeof(w.url), "iscsi://127.0.0.1:%u/" RIG_TARGET "/0%s",
+    snprintf(w.url, sizeof(w.url), "%siscsi://127.0.0.1:%u/" RIG_TARGET "/0%s", filters,
              w.rig->portals[0].port, options);
     if (ended(usan_open(w.ctx, w.url, &watched, keep, &k, NULL), &k))
         fail_msg("%s", k.text);

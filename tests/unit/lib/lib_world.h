@@ -61,6 +61,8 @@ void says(const char *text, const char *words);
 void begin(enum usan_mode mode, unsigned threads);
 /* The same with a disk of the rig. */
 void begin_rig(enum usan_mode mode, const char *options);
+/* The same with filters in front of it: "stats+". */
+void begin_filtered(enum usan_mode mode, const char *filters, const char *options);
 void close_disk(void);
 void end(void);
 enum usan_mode mode_of(void **st);

@@ -35,6 +35,38 @@ static void cancellation(void **st)
     end();
 }
 
+/* Also of what has to go through filters, or is still held by one; and of what the library does in
+ * several steps. */
+static void cancellation_below(void **st)
+{
+    static const char *const filters[] = { "stats+", "stats+delay(time=50ms)+", "stats+stats+" };
+    struct iovec iov = { back, B };
+    for (unsigned i = 0; i < 3; i++) {
+        for (unsigned zeroes = 0; zeroes < 2; zeroes++) {
+            struct kept k;
+            uint64_t id;
+            begin_filtered(mode_of(st), filters[i], "?command_timeout=0s");
+            assert_int_equal(rw(false, back, B, 0, 0, &k), 0);
+            memset(&k, 0, sizeof(k));
+            atomic_store(&w.rig->mute, 1); /* the next one is never answered */
+            if (zeroes)
+                assert_int_equal(usan_write_zeroes(w.disk, 0, B, USAN_FUA, keep, &k, &id), 0);
+            else
+                assert_int_equal(usan_read(w.disk, &iov, 1, 0, 0, keep, &k, &id), 0);
+            if (i == 0) { /* with the target by then */
+                while (!atomic_load(&w.rig->muted))
+                    turn();
+            }
+            assert_int_equal(usan_cancel(w.ctx, id), 0);
+            wait_for(&k.calls, 1);
+            assert_int_equal(k.code, USAN_ERR_CANCELED);
+            atomic_store(&w.rig->mute, 0);
+            assert_int_equal(rw(false, back, B, 0, 0, &k), 0);
+            end();
+        }
+    }
+}
+
 /* ---- loss ---- */
 
 static void loss(void **st)
@@ -268,10 +300,10 @@ static void limits(void **st)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { IN_ALL(cancellation), IN_ALL(several_paths),
-                                        IN_ALL(loss),         IN_ALL(resize),
-                                        IN_ALL(commands),     IN_ALL(management),
-                                        IN_ALL(discovery),    IN_ALL(closing),
-                                        IN_ALL(limits) };
+    const struct CMUnitTest tests[] = { IN_ALL(cancellation),  IN_ALL(cancellation_below),
+                                        IN_ALL(several_paths), IN_ALL(loss),
+                                        IN_ALL(resize),        IN_ALL(commands),
+                                        IN_ALL(management),    IN_ALL(discovery),
+                                        IN_ALL(closing),       IN_ALL(limits) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
