@@ -6,12 +6,18 @@
 #include "cli/latency.h"
 #include "cli/meter.h"
 #include "cli/report.h"
+#include "cli/sim_world.h"
+#include "sim/world.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
+enum { ARGS_MAX = 64 };
+
 struct run_args {
-    const char *percentiles, *seed;
+    const char *percentiles, *seed, *pcap;
     bool json, cost;
 };
 
@@ -21,6 +27,8 @@ const struct cli_opt cli_sim_run_opts[] = {
     { "seed", 's', CLI_TEXT, "NUMBER", NULL, "of all that is random, instead of the scenario's",
       AT(seed), 0, 0 },
     { "percentiles", 0, CLI_TEXT, "LIST", LATENCY_SHARES, "of the latency", AT(percentiles), 0, 0 },
+    { "pcap", 'p', CLI_TEXT, "FILE", NULL,
+      "write the packets of the target's link to a file; world ns3 only", AT(pcap), 0, 0 },
     { "json", 'j', CLI_FLAG, NULL, NULL, "write JSON", AT(json), 0, 0 },
     { "cost", 'c', CLI_FLAG, NULL, NULL, "say on standard error what the run has cost", AT(cost), 0,
       0 },
@@ -37,11 +45,11 @@ static void print_what(const struct sim_scenario *sc, const char *name)
     const char *op = l->read_percent == 100 ? "reads"
                      : l->read_percent      ? "reads and writes"
                                             : "writes";
-    printf("%s: %u initiator%s, %u connection%s each, %s %s of %s, depth %u, %s\n", name,
+    printf("%s: %u initiator%s, %u connection%s each, %s %s of %s, depth %u, %s, world %s\n", name,
            sc->initiator.count, sc->initiator.count == 1 ? "" : "s", sc->initiator.connections,
            sc->initiator.connections == 1 ? "" : "s",
            l->pattern == SIM_PATTERN_RANDOM ? "random" : "sequential", op,
-           num_size_text(l->block_bytes).s, l->depth, num_time_text(sc->duration_ns).s);
+           num_size_text(l->block_bytes).s, l->depth, num_time_text(sc->duration_ns).s, sc->world);
 }
 
 static double percent(uint64_t part, uint64_t of)
@@ -79,6 +87,8 @@ static void print(const struct sim_scenario *sc, const struct sim_result *r, con
     if (r->repeated || r->failed)
         printf("       %llu requests were repeated, %llu failed\n", (unsigned long long)r->repeated,
                (unsigned long long)r->failed);
+    if (r->packets_lost)
+        printf("       %llu packets got lost\n", (unsigned long long)r->packets_lost);
     printf("link   of the target: %.1f %% used outwards, %.1f %% inwards\n",
            percent(r->out.busy_ns, r->measured_ns), percent(r->in.busy_ns, r->measured_ns));
     printf("disk   busy %.1f %% of the time, its channel %.1f %%; a request waited %s\n",
@@ -135,6 +145,7 @@ static void print_json(const struct sim_scenario *sc, const struct sim_result *r
     report_init(&r, stdout, true);
     report_begin(&r, NULL, NULL);
     report_text(&r, "scenario", NULL, name);
+    report_text(&r, "world", NULL, sc->world);
     json_load(&r, sc);
     report_number(&r, "time_ns", NULL, res->measured_ns, NULL);
     latency_json(&r, "read", &res->latency[SIM_READ], sc->load.block_bytes, seconds, shares);
@@ -143,6 +154,7 @@ static void print_json(const struct sim_scenario *sc, const struct sim_result *r
     report_number(&r, "failed", NULL, res->failed, NULL);
     json_link(&r, "target_link_out", &res->out);
     json_link(&r, "target_link_in", &res->in);
+    report_number(&r, "packets_lost", NULL, res->packets_lost, NULL);
     report_begin(&r, "disk", NULL);
     report_number(&r, "reads", NULL, res->disk.reads, NULL);
     report_number(&r, "writes", NULL, res->disk.writes, NULL);
@@ -185,13 +197,27 @@ static int load(struct sim_scenario *sc, const struct run_args *a, const char *p
     return 0;
 }
 
+/* Before the world finds out in its own way. */
+static int check_pcap(const struct sim_scenario *sc, const char *path, struct err_text *e)
+{
+    if (!path)
+        return 0;
+    if (strcmp(sc->world, "pipe") == 0)
+        return err_set(e, USAN_EINVAL, "--pcap: the pipe world has no packets");
+    FILE *f = fopen(path, "we");
+    if (!f)
+        return err_set(e, USAN_EINVAL, "--pcap %s: %s", path, strerror(errno));
+    fclose(f);
+    return 0;
+}
+
 static int run(const struct run_args *a, const struct sim_scenario *sc, const char *path,
                const struct latency_shares *shares, struct err_text *e)
 {
     struct sim_result *r = malloc(sizeof(*r));
     if (!r)
         return err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
-    int err = sim_run(sc, &sim_world_pipe, r, e);
+    int err = sim_run(sc, sim_world_find(sc->world), a->pcap, r, e);
     if (err)
         err_prefix(e, "%s", path);
     else if (a->json)
@@ -204,20 +230,35 @@ static int run(const struct run_args *a, const struct sim_scenario *sc, const ch
     return err;
 }
 
+static int prepare(const struct run_args *a, const char *path, struct sim_scenario *sc,
+                   struct latency_shares *shares, struct err_text *e)
+{
+    int err = latency_parse(a->percentiles, shares, e);
+    if (!err)
+        err = load(sc, a, path, e);
+    return err ? err : check_pcap(sc, a->pcap, e);
+}
+
 int cli_sim_run(const struct cli_command *cmd, int argc, char **argv)
 {
     struct run_args a = { 0 };
     struct latency_shares shares;
     struct sim_scenario sc;
     struct err_text e = { "" };
+    char *given[ARGS_MAX]; /* the parser changes their order */
     int words, code;
+    if (argc > ARGS_MAX)
+        return cli_fail(cmd, CLI_USAGE, "too many arguments");
+    memcpy(given, argv, (size_t)argc * sizeof(*given));
     if (!cli_begin(cmd, &a, argc, argv, &words, &code))
         return code;
     if (words != 1)
         return cli_fail(cmd, CLI_USAGE, words ? "takes one scenario" : "needs a scenario");
-    if (latency_parse(a.percentiles, &shares, &e) || load(&sc, &a, argv[0], &e))
+    if (prepare(&a, argv[0], &sc, &shares, &e))
         return cli_fail(cmd, CLI_USAGE, e.text);
-    return run(&a, &sc, argv[0], &shares, &e) ? cli_fail(cmd, CLI_FAILED, e.text) : CLI_OK;
+    int err = sim_world_find(sc.world) ? run(&a, &sc, argv[0], &shares, &e)
+                                       : cli_sim_become(sc.world, argc, given, &e);
+    return err ? cli_fail(cmd, CLI_FAILED, e.text) : CLI_OK;
 }
 
 int cli_sim_check(const struct cli_command *cmd, int argc, char **argv)

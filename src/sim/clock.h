@@ -11,6 +11,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct sim_timer {
     uint64_t at_ns;
     void (*fire)(struct sim_timer *t);
@@ -49,5 +53,9 @@ uint64_t sim_clock_next(const struct sim_clock *c);
 void sim_clock_move(struct sim_clock *c, uint64_t now_ns);
 /* Fire the first timer, if it is due. */
 bool sim_clock_fire(struct sim_clock *c);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -35,7 +35,14 @@ struct sim_net_config {
     uint32_t mtu_bytes;
     uint64_t window_bytes; /* a stream has so many bytes under way at most */
     uint64_t seed;
+    /* of worlds with packets */
+    double loss;            /* share of packets that get lost, in each direction */
+    uint32_t queue_packets; /* in front of each link */
+    const char *tcp;        /* congestion control: a word of SIM_TCPS */
+    const char *pcap;       /* the target's link goes to this file; NULL = nowhere */
 };
+
+#define SIM_TCPS "cubic|reno"
 
 struct sim_sock_ops {
     /* Connected; for the end that connected, and for one that was accepted. */
@@ -63,7 +70,7 @@ struct sim_link_stats {
 };
 
 struct sim_world {
-    const char *name, *about;
+    const char *name;
     /* cfg and clock are borrowed until close(). */
     int (*open)(const struct sim_net_config *cfg, struct sim_clock *clock, struct sim_net **ret,
                 struct err_text *e);
@@ -71,6 +78,8 @@ struct sim_world {
     /* Until stop(), or until nothing is left to happen. Moves the clock and fires its timers. */
     void (*run)(struct sim_net *n);
     void (*stop)(struct sim_net *n);
+    /* What has happened so far, for the cost of a run. */
+    uint64_t (*events)(struct sim_net *n);
     /* The target takes connections; l is borrowed. */
     void (*listen)(struct sim_net *n, const struct sim_listener *l);
     /* From this host to the target; up() or down() follows. NULL: out of memory. */

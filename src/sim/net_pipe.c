@@ -298,6 +298,11 @@ static void pipe_stop(struct sim_net *n)
     n->stopped = true;
 }
 
+static uint64_t pipe_events(struct sim_net *n)
+{
+    return n->clock->fired;
+}
+
 static void pipe_listen(struct sim_net *n, const struct sim_listener *l)
 {
     n->listener = l;
@@ -443,11 +448,11 @@ static void pipe_link_stats(struct sim_net *n, uint32_t host, bool out, struct s
 
 const struct sim_world sim_world_pipe = {
     .name = "pipe",
-    .about = "links with a rate and a delay, streams with a window, no loss",
     .open = pipe_open,
     .close = pipe_close,
     .run = pipe_run,
     .stop = pipe_stop,
+    .events = pipe_events,
     .listen = pipe_listen,
     .connect = pipe_connect,
     .send = pipe_send,

@@ -4,6 +4,7 @@
 #include "base/number.h"
 #include "iscsi/initiator.h"
 #include "iscsi/target.h"
+#include "sim/world.h"
 #include "yaml/ykey.h"
 
 #include <math.h>
@@ -16,6 +17,49 @@ static int set_dist(const char *text, const char *file, void *to, struct err_tex
 {
     (void)file;
     return sim_dist_parse(text, to, why);
+}
+
+/* One of these static strings; list has them too. */
+static int set_word(const char *text, const char *const *words, const char *list, const char **to,
+                    struct err_text *why)
+{
+    while (*words && strcmp(*words, text) != 0)
+        words++;
+    if (!*words)
+        return err_set(why, USAN_EINVAL, "'%s' is not one of %s", text, list);
+    *to = *words;
+    return 0;
+}
+
+static int set_world(const char *text, const char *file, void *to, struct err_text *why)
+{
+    static const char *const words[] = { "pipe", "ns3", NULL };
+    (void)file;
+    return set_word(text, words, SIM_WORLDS, to, why);
+}
+
+static int set_tcp(const char *text, const char *file, void *to, struct err_text *why)
+{
+    static const char *const words[] = { "cubic", "reno", NULL };
+    (void)file;
+    return set_word(text, words, SIM_TCPS, to, why);
+}
+
+/* "0.1%" or "0.001" */
+static int set_share(const char *text, const char *file, void *to, struct err_text *why)
+{
+    char *end;
+    (void)file;
+    double v = strtod(text, &end);
+    if (strcmp(end, "%") == 0)
+        v /= 100;
+    else if (*end)
+        v = -1;
+    if (*text < '0' || *text > '9' || !(v >= 0 && v <= 0.5))
+        return err_set(why, USAN_EINVAL, "'%s' is not a share up to 50%%, like 0.1%% or 0.001",
+                       text);
+    *(double *)to = v;
+    return 0;
 }
 
 static int set_pattern(const char *text, const char *file, void *to, struct err_text *why)
@@ -67,6 +111,18 @@ static const struct ykey network_keys[] = {
       .min = SIM_MTU_MIN,
       .max = SIM_MTU_MAX },
     { .name = "window", .kind = YKEY_SIZE, AT(network.window_bytes), .min = 4096, .max = 1 << 30 },
+    { .name = "loss",
+      .kind = YKEY_CALL,
+      AT(network.loss),
+      .set = set_share,
+      LINE(network.loss_line) },
+    { .name = "queue",
+      .kind = YKEY_U32,
+      AT(network.queue_packets),
+      .min = 1,
+      .max = 1 << 20,
+      LINE(network.queue_line) },
+    { .name = "tcp", .kind = YKEY_CALL, AT(network.tcp), .set = set_tcp, LINE(network.tcp_line) },
     { 0 },
 };
 
@@ -161,6 +217,7 @@ static const struct ykey load_keys[] = {
 };
 
 static const struct ykey top_keys[] = {
+    { .name = "world", .kind = YKEY_CALL, AT(world), .set = set_world },
     { .name = "seed", .kind = YKEY_U32, AT(seed), .max = UINT32_MAX },
     { .name = "warm-up", .kind = YKEY_TIME, AT(warm_up_ns), .max = 3600 * NS_PER_SEC },
     { .name = "duration",
@@ -185,13 +242,16 @@ bool sim_scenario_key(size_t i, char *buf, size_t cap)
 void sim_scenario_init(struct sim_scenario *sc)
 {
     *sc = (struct sim_scenario){
+        .world = "pipe",
         .seed = 1,
         .warm_up_ns = 100 * NS_PER_MS,
         .duration_ns = NS_PER_SEC,
         .network = { .rate_bps = 10000000000,
                      .delay_ns = 50 * NS_PER_US,
                      .mtu_bytes = 1500,
-                     .window_bytes = 4 << 20 },
+                     .window_bytes = 4 << 20,
+                     .queue_packets = 1000,
+                     .tcp = "cubic" },
         .target = { .side.params = iscsi_params_default,
                     .queue_depth = 128,
                     .disk = { .size_bytes = 1ull << 40,
@@ -233,6 +293,23 @@ static void complete(struct sim_scenario *sc)
     sc->initiator.side.params.max_connections = (uint16_t)sc->initiator.connections;
 }
 
+/* The pipe world has no packets to lose. */
+static int check_network(const struct sim_scenario *sc, const char *name, struct err_text *e)
+{
+    const struct sim_network *n = &sc->network;
+    const struct {
+        uint32_t line;
+        const char *key;
+    } keys[] = { { n->loss_line, "loss" }, { n->queue_line, "queue" }, { n->tcp_line, "tcp" } };
+    for (size_t i = 0; strcmp(sc->world, "pipe") == 0 && i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (keys[i].line)
+            return err_set(e, USAN_EINVAL,
+                           "%s:%u: %s: is nothing the pipe world has; add world: ns3", name,
+                           keys[i].line, keys[i].key);
+    }
+    return 0;
+}
+
 static int check(const struct sim_scenario *sc, const char *name, struct err_text *e)
 {
     const struct sim_load_config *l = &sc->load;
@@ -240,6 +317,8 @@ static int check(const struct sim_scenario *sc, const char *name, struct err_tex
     int err = check_side(&sc->target.side, name, e);
     if (!err)
         err = check_side(&sc->initiator.side, name, e);
+    if (!err)
+        err = check_network(sc, name, e);
     if (err)
         return err;
     if (l->block_bytes % d->block_bytes)

@@ -26,6 +26,11 @@ struct sim_network {
     uint64_t trunk_bps; /* link of the target, with several initiators; 0 = as the others */
     uint32_t mtu_bytes;
     uint64_t window_bytes;
+    /* of worlds with packets; lines in the file, 0 = not given */
+    double loss;
+    uint32_t queue_packets;
+    const char *tcp;
+    uint32_t loss_line, queue_line, tcp_line;
 };
 
 enum sim_pattern { SIM_PATTERN_RANDOM, SIM_PATTERN_SEQUENTIAL };
@@ -46,6 +51,7 @@ struct sim_side {
 };
 
 struct sim_scenario {
+    const char *world; /* a word of SIM_WORLDS */
     uint32_t seed;
     uint64_t warm_up_ns, duration_ns;
     struct sim_network network;

@@ -135,6 +135,19 @@ static void free_hosts(struct sim *sim)
     sim_timer_cancel(&sim->clock, &sim->phase);
 }
 
+static uint64_t lost(struct sim *sim)
+{
+    uint32_t hosts = 1 + sim->sc->initiator.count;
+    uint64_t sum = 0;
+    for (uint32_t i = hosts == 2 ? 1 : 0; i < hosts; i++) { /* two hosts have one link */
+        struct sim_link_stats out, in;
+        sim->world->link_stats(sim->net, i, true, &out);
+        sim->world->link_stats(sim->net, i, false, &in);
+        sum += out.lost + in.lost;
+    }
+    return sum;
+}
+
 static void run(struct sim *sim)
 {
     sim_timer_init(&sim->phase, phase);
@@ -142,12 +155,13 @@ static void run(struct sim *sim)
     sim->world->run(sim->net);
     if (!sim->err && sim->finished < sim->sc->initiator.count)
         sim_fail(sim, USAN_ENOMEM, "out of memory"); /* the world stopped by itself */
-    sim->result->events = sim->clock.fired;
+    sim->result->events = sim->world->events(sim->net);
+    sim->result->packets_lost = lost(sim);
     sim->result->end_ns = sim->clock.now_ns;
 }
 
-int sim_run(const struct sim_scenario *sc, const struct sim_world *world, struct sim_result *ret,
-            struct err_text *e)
+int sim_run(const struct sim_scenario *sc, const struct sim_world *world, const char *pcap,
+            struct sim_result *ret, struct err_text *e)
 {
     struct sim *sim = calloc(1, sizeof(*sim));
     struct sim_result *result = calloc(1, sizeof(*result));
@@ -164,6 +178,10 @@ int sim_run(const struct sim_scenario *sc, const struct sim_world *world, struct
         .mtu_bytes = sc->network.mtu_bytes,
         .window_bytes = sc->network.window_bytes,
         .seed = sc->seed,
+        .loss = sc->network.loss,
+        .queue_packets = sc->network.queue_packets,
+        .tcp = sc->network.tcp,
+        .pcap = pcap,
     };
     sim->sc = sc;
     sim->world = world;

@@ -34,14 +34,16 @@ struct sim_result {
     /* the target's link over the measured time: out of it (data of reads) and into it */
     struct sim_link_stats out, in;
     struct sim_disk_stats disk;
-    uint64_t events; /* timers fired, for the cost of a run */
-    uint64_t end_ns; /* simulated time in all */
+    uint64_t packets_lost; /* on all links, in all the time */
+    uint64_t events;       /* for the cost of a run */
+    uint64_t end_ns;       /* simulated time in all */
 };
 
-/* Run it to its end in this world. USAN_EIO: it came to none (no login, a session that could not
- * be closed); e says what happened, and when. */
+/* Run it to its end in this world. pcap: the packets of the target's link go there, if the world
+ * has any; NULL = nowhere. USAN_EIO: it came to none (no login, a session that could not be
+ * closed); e says what happened, and when. */
 USAN_MUST_CHECK
-int sim_run(const struct sim_scenario *sc, const struct sim_world *world, struct sim_result *ret,
-            struct err_text *e);
+int sim_run(const struct sim_scenario *sc, const struct sim_world *world, const char *pcap,
+            struct sim_result *ret, struct err_text *e);
 
 #endif

@@ -26,9 +26,17 @@ for k in sys.argv[2:]: v = v[k]
 print(v)' "$@"
 }
 
+ns3=
+[ -x "$BUILD/sim/usan-sim-ns3" ] && ns3=1
+# What of ns-3 can not be tested, for it is not there.
+needs_ns3() { # NAME
+    [ -n "$ns3" ] || ! skip "$1" "built without ns-3"
+}
+
 check "all scenarios are well formed" "$USAN" sim check examples/sim/*.yaml
 for scenario in examples/sim/*.yaml; do
     name=$(basename "$scenario" .yaml)
+    ! grep -q '^world: ns3' "$scenario" || needs_ns3 "$name runs" || continue
     check "$name runs" timeout 120 "$USAN" sim run "$scenario"
     check_output "and tells of latencies" '^ +50 %  [0-9.]+ [mu]s$'
     for i in 1 2; do
@@ -41,6 +49,60 @@ done
 timeout 120 "$USAN" sim run --json --seed 2 examples/sim/lan.yaml >"$WORK/other"
 check_fails "another seed, other figures" cmp "$WORK/lan.1" "$WORK/other"
 check_equal "and told so" "$(value "$WORK/other" seed)" 2
+
+# ---- the world of ns-3 ----
+
+if needs_ns3 "the world of ns-3"; then
+    # One connection without loss: both worlds, the same figures but for a per cent.
+    printf '%s\n' 'warm-up: 100ms' 'duration: 100ms' 'network: { rate: 1Gbit, delay: 200us }' \
+        'workload: { block-size: 64K, queue-depth: 8, read-percent: 50 }' >"$WORK/pipe.yaml"
+    { echo 'world: ns3' && cat "$WORK/pipe.yaml"; } >"$WORK/ns3.yaml"
+    "$USAN" sim run --json "$WORK/pipe.yaml" >"$WORK/pipe.json"
+    check "without loss" timeout 120 "$USAN" sim run --json --pcap "$WORK/a" "$WORK/ns3.yaml"
+    cp "$WORK/check.out" "$WORK/ns3.json"
+    check_equal "no packet gets lost" "$(value "$WORK/ns3.json" packets_lost)" 0
+    for kind in read write; do
+        for figure in iops latency_ns.mean; do
+            # shellcheck disable=SC2086
+            pair="$(value "$WORK/pipe.json" $kind ${figure/./ })
+$(value "$WORK/ns3.json" $kind ${figure/./ })"
+            check "$kind: $figure as in the pipe world" awk -v "pair=$pair" \
+                'BEGIN { split(pair, v, "\n"); exit !(v[2] > 0.97 * v[1] && v[2] < 1.03 * v[1]) }'
+        done
+    done
+    # The same on nine initiators at a switch, whose link they fill.
+    printf '%s\n' 'duration: 50ms' 'initiator: { count: 9 }' \
+        'network: { rate: 1Gbit, target-rate: 2Gbit, delay: 200us }' \
+        'workload: { block-size: 64K, queue-depth: 4 }' >"$WORK/pipe.yaml"
+    { echo 'world: ns3' && cat "$WORK/pipe.yaml"; } >"$WORK/star.yaml"
+    "$USAN" sim run --json "$WORK/pipe.yaml" >"$WORK/pipe.json"
+    timeout 120 "$USAN" sim run --json "$WORK/star.yaml" >"$WORK/star.json"
+    for world in pipe star; do
+        check "$world: the target's link is full" \
+            test "$(value "$WORK/$world.json" target_link_out busy_ns)" -gt 49000000
+    done
+
+    timeout 120 "$USAN" sim run --pcap "$WORK/b" "$WORK/ns3.yaml" >"$WORK/out"
+    check "packets are the same twice, to the byte" cmp "$WORK/a" "$WORK/b"
+    packets() { # FILTER
+        tshark -r "$WORK/a" -Y "$1" 2>/dev/null | wc -l
+    }
+    check "and iSCSI for Wireshark: a login" test "$(packets 'iscsi.opcode == 0x03')" -ge 1
+    check "READ" test "$(packets 'scsi_sbc.opcode == 0x88')" -ge 100
+    check "Data-In" test "$(packets 'iscsi.opcode == 0x25')" -ge 100
+    check "a logout" test "$(packets 'iscsi.opcode == 0x06')" = 1
+    check_equal "nothing malformed" "$(packets _ws.malformed)" 0
+
+    check "packets were lost on the lossy line" \
+        test "$(value "$WORK/lossy.1" packets_lost)" -gt 10
+    check_error "packets that can not be written" 2 '--pcap /nowhere/x: No such file' \
+        "$USAN" sim run --pcap /nowhere/x "$WORK/ns3.yaml"
+fi
+cp "$USAN" "$WORK/usan"
+check_error "a world that is not there" 1 'world ns3: this usan was built without it' \
+    "$WORK/usan" sim run examples/sim/lossy.yaml
+check_error "packets of a world that has none" 2 '--pcap: the pipe world has no packets' \
+    "$USAN" sim run --pcap "$WORK/x" examples/sim/lan.yaml
 
 # The scenario of usan-sim.yaml(5).
 sed -n '/^\.Bd -literal/,/^\.Ed/p' doc/man/usan-sim.yaml.5 | grep -v '^\.' >"$WORK/page.yaml"

@@ -8,17 +8,17 @@ core_headers='assert.h|inttypes.h|limits.h|openssl/[a-z_]+.h|stdalign.h|stdatomi
 core_headers="$core_headers|stdbool.h|stddef.h|stdint.h|string.h|sys/uio.h" # struct iovec, no call
 
 # FOLDER "may use" of each row, e.g. "src/iscsi base" or "src/base -".
-awk -F'|' '/^\| `src\// {
+awk -F'|' '/^\| `(src\/|sim)/ {
     folder = $2; gsub(/[` ]/, "", folder); sub(/\/$/, "", folder)
     uses = $4; gsub(/[`,]/, " ", uses)
     print folder, uses
 }' ARCHITECTURE.md >"$WORK/table"
 [ -s "$WORK/table" ] || bail "no table of folders in ARCHITECTURE.md"
 
-for folder in src/*/; do
+for folder in src/*/ sim/; do
     folder=${folder%/}
     name=${folder#src/}
-    find "$folder" -name '*.[ch]' -exec grep -HnE '^ *# *include' {} + >"$WORK/includes"
+    find "$folder" -name '*.[ch]*' -exec grep -HnE '^ *# *include' {} + >"$WORK/includes"
     [ -s "$WORK/includes" ] || continue
     uses=$(sed -n "s|^$folder ||p" "$WORK/table")
     if [ -z "$uses" ]; then

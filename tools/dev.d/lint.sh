@@ -4,7 +4,7 @@
 # what: layout, short clang-tidy list, second compiler, shell scripts, spelling, sizes
 
 c_files() {
-    project_files '*.c' '*.h'
+    project_files '*.c' '*.h' '*.cc'
 }
 
 shell_files() {

@@ -29,7 +29,9 @@ static void all_keys(void **state)
         "seed: 4294967295\n"
         "warm-up: 0\n"
         "duration: 250ms\n"
-        "network: { rate: 2.5Gbit, delay: 5ms, target-rate: 40Gbit, mtu: 9000, window: 512K }\n"
+        "world: ns3\n"
+        "network: { rate: 2.5Gbit, delay: 5ms, target-rate: 40Gbit, mtu: 9000, window: 512K,\n"
+        "  loss: 0.25%, queue: 50, tcp: reno }\n"
         "target:\n"
         "  max-recv-data-segment: 8K\n"
         "  max-burst: 64K\n"
@@ -58,6 +60,10 @@ static void all_keys(void **state)
     assert_int_equal(sc.network.trunk_bps, 40000000000);
     assert_int_equal(sc.network.mtu_bytes, 9000);
     assert_int_equal(sc.network.window_bytes, 512 << 10);
+    assert_string_equal(sc.world, "ns3");
+    assert_true(sc.network.loss > 0.002499 && sc.network.loss < 0.002501);
+    assert_int_equal(sc.network.queue_packets, 50);
+    assert_string_equal(sc.network.tcp, "reno");
     const struct iscsi_params_cfg *t = &sc.target.side.params;
     assert_int_equal(t->max_recv_data_segment, 8192);
     assert_int_equal(t->max_burst, 65536);
@@ -112,6 +118,15 @@ static void what_is_wrong_and_where(void **state)
           "s.yaml:3: size: each initiator needs room for one request of 1M" },
         { "initiator:\n  max-burst: 64K\n  first-burst: 128K\n",
           "s.yaml:3: first-burst is more than max-burst, 64K" },
+        { "world: real\n", "s.yaml:1:8: world: 'real' is not one of pipe|ns3" },
+        { "world: ns3\nnetwork: { loss: 51% }\n",
+          "s.yaml:2:18: loss: '51%' is not a share up to 50%, like 0.1% or 0.001" },
+        { "world: ns3\nnetwork: { tcp: vegas }\n",
+          "s.yaml:2:17: tcp: 'vegas' is not one of cubic|reno" },
+        { "network:\n  loss: 0.001\n",
+          "s.yaml:2: loss: is nothing the pipe world has; add world: ns3" },
+        { "network:\n  queue: 10\nworld: pipe\n",
+          "s.yaml:2: queue: is nothing the pipe world has; add world: ns3" },
         { "seed: [\n", "s.yaml:2:1: did not find expected node content" },
         { "seed: 4294967296\n",
           "s.yaml:1:7: seed: 4294967296 is out of range, use 0 to 4294967295" },
