@@ -24,18 +24,31 @@ check_equal "one that gives up" "$(count 1 'ok 1 - a' 'Bail out! no')" "1 1 0 Ba
 
 cat >"$WORK/cmocka" <<'PROGRAM'
 #!/bin/sh
-echo '1..3'
+echo '1..4'
+echo '# of a'
 echo 'ok 1 - a'
 echo '# skipped: no c here'
 echo 'not ok 2 # SKIP b'
+echo '# of c'
 echo 'not ok 3 - c'
+echo '# 0x1 != 0'
+echo '# c.c:5: error: Failure!'
+[ -z "$ENDS" ] || { echo '# of d' && exit 3; }
+echo 'ok 4 - d'
 exit 1
 PROGRAM
 chmod +x "$WORK/cmocka"
-check_fails "the exit code of a unit test is kept" tools/cmocka-tap "$WORK/cmocka"
+ENDS='' tools/cmocka-tap "$WORK/cmocka" >"$WORK/cmocka.out" 2>"$WORK/cmocka.err"
+check_equal "the exit code of a unit test is kept" $? 1
 check_equal "its skipped case is skipped, its failed one failed" \
-    "$(grep -v '^#' "$WORK/check.out" | tr '\n' ';')" \
-    "1..3;ok 1 - a;ok 2 - b # SKIP no c here;not ok 3 - c;"
+    "$(grep -v '^#' "$WORK/cmocka.out" | tr '\n' ';')" \
+    "1..4;ok 1 - a;ok 2 - b # SKIP no c here;not ok 3 - c;ok 4 - d;"
+why='# of c;not ok 3 - c;# 0x1 != 0;# c.c:5: error: Failure!;'
+check_equal "why it failed is told where meson shows it" "$(tr '\n' ';' <"$WORK/cmocka.err")" "$why"
+ENDS=1 tools/cmocka-tap "$WORK/cmocka" >"$WORK/cmocka.out" 2>"$WORK/cmocka.err"
+check_equal "and the exit code of one that ends early" $? 3
+check_equal "and what it said last" "$(tr '\n' ';' <"$WORK/cmocka.err")" \
+    "$why# of d;# ended after 3 of 4 cases;"
 cat >"$WORK/junit" <<'JUNIT'
 <?xml version='1.0' encoding='utf-8'?><testsuites tests="6" errors="0" failures="1">
 <testsuite name="a" tests="4" errors="0" failures="1" skipped="1" time="1"></testsuite>
