@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 struct cp_args {
-    bool in_place, verify, quiet;
+    bool in_place, resume, verify, quiet;
     uint64_t channels, depth, chunk, sparse;
     const char *engine;
 };
@@ -25,6 +25,8 @@ struct cp_args {
 const struct cli_opt cli_cp_opts[] = {
     { "in-place", 'n', CLI_FLAG, NULL, NULL,
       "write into the file there is, and leave its size as it is", AT(in_place), 0, 0 },
+    { "resume", 0, CLI_FLAG, NULL, NULL,
+      "read the destination, and write in place only what differs", AT(resume), 0, 0 },
     { "verify", 0, CLI_FLAG, NULL, NULL, "read everything back and compare", AT(verify), 0, 0 },
     { "queue-depth", 'd', CLI_UINT, "NUMBER", "16", "requests of a channel at a time", AT(depth), 1,
       COPY_DEPTH_MAX },
@@ -116,6 +118,7 @@ static bool prepare(struct cp *cp)
         .tail = cp->from.tail,
         .to_zero = cp->to.made,
         .verify = a->verify,
+        .differing = a->resume,
         .channels = cp->from.store ? (uint32_t)a->channels : 1,
         .depth = (uint32_t)a->depth,
         .chunk = chunk_for(cp),
@@ -124,7 +127,8 @@ static bool prepare(struct cp *cp)
     cfg.sparse = a->sparse < cfg.chunk ? a->sparse : cfg.chunk;
     cfg.threads = cfg.channels;
     int err = tgt_config_parse_engine(a->engine, &cfg.loop.engine);
-    if (!err && cfg.channels * cfg.depth > COPY_MEMORY_MAX / cfg.chunk / (a->verify ? 2 : 1))
+    if (!err &&
+        cfg.channels * cfg.depth > COPY_MEMORY_MAX / cfg.chunk / (a->verify || a->resume ? 2 : 1))
         err = err_set(&e, USAN_ELIMIT, "so many requests of that size need more than %s of memory",
                       meter_size((double)COPY_MEMORY_MAX).s);
     if (!err)
@@ -173,15 +177,18 @@ static int run_step(struct cp *cp, enum copy_step step, const char *what, struct
 
 static void summary(const struct cp *cp, const struct copy_progress *p, double seconds)
 {
-    char zeroes[64] = "";
+    char zeroes[64] = "", same[64] = "";
     unsigned long long bytes = p->written;
     if (cp->args->quiet)
         return;
-    bytes += p->zeroes;
+    bytes += p->zeroes + p->same;
+    if (cp->args->resume)
+        (void)snprintf(same, sizeof(same), " (%s of them were there)",
+                       meter_size((double)p->same).s);
     if (p->zeroes)
         (void)snprintf(zeroes, sizeof(zeroes), " (%s of them zeroes)",
                        meter_size((double)p->zeroes).s);
-    fprintf(stderr, "usan cp: %llu bytes%s in %.2f s, %s/s%s\n", bytes, zeroes, seconds,
+    fprintf(stderr, "usan cp: %llu bytes%s%s in %.2f s, %s/s%s\n", bytes, zeroes, same, seconds,
             meter_size((double)bytes / (seconds > 1e-6 ? seconds : 1e-6)).s,
             cp->args->verify ? "; compared equal" : "");
 }
@@ -189,7 +196,8 @@ static void summary(const struct cp *cp, const struct copy_progress *p, double s
 /* The sentence that says what is left of it. */
 static void explain(struct cp *cp, int err, struct err_text *e, uint64_t done)
 {
-    const char *left = cp->to.made ? "; nothing was kept" : "; it is incomplete now";
+    const char *left = cp->to.made ? "; nothing was kept"
+                                   : "; it is incomplete now, and usan cp --resume goes on with it";
     char text[sizeof(e->text) + 128];
     if (err == USAN_ECANCELED)
         (void)snprintf(text, sizeof(text), "interrupted after %s%s%s%s", meter_size((double)done).s,
@@ -241,6 +249,8 @@ static bool check_args(struct cp *cp, int words, char **argv)
         failed(cp, CLI_USAGE, "--sparse: is not 0 or a power of two from 512");
     else if (a->verify && strcmp(argv[1], "-") == 0)
         failed(cp, CLI_USAGE, "--verify: standard output can not be read back");
+    else if (a->resume && strcmp(argv[1], "-") == 0)
+        failed(cp, CLI_USAGE, "--resume: standard output can not be read");
     else if (strcmp(argv[0], argv[1]) == 0 && strcmp(argv[0], "-") != 0)
         failed(cp, CLI_USAGE, "source and destination are the same");
     return !cp->code;
@@ -261,7 +271,7 @@ int cli_cp(const struct cli_command *cmd, int argc, char **argv)
     if (!err)
         err = cp_end_open_from(&cp.from, argv[0], &e);
     if (!err)
-        err = cp_end_open_to(&cp.to, argv[1], &cp.from, a.in_place, &e);
+        err = cp_end_open_to(&cp.to, argv[1], &cp.from, a.in_place || a.resume, &e);
     if (err)
         failed(&cp, err == USAN_EINVAL ? CLI_USAGE : CLI_FAILED, e.text);
     else if (check_destination(&cp) && prepare(&cp))

@@ -94,6 +94,7 @@ void copy_start(struct copy *c, enum copy_step step)
         atomic_store(&c->done, 0);
         atomic_store(&c->written, 0);
         atomic_store(&c->zeroes, 0);
+        atomic_store(&c->same, 0);
     }
     atomic_store(&c->active, step == COPY_FLUSH ? 1 : workers * c->cfg.depth);
     for (unsigned i = 0; i < workers; i++)
@@ -139,7 +140,8 @@ void copy_progress(const struct copy *c, struct copy_progress *ret)
 {
     *ret = (struct copy_progress){ .done = atomic_load(&c->done),
                                    .written = atomic_load(&c->written),
-                                   .zeroes = atomic_load(&c->zeroes) };
+                                   .zeroes = atomic_load(&c->zeroes),
+                                   .same = atomic_load(&c->same) };
 }
 
 uint64_t copy_bytes(const struct copy *c)
@@ -152,6 +154,7 @@ uint64_t copy_bytes(const struct copy *c)
 static int slots_new(struct copy_worker *w)
 {
     const struct copy_config *cfg = &w->copy->cfg;
+    bool two = cfg->verify || cfg->differing;
     w->slots = calloc(cfg->depth, sizeof(*w->slots));
     if (!w->slots)
         return USAN_ENOMEM;
@@ -161,10 +164,10 @@ static int slots_new(struct copy_worker *w)
         s->stream.msg.deliver = copy_slot_arrived;
         s->stream.loop = w->loop;
         void *p;
-        if (posix_memalign(&p, 4096, cfg->chunk * (cfg->verify ? 2 : 1)))
+        if (posix_memalign(&p, 4096, cfg->chunk * (two ? 2 : 1)))
             return USAN_ENOMEM;
         s->buf = p;
-        s->cmp = cfg->verify ? s->buf + cfg->chunk : NULL;
+        s->cmp = two ? s->buf + cfg->chunk : NULL;
     }
     return 0;
 }
@@ -239,6 +242,7 @@ static uint64_t unit_of(const struct copy_config *cfg)
 int copy_new(const struct copy_config *cfg, struct copy **ret_copy, struct err_text *e)
 {
     assert(cfg->channels && cfg->channels <= COPY_CHANNELS_MAX && cfg->depth);
+    assert(cfg->to || !cfg->differing);
     struct copy *c = calloc(1, sizeof(*c));
     if (!c)
         return err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));

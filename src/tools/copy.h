@@ -34,6 +34,7 @@ struct copy_config {
     const uint8_t *tail;             /* what stands behind the last block of `from`, up to bytes */
     bool to_zero;                    /* what is not written in `to` reads as zeroes */
     bool verify;                     /* remember what is needed for that */
+    bool differing; /* read `to` first, and write only what differs; not a stream */
     uint32_t channels, threads, depth;
     uint64_t chunk; /* bytes of a request: a power of two, of whole blocks */
     /* Zeroes that long, or a block if that is longer, are left out: a power of two, at most chunk;
@@ -48,8 +49,9 @@ enum copy_step { COPY_DATA, COPY_FLUSH, COPY_VERIFY };
 
 struct copy_progress {
     uint64_t done;    /* bytes that are through in this step */
-    uint64_t written; /* of them: data; the rest was zeroes */
+    uint64_t written; /* of them: data */
     uint64_t zeroes;
+    uint64_t same; /* was there already: with differing only */
 };
 
 USAN_MUST_CHECK

@@ -26,7 +26,8 @@ struct copy_slot {
     uint64_t piece;     /* what is being written */
     bool zero;          /* it is zeroes */
     bool hole;          /* all of it reads as zeroes, and is not in buf */
-    uint8_t *buf, *cmp; /* chunk bytes each; cmp with verify only */
+    bool same;          /* what is there already is what is to be written */
+    uint8_t *buf, *cmp; /* chunk bytes each; cmp with verify and differing only */
 };
 
 struct copy_worker {
@@ -50,7 +51,7 @@ struct copy {
     enum copy_step step;
     atomic_uint active; /* slots that work, and copy_start() */
     atomic_bool halted; /* cancelled, or failed */
-    atomic_ullong done, written, zeroes;
+    atomic_ullong done, written, zeroes, same;
 
     pthread_mutex_t lock; /* of what follows */
     uint64_t bytes;

@@ -114,7 +114,7 @@ static bool written(struct copy_slot *s)
     /* The last block may be longer than what there is to copy. */
     uint64_t left = s->pos < s->len ? s->len - s->pos : 0;
     uint64_t real = s->piece < left ? s->piece : left;
-    atomic_fetch_add(s->zero ? &c->zeroes : &c->written, real);
+    atomic_fetch_add(s->same ? &c->same : s->zero ? &c->zeroes : &c->written, real);
     atomic_fetch_add(&c->done, real);
     s->pos += s->piece;
     return go_on(s, write_next);
@@ -144,6 +144,10 @@ static bool write_next(struct copy_slot *s)
     s->zero = true;
     if (!s->hole)
         s->piece = zero_run(s->buf + s->pos, (size_t)s->piece, (size_t)cfg->sparse, &s->zero);
+    s->same = cfg->differing && !s->hole &&
+              memcmp(s->buf + s->pos, s->cmp + s->pos, (size_t)s->piece) == 0;
+    if (s->same)
+        return go_on(s, written);
     if (!s->zero)
         return copy_slot_submit(s, s->w->to, BIO_WRITE, s->buf + s->pos, s->piece, written);
     if (cfg->to_zero)
@@ -163,6 +167,8 @@ static bool got(struct copy_slot *s)
         copy_failed(c, err, "remembering what came", c->cfg.from_name, s->off);
         return go_on(s, copy_slot_idle);
     }
+    if (c->cfg.differing && !s->hole)
+        return copy_slot_submit(s, s->w->to, BIO_READ, s->cmp, s->padded, write_next);
     return go_on(s, write_next);
 }
 

@@ -112,7 +112,7 @@ check_error "a source that fails" 1 'reading at [0-9]+: input/output error; noth
 check "leaves the old file" cmp "$WORK/odd" "$WORK/copy"
 check_error "a destination that fails" 1 'writing at [0-9]+: no space left' \
     "$USAN" cp "$WORK/image" "error(op=write,after=20,err=nospc)+ram:96M"
-check_output "is said to be in part" 'it is incomplete now' "$WORK/error"
+check_output "is said to be in part" 'it is incomplete now, and usan cp --resume' "$WORK/error"
 
 interrupted() {
     "$USAN" cp --queue-depth 1 "delay(time=20ms)+$WORK/image" "$WORK/copy" 2>"$WORK/error" &
@@ -139,6 +139,34 @@ restarted() {
 }
 check "to a target that is killed and restarted" restarted
 check "byte by byte" cmp "$WORK/image" "$WORK/disk"
+
+# Interrupted on the way to a unit, and begun again: only what is missing is written.
+stopped_on_the_way() {
+    truncate -s 0 "$WORK/disk"
+    truncate -s 96M "$WORK/disk"
+    "$USAN" cp --queue-depth 1 "delay(time=20ms)+$WORK/image" "$url" 2>"$WORK/error" &
+    local pid=$! rc=0
+    wait_for 60 sh -c "[ \$(du -k '$WORK/disk' | cut -f 1) -gt 2000 ]" || return 1
+    kill -INT "$pid"
+    wait "$pid" || rc=$?
+    [ "$rc" = 1 ]
+}
+check "one to a unit that is interrupted" stopped_on_the_way
+check_output "says what is left" 'interrupted.*incomplete now, and usan cp --resume goes on' \
+    "$WORK/error"
+check_fails "it is" cmp "$WORK/image" "$WORK/disk"
+check "it is resumed" "$USAN" cp --resume --verify "$WORK/image" "$url"
+check_output "what was there is not written again" '\([0-9.]+M of them were there\).*compared equal'
+check "byte by byte" cmp "$WORK/image" "$WORK/disk"
+check "again, from a pipe" sh -c "'$USAN' cp --resume - '$url' <'$WORK/image'"
+check_output "everything is there" '^usan cp: 100663296 bytes \(96M of them were there\)'
+printf x | dd of="$WORK/disk" bs=1 seek=5000000 conv=notrunc status=none
+check "one byte that differs" "$USAN" cp --resume "$WORK/image" "$url"
+check "is mended" cmp "$WORK/image" "$WORK/disk"
+check_error "a stream is no place to resume" 2 'standard output can not be read' \
+    "$USAN" cp --resume "$WORK/image" -
+check_error "nor a file that is not there" 1 'No such file' "$USAN" cp --resume "$WORK/image" \
+    "$WORK/not-there"
 
 progress() {
     script -qec "'$USAN' cp -d 4 'delay(time=150ms)+$WORK/image' '$WORK/slow'" /dev/null \
