@@ -190,6 +190,54 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
     fuse_reply_buf(req, buf, used);
 }
 
+/* The one file is all there is, and stays. */
+static void op_make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+    (void)parent;
+    (void)name;
+    (void)mode;
+    (void)rdev;
+    fuse_reply_err(req, EPERM);
+}
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+    op_make(req, parent, name, mode, 0);
+}
+
+static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                      struct fuse_file_info *fi)
+{
+    (void)fi;
+    op_make(req, parent, name, mode, 0);
+}
+
+static void op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)
+{
+    (void)link;
+    op_make(req, parent, name, 0, 0);
+}
+
+static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+    (void)ino;
+    op_make(req, parent, name, 0, 0);
+}
+
+static void op_remove(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    op_make(req, parent, name, 0, 0);
+}
+
+static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+                      const char *new_name, unsigned flags)
+{
+    (void)new_parent;
+    (void)new_name;
+    (void)flags;
+    op_make(req, parent, name, 0, 0);
+}
+
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
     (void)ino;
@@ -220,5 +268,13 @@ const struct fuse_lowlevel_ops fuse_disk_ops = {
     .fallocate = op_fallocate,
     .lseek = op_lseek,
     .readdir = op_readdir,
+    .mknod = op_make,
+    .mkdir = op_mkdir,
+    .create = op_create,
+    .symlink = op_symlink,
+    .link = op_link,
+    .unlink = op_remove,
+    .rmdir = op_remove,
+    .rename = op_rename,
     .statfs = op_statfs,
 };

