@@ -89,8 +89,8 @@ USAN_API_CHECK int usan_open(struct usan_ctx *ctx, const char *spec,
                              void *user, uint64_t *ret_id);
 /*
  * Log out and close. Requests under way are waited for; none is begun any more. done (may be NULL)
- * is called when the last one is done and disk does not exist any more. In mode USAN_LOOP the
- * logout keeps usan_ctx_process() busy for up to a fifth of a second if the target is silent.
+ * is called when the last one is done and disk does not exist any more: at once, or a fifth of a
+ * second later if a target does not answer the logout. Nothing is kept waiting for that.
  */
 USAN_API void usan_close(struct usan_disk *disk, usan_done_fn *done, void *user);
 

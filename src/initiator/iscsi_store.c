@@ -413,6 +413,11 @@ struct ini_session *iscsi_channel_session(struct store_channel *ch)
     return list_entry(ch, struct remote_channel, ch)->session;
 }
 
+void iscsi_channel_end(struct store_channel *ch, void (*ended)(void *user), void *user)
+{
+    ini_session_end(list_entry(ch, struct remote_channel, ch)->session, ended, user);
+}
+
 void iscsi_channel_watch(struct store_channel *ch, const struct iscsi_watch_ops *ops, void *user)
 {
     struct remote_channel *c = list_entry(ch, struct remote_channel, ch);

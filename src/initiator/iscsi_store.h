@@ -34,6 +34,9 @@ uint64_t iscsi_store_lun(const struct store *s);
 /* What its requests go through. One that is logged in has the nexus of the I/O of this channel. */
 struct ini_session *iscsi_channel_session(struct store_channel *ch);
 
+/* As ini_session_end(): before store_channel_close(), which then does not wait for the logout. */
+void iscsi_channel_end(struct store_channel *ch, void (*ended)(void *user), void *user);
+
 struct iscsi_watch_ops {
     void (*changed)(enum ini_change change, const char *why, void *user);
     /* of another block size: every request fails from now on */

@@ -341,6 +341,24 @@ void ini_mpath_free(struct ini_mpath *mp)
     free(mp);
 }
 
+static void path_ended(void *user)
+{
+    struct ini_mpath *mp = user;
+    if (--mp->ending == 0)
+        mp->ended(mp->ended_user);
+}
+
+void ini_mpath_end(struct ini_mpath *mp, void (*ended)(void *user), void *user)
+{
+    loop_timer_cancel(mp->loop, &mp->give_up);
+    loop_timer_cancel(mp->loop, &mp->poll);
+    mp->ended = ended;
+    mp->ended_user = user;
+    mp->ending = mp->cfg.count;
+    for (unsigned i = 0; i < mp->cfg.count; i++)
+        ini_session_end(mp->paths[i].session, path_ended, mp);
+}
+
 uint64_t ini_mpath_keep_ns(const struct ini_mpath *mp)
 {
     uint64_t longest = 0;

@@ -81,6 +81,8 @@ int ini_mpath_new(struct loop *loop, const struct ini_mpath_config *cfg,
                   struct ini_mpath **ret_mpath, struct err_text *e);
 /* Commands that are still with it are forgotten; ghosts stay with the disk. mpath may be NULL. */
 void ini_mpath_free(struct ini_mpath *mpath);
+/* Log out on all paths, as ini_session_end(). */
+void ini_mpath_end(struct ini_mpath *mpath, void (*ended)(void *user), void *user);
 /* For struct ini_disk_config; the user is the mpath. */
 extern const struct ini_way_ops ini_mpath_way;
 

@@ -43,6 +43,9 @@ struct ini_mpath {
     struct list over;    /* to be completed from the loop */
     struct loop_work work;
     struct loop_timer give_up, poll;
+    unsigned ending; /* paths that have not logged out */
+    void (*ended)(void *user);
+    void *ended_user;
 };
 
 /* ---- mpath_path.c ---- */

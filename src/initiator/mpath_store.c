@@ -479,6 +479,11 @@ const struct ini_disk_info *mpath_store_disk(const struct store *s)
     return &((const struct mpath_store *)s)->info;
 }
 
+void mpath_channel_end(struct store_channel *ch, void (*ended)(void *user), void *user)
+{
+    ini_mpath_end(list_entry(ch, struct mpath_channel, ch)->mpath, ended, user);
+}
+
 void mpath_channel_watch(struct store_channel *ch,
                          void (*bad_fn)(const struct bio *bio, const struct iscsi_icmd *cmd,
                                         void *user),

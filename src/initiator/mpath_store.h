@@ -25,6 +25,7 @@ extern const struct store_ops mpath_store_ops;
 struct store *mpath_store_of(struct store *s);
 struct store_channel *mpath_channel_of(struct store_channel *ch);
 const struct ini_disk_info *mpath_store_disk(const struct store *s);
+void mpath_channel_end(struct store_channel *ch, void (*ended)(void *user), void *user);
 /* Be told why requests fail (disk.h); NULL ends it. */
 void mpath_channel_watch(struct store_channel *ch,
                          void (*bad)(const struct bio *bio, const struct iscsi_icmd *cmd,

@@ -147,6 +147,12 @@ static void session_lost(struct ini_session *s)
     ini_more_stop(s);
     ini_recover_stop(s);
     s->down = s->abandon = false;
+    if (s->ended) { /* as it should */
+        s->phase = INI_PHASE_ENDED;
+        if (!s->end_told)
+            loop_work_queue(s->loop, &s->end_work);
+        return;
+    }
     if (s->phase == INI_PHASE_UP)
         ini_login_lost(s);
     else
@@ -158,7 +164,7 @@ static void session_lost(struct ini_session *s)
 static bool goes_on(struct ini_session *s)
 {
     struct iscsi_ievent ev;
-    if (s->abandon || s->one_of_many || s->phase != INI_PHASE_UP)
+    if (s->abandon || s->one_of_many || s->ended || s->phase != INI_PHASE_UP)
         iscsi_isess_abandon(s->core, USAN_ECLOSED, "given up");
     while (iscsi_isess_next(s->core, &ev))
         on_session_event(s, &ev);
@@ -242,6 +248,39 @@ int ini_session_send_targets(struct ini_session *s)
     return err;
 }
 
+/* ---- the end ---- */
+
+static void run_end(struct loop_work *w)
+{
+    struct ini_session *s = list_entry(w, struct ini_session, end_work);
+    loop_timer_cancel(s->loop, &s->end_timer);
+    s->end_told = true;
+    s->ended(s->ended_user);
+}
+
+static void end_fired(struct loop_timer *t)
+{
+    struct ini_session *s = list_entry(t, struct ini_session, end_timer);
+    loop_work_queue(s->loop, &s->end_work);
+}
+
+void ini_session_end(struct ini_session *s, void (*ended)(void *user), void *user)
+{
+    uint64_t now = loop_now(s->loop);
+    bool up = s->phase == INI_PHASE_UP || s->phase == INI_PHASE_CHECK;
+    s->ended = ended;
+    s->ended_user = user;
+    ini_login_fini(s); /* no more connections */
+    ini_recover_fini(s);
+    ini_more_fini(s);
+    ini_late_fini(s);
+    if (up && iscsi_isess_logout(s->core, now) == 0 &&
+        loop_timer_set(s->loop, &s->end_timer, now + INI_LOGOUT_NS) == 0)
+        ini_conns_wake(s);
+    else
+        loop_work_queue(s->loop, &s->end_work);
+}
+
 /* ---- life ---- */
 
 static void use_digest(enum ini_digest digest, bool *ret_offer, bool *ret_require)
@@ -305,6 +344,8 @@ int ini_session_new(struct loop *loop, const struct ini_session_config *cfg,
     s->retry_first = cfg->retry_first;
     if (!*s->url.initiator)
         ini_machine_name(s->url.initiator);
+    loop_timer_init(&s->end_timer, end_fired);
+    loop_work_init(&s->end_work, run_end);
     ini_cmds_init(s);
     ini_conns_init(s, &conn_ops);
     ini_late_init(s);
@@ -325,6 +366,8 @@ void ini_session_free(struct ini_session *s)
 {
     if (!s)
         return;
+    loop_timer_cancel(s->loop, &s->end_timer);
+    loop_work_cancel(&s->end_work);
     ini_login_fini(s);
     ini_recover_fini(s);
     ini_more_fini(s);

@@ -168,6 +168,10 @@ int ini_session_new(struct loop *loop, const struct ini_session_config *cfg,
 /* Log out, for which it waits a fifth of a second at most, and close. Commands that are still with
  * it are forgotten: done is not called. s may be NULL. */
 void ini_session_free(struct ini_session *s);
+/* Log out without keeping the loop waiting: ended() comes once, from the loop, when that is done,
+ * within a fifth of a second; then the session is only good for ini_session_free(), which waits for
+ * nothing. Until then it may be freed as well. Nothing is submitted from here on. */
+void ini_session_end(struct ini_session *s, void (*ended)(void *user), void *user);
 
 /* cmd->done follows, always. */
 void ini_session_submit(struct ini_session *s, struct ini_cmd *cmd);

@@ -10,9 +10,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* How long a logout may take when a session is freed: the loop stands still meanwhile. */
-#define LOGOUT_NS (200 * NS_PER_MS)
-
 /* ---- its end ---- */
 
 static void close_socket(struct ini_conn *c)
@@ -328,10 +325,10 @@ static bool drain_events(struct ini_conn *c)
     return true;
 }
 
-/* The session's logout goes by this connection. */
+/* The session's logout goes by this connection; the loop stands still meanwhile. */
 static void log_out(struct ini_conn *c)
 {
-    uint64_t end = clock_now_ns() + LOGOUT_NS;
+    uint64_t end = clock_now_ns() + INI_LOGOUT_NS;
     int errnum = 0;
     while (!errnum && drain_events(c)) {
         bool full = send_all(c, &errnum);

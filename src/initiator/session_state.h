@@ -21,6 +21,9 @@
 #include "initiator/isid.h"
 #include "initiator/session_task.h"
 
+/* How long a logout may take at the end. */
+#define INI_LOGOUT_NS (200 * NS_PER_MS)
+
 enum {
     INI_RX_BYTES = 64 * 1024, /* receive buffer for what has no place of its own yet */
     INI_TX_IOV = 256
@@ -144,6 +147,13 @@ struct ini_session {
     enum ini_late late;
     struct ini_tmf abort, reset;
     bool abort_out, reset_out; /* with the core */
+
+    /* ini_session_end() */
+    void (*ended)(void *user);
+    void *ended_user;
+    bool end_told;
+    struct loop_timer end_timer;
+    struct loop_work end_work;
 
     struct err_text error;
     int error_code;

@@ -287,9 +287,12 @@ static void closed(struct notice *n)
         done(user, &result);
 }
 
-static void close_one(struct loop_msg *m)
+static void close_one(struct loop_msg *m);
+
+/* It has logged out, or had nothing to log out of. */
+static void channel_ended(void *user)
 {
-    struct usan_disk *disk = list_entry(m, struct usan_disk, walk_msg);
+    struct usan_disk *disk = user;
     close_channel(&disk->channels[disk->walk_at]);
     if (++disk->walk_at < disk->channel_count) {
         walk(disk, close_one, disk->channels[disk->walk_at].reactor);
@@ -301,6 +304,18 @@ static void close_one(struct loop_msg *m)
         closed(&disk->close.notice);
     else
         ctx_notify(disk->ctx, &disk->close.notice);
+}
+
+static void close_one(struct loop_msg *m)
+{
+    struct usan_disk *disk = list_entry(m, struct usan_disk, walk_msg);
+    const struct channel *c = &disk->channels[disk->walk_at];
+    if (c->iscsi)
+        iscsi_channel_end(c->iscsi, channel_ended, disk);
+    else if (c->mpath)
+        mpath_channel_end(c->mpath, channel_ended, disk);
+    else
+        channel_ended(disk);
 }
 
 static void close_begin(struct usan_disk *disk)

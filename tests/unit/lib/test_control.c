@@ -267,6 +267,27 @@ static void closing(void **st)
     end();
 }
 
+/* A target that does not answer the logout keeps nothing else waiting. */
+static void closing_silent(void **st)
+{
+    struct kept m = { .code = 0 }, r = { .code = 0 }, c = { .code = 0 };
+    struct iovec iov = { back, B };
+    begin_rig(mode_of(st), "");
+    assert_int_equal(rw(false, back, B, 0, 0, &r), 0);
+    assert_int_equal(ended(usan_open(w.ctx, "ram:1M", NULL, keep, &m, NULL), &m), 0);
+    memset(&r, 0, sizeof(r));
+    atomic_store(&w.rig->freeze, true);
+    usan_close(w.disk, keep, &c);
+    assert_int_equal(usan_read(m.disk, &iov, 1, 0, 0, keep, &r, NULL), 0);
+    wait_for(&r.calls, 1);
+    assert_int_equal(atomic_load(&c.calls), 0); /* in this order */
+    wait_for(&c.calls, 1);
+    assert_int_equal(c.code, 0);
+    atomic_store(&w.rig->freeze, false);
+    w.disk = m.disk;
+    end();
+}
+
 static void limits(void **st)
 {
     const struct usan_ctx_options o = { .size = sizeof(o), .mode = mode_of(st), .requests_max = 3 };
@@ -300,10 +321,10 @@ static void limits(void **st)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { IN_ALL(cancellation),  IN_ALL(cancellation_below),
-                                        IN_ALL(several_paths), IN_ALL(loss),
-                                        IN_ALL(resize),        IN_ALL(commands),
-                                        IN_ALL(management),    IN_ALL(discovery),
-                                        IN_ALL(closing),       IN_ALL(limits) };
+    const struct CMUnitTest tests[] = {
+        IN_ALL(cancellation), IN_ALL(cancellation_below), IN_ALL(several_paths), IN_ALL(loss),
+        IN_ALL(resize),       IN_ALL(commands),           IN_ALL(management),    IN_ALL(discovery),
+        IN_ALL(closing),      IN(closing_silent, loop),   IN_ALL(limits)
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
