@@ -6,6 +6,7 @@
 #include "store/store.h"
 #include "target/address.h"
 #include "target/config_files.h"
+#include "target/drain.h"
 #include "target/log.h"
 
 #include <errno.h>
@@ -33,6 +34,7 @@ void tgt_config_init(struct tgt_config *cfg)
         .cores = 1,
         .engine = LOOP_ENGINE_AUTO,
         .poll = LOOP_POLL_AUTO,
+        .stop_timeout_ns = TGT_DRAIN_GIVE_UP_NS,
         .login_timeout_ns = 15 * NS_PER_SEC,
         .nop_interval_ns = 30 * NS_PER_SEC,
         .nop_timeout_ns = 30 * NS_PER_SEC,

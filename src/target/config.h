@@ -97,8 +97,9 @@ struct tgt_config {
     uint32_t cores; /* reactors; 0 = one per online processor */
     enum loop_engine_kind engine;
     enum loop_poll_mode poll;
-    bool no_signals; /* they are somebody else's: tgt_stop() ends the target */
-    char *state_dir; /* NULL = nothing survives a restart */
+    bool no_signals;          /* they are somebody else's: tgt_stop() ends the target */
+    uint64_t stop_timeout_ns; /* a stop that takes so long is one where something hangs */
+    char *state_dir;          /* NULL = nothing survives a restart */
     uint64_t login_timeout_ns;
     uint64_t nop_interval_ns, nop_timeout_ns; /* interval 0 = never */
 };

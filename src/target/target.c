@@ -372,7 +372,8 @@ static void begin_stop(struct tgt *tgt)
         return;
     tgt_log(TGT_LOG_INFO, "stopping", "sessions=%u", tgt_registry_count(&tgt->registry));
     loop_timer_cancel(tgt->control.loop, &tgt->space_timer);
-    if (loop_timer_set(tgt->control.loop, &tgt->give_up, clock_now_ns() + TGT_DRAIN_GIVE_UP_NS))
+    if (loop_timer_set(tgt->control.loop, &tgt->give_up,
+                       clock_now_ns() + tgt->cfg->stop_timeout_ns))
         give_up_now(tgt, "out of memory");
     else
         on_all(tgt, drain);

@@ -81,6 +81,7 @@ void program_configure(struct tgt_config *c)
     c->limits.sessions = 8;
     c->limits.time2retain_ns = 3600 * NS_PER_SEC; /* what the client asks for counts */
     c->poll = LOOP_POLL_NEVER;
+    c->stop_timeout_ns = 60 * NS_PER_SEC; /* this machine may be slow */
 }
 
 static void find_port(struct program *p)
