@@ -244,6 +244,7 @@ void sim_logout_done(struct sim_ini *ini, int err)
             op_lost(op);
         } else {
             op_end(op);
+            ini->logged_out = true;
         }
         settle(op, SIM_DONE);
     }
@@ -258,26 +259,6 @@ static bool logging_out(const struct sim_ini *ini)
             return true;
     }
     return false;
-}
-
-void sim_ops_sort(struct sim_ini *ini, bool session_lost)
-{
-    if (!session_lost && logging_out(ini))
-        return; /* the session is about to end, one connection after the other */
-    while (!list_empty(&ini->unsorted)) {
-        struct sim_op *op = list_entry(list_pop_front(&ini->unsorted), struct sim_op, queue);
-        if (session_lost || ini->state != SIM_INI_UP) {
-            list_push_back(&ini->lost_ops, &op->queue);
-        } else if (op->cmd.err != USAN_ECANCELED && op->cmd.sent && ini->sim->opt.erl < 2) {
-            /* The answer to the logout of a connection comes before the target has aborted what it
-             * had of it (RFC 7143 11.15 wants it the other way round): it may still be at work. */
-            op_lost(op);
-            list_push_back(&ini->lost_ops, &op->queue);
-        } else {
-            op_lost(op);
-            settle(op, op->seen ? SIM_MAYBE : SIM_NEVER);
-        }
-    }
 }
 
 /* The rules of src/initiator/session.h: what the target can not have seen; what changes nothing;
@@ -327,6 +308,26 @@ void sim_ops_settle(struct sim_ini *ini)
             settle(op, op->seen ? SIM_MAYBE : SIM_NEVER);
         }
     }
+}
+
+void sim_ops_sort(struct sim_ini *ini, bool session_lost)
+{
+    if (!session_lost && logging_out(ini))
+        return; /* the session is about to end, one connection after the other */
+    while (!list_empty(&ini->unsorted)) {
+        struct sim_op *op = list_entry(list_pop_front(&ini->unsorted), struct sim_op, queue);
+        if (session_lost || ini->state != SIM_INI_UP) {
+            list_push_back(&ini->lost_ops, &op->queue);
+        } else { /* of a connection that was logged out: the target has ended it, 11.14 */
+            op_lost(op);
+            settle(op, op->seen ? SIM_MAYBE : SIM_NEVER);
+        }
+    }
+    if (!session_lost || !ini->logged_out)
+        return;
+    list_for_each (&ini->lost_ops, pos)
+        list_entry(pos, struct sim_op, queue)->resent = SIM_RESENDS;
+    sim_ops_settle(ini);
 }
 
 /* ---- for scripts ---- */

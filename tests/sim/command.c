@@ -165,7 +165,7 @@ static void early_fire(struct sim_event *ev)
     sim_disk_submit(e->sim, &e->bio);
 }
 
-static void write_later(struct sim_cmd *cmd)
+static void write_later(const struct sim_cmd *cmd)
 {
     struct sim *sim = cmd->s->sim;
     const struct bio *bio = &cmd->task.bio;
@@ -479,6 +479,15 @@ void sim_cmd_abort(struct iscsi_task *it)
         return;
     scsi_branch_abort_task(&cmd->task);
     cmd->s->sim->dirty[cmd->lane] = true;
+}
+
+void sim_cmd_lost(struct iscsi_task *it)
+{
+    const struct sim_cmd *cmd = *ref_of(it);
+    if (cmd && !cmd->answered && cmd->s->sim->opt.mutant == SIM_LEAVES &&
+        cmd->task.want == SCSI_WANT_IO && it->cdb[0] == 0x2a)
+        write_later(cmd);
+    sim_cmd_abort(it);
 }
 
 void sim_cmd_event(struct sim_conn *conn, const struct iscsi_event *ev)

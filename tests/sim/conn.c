@@ -101,7 +101,7 @@ static void on_event(struct sim_conn *conn, const struct iscsi_event *ev)
         sim_cmd_event(conn, ev);
         break;
     case ISCSI_EV_TASK_LOST:
-        sim_cmd_abort(ev->task);
+        sim_cmd_lost(ev->task);
         break;
     case ISCSI_EV_CLOSE:
         on_close(conn, ev);

@@ -141,7 +141,7 @@ static void open_fired(struct sim_event *ev)
 void sim_ini_login(struct sim_ini *ini)
 {
     struct sim *sim = ini->sim;
-    ini->login_failed = false;
+    ini->login_failed = ini->logged_out = false;
     if (!ini->sess && !make_session(ini)) {
         ini->login_failed = true;
         return;

@@ -94,6 +94,7 @@ enum sim_mutant {
     SIM_LEAKS,  /* it lets everybody write under a reservation */
     SIM_SILENT, /* it never answers a command */
     SIM_HOARDS, /* it keeps memory of a session */
+    SIM_LEAVES, /* it lets a write go on whose connection is logged out */
     /* the initiator's owner */
     SIM_REISSUES, /* it does again what others may have replaced since */
     SIM_TRUSTS,   /* it takes a command that was lost for one that was carried out */
@@ -423,6 +424,8 @@ void sim_cmd_continue(struct scsi_task *t);
 void sim_cmd_data(struct iscsi_task *it);
 void sim_cmd_sent(struct iscsi_task *it);
 void sim_cmd_abort(struct iscsi_task *it);
+/* Likewise, as its connection is logged out. */
+void sim_cmd_lost(struct iscsi_task *it);
 
 /* admin.c */
 void sim_admin_init(struct sim *sim);
@@ -463,6 +466,7 @@ struct sim_ini {
     struct sim_path paths[SIM_CONNS];
     struct sim_link *link; /* of the last leading login */
     bool login_failed;
+    bool logged_out; /* the session was, in order: nothing of it is at work any more */
     bool pulling;
     uint16_t next_cid;
     uint16_t status;        /* of the last login that was refused */

@@ -25,6 +25,7 @@ static const struct mutant {
     { SIM_LEAKS, { "under another's reservation" } },
     { SIM_SILENT, { "has no answer" } },
     { SIM_HOARDS, { "allocations of the target left" } },
+    { SIM_LEAVES, { "after its initiator saw its end", "takes effect again" } },
     { SIM_REISSUES, { "takes effect again" } },
     { SIM_TRUSTS, { "was in force", "nobody wrote" } },
 };
@@ -42,6 +43,8 @@ static struct sim_options options(uint64_t seed, enum sim_mutant what)
         o.pr_permille = 150;
     if (what == SIM_FORGETS)
         o.owner_permille = 30;
+    if (what == SIM_LEAVES)
+        o.logout_permille = 100;
     if (what == SIM_REISSUES || what == SIM_TRUSTS)
         o.cut_permille = 30;
     return o;
