@@ -205,8 +205,11 @@ static bool read_done(struct copy_slot *s)
 
 bool copy_slot_read(struct copy_slot *s)
 {
-    uint64_t whole = s->w->copy->cfg.from->info.size_bytes;
-    uint64_t len = s->off >= whole ? 0 : s->off + s->len > whole ? whole - s->off : s->len;
+    const struct store_info *info = &s->w->copy->cfg.from->info;
+    uint64_t block = info->block_bytes, whole = info->size_bytes;
+    /* Whole blocks, though not all of the last one may be wanted. */
+    uint64_t len = (s->len + block - 1) / block * block;
+    len = s->off >= whole ? 0 : s->off + len > whole ? whole - s->off : len;
     s->hole = false;
     if (!len)
         return go_on(s, read_done);

@@ -303,6 +303,19 @@ static void streams(void **state)
     size_t len;
     free(content("out", &len));
     assert_int_equal(len, 1000001);
+    /* less than there is, up to the middle of a block that holds data */
+    out = fopen("out", "w");
+    assert_non_null(out);
+    from = open_store("./streamed");
+    back = config(from, NULL);
+    back.to_fd = fileno(out);
+    back.bytes = 850001;
+    all_steps(&back, &p);
+    store_close(from);
+    fclose(out);
+    same_content("from", "out", 850001);
+    free(content("out", &len));
+    assert_int_equal(len, 850001);
 }
 
 static void too_much(void **state)
