@@ -91,8 +91,4 @@ void sim_options_force(struct sim_options *o, int erl, int conns)
         o->erl = (uint8_t)erl;
     if (conns >= 0)
         o->conns = (unsigned)conns;
-    /* A command gets its CmdSN when it goes out: on several connections that need not be in the
-     * order in which commands were submitted, and so ORDERED says nothing. */
-    if (o->conns > 1)
-        o->attr_permille = 0;
 }
