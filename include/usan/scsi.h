@@ -55,9 +55,11 @@ struct usan_scsi_result {
  * Send a command. Nothing is done about its answer: a unit attention, BUSY and the like are the
  * caller's. The result has code 0 if the status is GOOD or CONDITION MET, and else USAN_ERR_...
  * with result->error (sense in words) and result->scsi. The session of the disk's first channel
- * carries it: with one channel it is the nexus of all requests, so reservations hold for them.
- * As with the requests of usan/disk.h; USAN_ERR_NOTSUP: the disk is no SCSI unit, or has several
- * paths.
+ * carries it: with one channel it is the nexus of all requests, so reservations hold for them. Of a
+ * disk with several paths one of them does, the same for all commands as long as it is there; one
+ * that was under way when the path was lost fails, unless it is REPEATABLE.
+ * As with the requests of usan/disk.h; USAN_ERR_NOTSUP: the disk is no SCSI unit; or PERSISTENT
+ * RESERVE OUT, RESERVE or RELEASE to one with several paths, which would hold for one of them only.
  */
 USAN_API_CHECK int usan_scsi(struct usan_disk *disk, const struct usan_scsi *command,
                              usan_done_fn *done, void *user, uint64_t *ret_id);
@@ -75,7 +77,9 @@ enum usan_tmf {
 
 /* Sent at once, on the first channel. Code 0: the target has done it; requests that it ended have
  * code USAN_ERR_CANCELED, or are sent again. USAN_ERR_IO: refused, result->tmf_response says why.
- * One task is aborted with usan_cancel(). */
+ * One task is aborted with usan_cancel(). Of a disk with several paths LOGICAL UNIT RESET goes by
+ * one, the others by every path that is logged in; the result is that of the first one that has not
+ * done it. */
 USAN_API_CHECK int usan_tmf(struct usan_disk *disk, enum usan_tmf function, usan_done_fn *done,
                             void *user, uint64_t *ret_id);
 

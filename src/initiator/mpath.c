@@ -64,7 +64,9 @@ static uint64_t work_of(const struct ini_cmd *cmd)
 static void dispatch(struct ini_mpath *mp, struct ini_cmd *cmd, int avoid)
 {
     uint64_t work = work_of(cmd);
-    int i = ini_pick(mp->cfg.policy, mp->picks, mp->cfg.count, work, avoid, &mp->turn);
+    int i = cmd->way.raw
+                ? ini_mpath_own_path(mp)
+                : ini_pick(mp->cfg.policy, mp->picks, mp->cfg.count, work, avoid, &mp->turn);
     if (i < 0) {
         if (mp->given_up)
             fail_later(mp, cmd, USAN_ETIMEOUT, "no path to the unit is left");
@@ -83,9 +85,21 @@ static void dispatch(struct ini_mpath *mp, struct ini_cmd *cmd, int avoid)
     ini_session_submit(mp->paths[i].session, cmd);
 }
 
-static void submit(struct ini_cmd *cmd, void *user)
+int ini_mpath_own_path(struct ini_mpath *mp)
 {
-    struct ini_mpath *mp = user;
+    if (!mp->picks[mp->own].usable) {
+        unsigned turn = mp->cfg.count - 1; /* the first of the best */
+        int i = ini_pick(INI_POLICY_ROUND_ROBIN, mp->picks, mp->cfg.count, 0, -1, &turn);
+        if (i < 0)
+            return -1;
+        mp->own = (unsigned)i;
+    }
+    return (int)mp->own;
+}
+
+static void begin(struct ini_mpath *mp, struct ini_cmd *cmd, bool raw)
+{
+    cmd->way.raw = raw;
     cmd->way.done = cmd->done;
     cmd->way.mpath = mp;
     cmd->way.moves = 0;
@@ -94,6 +108,16 @@ static void submit(struct ini_cmd *cmd, void *user)
     cmd->canceled = false;
     cmd->scsi.sent = false;
     dispatch(mp, cmd, -1);
+}
+
+static void submit(struct ini_cmd *cmd, void *user)
+{
+    begin(user, cmd, false);
+}
+
+void ini_mpath_submit(struct ini_mpath *mp, struct ini_cmd *cmd)
+{
+    begin(mp, cmd, true);
 }
 
 static void dispatch_waiting(struct ini_mpath *mp)
@@ -165,7 +189,7 @@ static bool refused_here(struct ini_path *p, const struct ini_cmd *cmd)
 static bool may_move(struct ini_path *p, struct ini_cmd *cmd)
 {
     bool may_act = cmd->scsi.sent && !cmd->dead && cmd->again != INI_AGAIN;
-    int err = may_act ? ini_path_ghost(p, cmd) : 0;
+    int err = may_act && !cmd->way.raw ? ini_path_ghost(p, cmd) : 0;
     if (err || (may_act && cmd->again == INI_AGAIN_NEVER && !cmd->canceled)) {
         cmd->scsi.err = err ? err : USAN_EIO;
         cmd->scsi.why = "its path was lost: it may or may not have been carried out";
@@ -184,7 +208,8 @@ static void cmd_done(struct ini_cmd *cmd)
     pick->work -= work_of(cmd);
     if (answered && cmd->scsi.status == SCSI_STATUS_GOOD)
         measure(mp, cmd, pick);
-    bool move = answered ? refused_here(p, cmd) && !cmd->canceled : may_move(p, cmd);
+    bool move =
+        answered ? refused_here(p, cmd) && !cmd->canceled && !cmd->way.raw : may_move(p, cmd);
     if (!move || cmd->way.moves >= MOVES_MAX) {
         deliver(cmd);
         return;
@@ -210,6 +235,15 @@ static int cancel(struct ini_cmd *cmd, void *user)
         return 0;
     }
     return ini_session_cancel(mp->paths[cmd->way.path].session, cmd);
+}
+
+int ini_mpath_tmf(struct ini_mpath *mp, unsigned path, struct ini_tmf *tmf)
+{
+    const struct ini_path *p = &mp->paths[path];
+    if (path >= mp->cfg.count || !ini_session_up(p->session))
+        return USAN_ECLOSED;
+    tmf->scsi.lun = p->lun;
+    return ini_session_tmf(p->session, tmf);
 }
 
 const struct ini_way_ops ini_mpath_way = { .submit = submit, .cancel = cancel };

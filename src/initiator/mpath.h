@@ -51,6 +51,7 @@ enum ini_path_state {
 const char *ini_path_state_name(enum ini_path_state state);
 
 struct ini_mpath;
+struct ini_tmf;
 
 struct ini_mpath_ops {
     /* A path has another state now, and why: words about a loss, the name of an ALUA state. */
@@ -85,6 +86,17 @@ void ini_mpath_free(struct ini_mpath *mpath);
 void ini_mpath_end(struct ini_mpath *mpath, void (*ended)(void *user), void *user);
 /* For struct ini_disk_config; the user is the mpath. */
 extern const struct ini_way_ops ini_mpath_way;
+
+/* A command of one's own, which ini_mpath_way.cancel() cancels. All of them take one path, the same
+ * as long as it takes I/O, so that what belongs to a nexus stays together. Nothing is done about
+ * answers, and no blocks are kept closed; one that was lost with its path goes to another one if it
+ * is INI_AGAIN or was not sent. */
+void ini_mpath_submit(struct ini_mpath *mpath, struct ini_cmd *cmd);
+/* ini_session_tmf() on this path, whose LUN is put in. USAN_ECLOSED: it is not logged in. */
+USAN_MUST_CHECK
+int ini_mpath_tmf(struct ini_mpath *mpath, unsigned path, struct ini_tmf *tmf);
+/* The one that commands of one's own take now; -1: none is usable. */
+int ini_mpath_own_path(struct ini_mpath *mpath);
 
 struct ini_path_stats {
     uint64_t commands, moved; /* sent by it; taken from it to others */

@@ -37,6 +37,7 @@ struct ini_mpath {
     struct ini_pick picks[INI_PATHS_MAX]; /* of the same places */
     bool many;                            /* paths */
     unsigned turn;
+    unsigned own; /* the path of the caller's commands, if it is usable */
     unsigned usable;
     bool given_up;
     struct list waiting; /* ini_cmd.node: for a path */

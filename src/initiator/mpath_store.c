@@ -479,6 +479,11 @@ const struct ini_disk_info *mpath_store_disk(const struct store *s)
     return &((const struct mpath_store *)s)->info;
 }
 
+struct ini_mpath *mpath_channel_paths(struct store_channel *ch)
+{
+    return list_entry(ch, struct mpath_channel, ch)->mpath;
+}
+
 void mpath_channel_end(struct store_channel *ch, void (*ended)(void *user), void *user)
 {
     ini_mpath_end(list_entry(ch, struct mpath_channel, ch)->mpath, ended, user);

@@ -25,6 +25,8 @@ extern const struct store_ops mpath_store_ops;
 struct store *mpath_store_of(struct store *s);
 struct store_channel *mpath_channel_of(struct store_channel *ch);
 const struct ini_disk_info *mpath_store_disk(const struct store *s);
+/* For commands and task management of one's own. */
+struct ini_mpath *mpath_channel_paths(struct store_channel *ch);
 void mpath_channel_end(struct store_channel *ch, void (*ended)(void *user), void *user);
 /* Be told why requests fail (disk.h); NULL ends it. */
 void mpath_channel_watch(struct store_channel *ch,

@@ -112,6 +112,7 @@ struct ini_cmd {
         struct ini_mpath *mpath;
         uint64_t start_ns, work;
         unsigned path, moves;
+        bool raw;
     } way;
     unsigned place; /* ini_session_place() when it was sent last */
     bool canceled;  /* by ini_session_cancel(): not to be sent again */

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* SCSI commands of the caller's, and task management, through the session of the first channel. */
+/* SCSI commands of the caller's, and task management, through the session of the first channel, or
+ * its sessions if it has several paths. */
 #include "lib/lib.h"
 
 #include "initiator/iscsi_store.h"
+#include "initiator/mpath.h"
+#include "initiator/mpath_store.h"
+#include "initiator/opcodes.h"
 #include "initiator/status.h"
 
 #include <stdlib.h>
@@ -17,16 +21,37 @@ struct command {
     struct iovec iov[]; /* in, then out */
 };
 
-struct management {
+/* A request on one path. */
+struct leg {
     struct ini_tmf tmf;
+    struct management *m;
+};
+
+struct management {
     struct ini_cmd ready; /* TEST UNIT READY, to wait for the login */
     uint8_t cdb[6], sense[USAN_SENSE_MAX];
     struct request *r;
+    enum iscsi_tmf_function function;
+    unsigned left; /* legs under way */
+    int code;      /* the worst that they have said */
+    uint8_t response;
+    const char *why;
+    struct leg legs[INI_PATHS_MAX];
 };
 
 static struct ini_session *session_of(const struct request *r)
 {
     return iscsi_channel_session(r->channel->iscsi);
+}
+
+static void submit(struct request *r, struct ini_cmd *cmd)
+{
+    if (r->channel->mpath) {
+        ini_mpath_submit(mpath_channel_paths(r->channel->mpath), cmd);
+        return;
+    }
+    cmd->scsi.lun = iscsi_store_lun(r->disk->iscsi);
+    ini_session_submit(session_of(r), cmd);
 }
 
 /* ---- commands ---- */
@@ -96,13 +121,14 @@ static void command_done(struct ini_cmd *ic)
 void command_start(struct request *r)
 {
     struct command *c = r->extra;
-    c->cmd.scsi.lun = iscsi_store_lun(r->disk->iscsi);
-    ini_session_submit(session_of(r), &c->cmd);
+    submit(r, &c->cmd);
 }
 
 int command_cancel(struct request *r)
 {
     struct command *c = r->extra;
+    if (r->channel->mpath)
+        return ini_mpath_way.cancel(&c->cmd, mpath_channel_paths(r->channel->mpath));
     return ini_session_cancel(session_of(r), &c->cmd);
 }
 
@@ -163,6 +189,14 @@ static struct command *command_new(const struct usan_scsi *s, uint32_t in_len, u
     return c;
 }
 
+/* What holds for the nexus of one path, and has to be done on each of them: half of that protects
+ * nobody. */
+static bool reserves(uint8_t opcode)
+{
+    return opcode == INI_OP_PERSISTENT_RESERVE_OUT || opcode == INI_OP_RESERVE_6 ||
+           opcode == INI_OP_RELEASE_6 || opcode == INI_OP_RESERVE_10 || opcode == INI_OP_RELEASE_10;
+}
+
 int command_begin(struct usan_disk *disk, const struct usan_scsi *command, const struct begin *b)
 {
     struct usan_scsi s = { .size = sizeof(s) };
@@ -175,8 +209,12 @@ int command_begin(struct usan_disk *disk, const struct usan_scsi *command, const
         return fail(USAN_EINVAL, "usan_scsi: no CDB, too long a one, or unknown flags");
     if (!iov_bytes(s.in, s.in_cnt, &in_len) || !iov_bytes(s.out, s.out_cnt, &out_len))
         return fail(USAN_EINVAL, "usan_scsi: too many iovecs, or too long");
-    if (!disk->iscsi)
+    if (!disk->iscsi && !disk->mpath)
         return fail(USAN_ENOTSUP, "%s is no SCSI unit", disk->name);
+    if (disk->mpath && reserves(*(const uint8_t *)s.cdb))
+        return fail(USAN_ENOTSUP,
+                    "%s: a reservation is one of each path: make it through disks of single paths",
+                    disk->name);
     int err = request_begin(disk->ctx, disk, b, &r);
     if (err)
         return err;
@@ -208,19 +246,62 @@ static void explain_tmf(struct request *r, int code, const char *why)
         failure_set(r->failure, code, "%.120s: task management: %s", r->disk->name, why);
 }
 
+static void leg_over(struct management *m, int code, uint8_t response, const char *why)
+{
+    struct request *r = m->r;
+    if (code && !m->code) {
+        m->code = code;
+        m->response = response;
+        m->why = why;
+    }
+    if (--m->left)
+        return;
+    r->tmf_response = m->response;
+    if (m->code)
+        explain_tmf(r, m->code, m->why);
+    request_finish(r, m->code);
+}
+
 static void management_done(struct ini_tmf *tmf)
 {
-    struct management *m = list_entry(tmf, struct management, tmf);
-    struct request *r = m->r;
-    int code = tmf->scsi.err;
-    if (code) {
-        explain_tmf(r, code, tmf->scsi.why);
-    } else if (tmf->scsi.response != ISCSI_TMF_RSP_COMPLETE) {
-        code = USAN_EIO;
-        r->tmf_response = tmf->scsi.response;
-        explain_tmf(r, code, iscsi_tmf_response_text(tmf->scsi.response));
+    struct leg *leg = list_entry(tmf, struct leg, tmf);
+    const struct iscsi_itmf *t = &tmf->scsi;
+    if (t->err)
+        leg_over(leg->m, t->err, 0, t->why);
+    else if (t->response != ISCSI_TMF_RSP_COMPLETE)
+        leg_over(leg->m, USAN_EIO, t->response, iscsi_tmf_response_text(t->response));
+    else
+        leg_over(leg->m, 0, 0, NULL);
+}
+
+/* On every path that there is, but for what works on the unit as a whole. USAN_E...: on none. */
+static int send_by_paths(struct management *m)
+{
+    struct ini_mpath *mp = mpath_channel_paths(m->r->channel->mpath);
+    int only = m->function == ISCSI_TMF_LOGICAL_UNIT_RESET ? ini_mpath_own_path(mp) : -1;
+    for (unsigned i = 0; i < INI_PATHS_MAX; i++) {
+        if (only >= 0 && i != (unsigned)only)
+            continue;
+        int err = ini_mpath_tmf(mp, i, &m->legs[i].tmf);
+        m->left += err == 0;
+        if (err && err != USAN_ECLOSED) { /* those that are not there have nothing to be ended */
+            m->code = err;
+            m->why = usan_strerror(err);
+        }
     }
-    request_finish(r, code);
+    if (m->left)
+        return 0;
+    return m->code ? m->code : USAN_ECLOSED;
+}
+
+static int send_management(struct management *m)
+{
+    if (m->r->channel->mpath)
+        return send_by_paths(m);
+    m->legs[0].tmf.scsi.lun = iscsi_store_lun(m->r->disk->iscsi);
+    int err = ini_session_tmf(session_of(m->r), &m->legs[0].tmf);
+    m->left = err == 0;
+    return err;
 }
 
 /* Logged in, or that takes too long. */
@@ -230,7 +311,7 @@ static void ready(struct ini_cmd *cmd)
     int err = cmd->scsi.err;
     const char *why = cmd->scsi.why;
     if (!err) {
-        err = ini_session_tmf(session_of(m->r), &m->tmf);
+        err = send_management(m);
         why = usan_strerror(err);
     }
     if (err) {
@@ -239,15 +320,21 @@ static void ready(struct ini_cmd *cmd)
     }
 }
 
+static bool logged_in(const struct request *r)
+{
+    if (r->channel->mpath)
+        return ini_mpath_own_path(mpath_channel_paths(r->channel->mpath)) >= 0;
+    return ini_session_up(session_of(r));
+}
+
 void management_start(struct request *r)
 {
     struct management *m = r->extra;
-    m->tmf.scsi.lun = m->ready.scsi.lun = iscsi_store_lun(r->disk->iscsi);
-    if (!ini_session_up(session_of(r))) {
-        ini_session_submit(session_of(r), &m->ready);
+    if (!logged_in(r)) {
+        submit(r, &m->ready);
         return;
     }
-    int err = ini_session_tmf(session_of(r), &m->tmf);
+    int err = send_management(m);
     if (err) {
         explain_tmf(r, err, usan_strerror(err));
         request_finish_later(r, err);
@@ -259,7 +346,7 @@ int management_begin(struct usan_disk *disk, enum usan_tmf function, const struc
     struct request *r;
     if (function < USAN_TMF_ABORT_TASK_SET || function > USAN_TMF_TARGET_COLD_RESET)
         return fail(USAN_EINVAL, "usan_tmf: there is no function %d", (int)function);
-    if (!disk->iscsi)
+    if (!disk->iscsi && !disk->mpath)
         return fail(USAN_ENOTSUP, "%s is no SCSI unit", disk->name);
     int err = request_begin(disk->ctx, disk, b, &r);
     if (err)
@@ -270,8 +357,11 @@ int management_begin(struct usan_disk *disk, enum usan_tmf function, const struc
         return fail(USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
     }
     m->r = r;
-    m->tmf = (struct ini_tmf){ .scsi = { .function = (enum iscsi_tmf_function)function },
-                               .done = management_done };
+    m->function = (enum iscsi_tmf_function)function;
+    for (unsigned i = 0; i < INI_PATHS_MAX; i++)
+        m->legs[i] =
+            (struct leg){ .tmf = { .scsi = { .function = m->function }, .done = management_done },
+                          .m = m };
     m->ready = (struct ini_cmd){ .scsi = { .cdb = m->cdb,
                                            .cdb_len = sizeof(m->cdb),
                                            .attr = 1,

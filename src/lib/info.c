@@ -32,7 +32,7 @@ static unsigned flags_of(const struct usan_disk *disk)
         { s->unmap_gran_bytes != 0, USAN_DISK_TRIM },
         { s->unmap_gran_bytes != 0 && s->unmap_zeroes, USAN_DISK_TRIM_ZEROES },
         { s->can_compare_and_write, USAN_DISK_COMPARE_AND_WRITE },
-        { disk->iscsi != NULL, USAN_DISK_SCSI },
+        { disk->iscsi || disk->mpath, USAN_DISK_SCSI },
     };
     unsigned sum = 0;
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* libusan in each mode: cancellation, losses, SCSI commands, discovery, the end of disks. */
+#include "base/bytes.h"
 #include "lib_world.h"
 
 /* ---- cancellation ---- */
@@ -108,12 +109,77 @@ static void resize(void **st)
     end();
 }
 
+static int scsi(const struct usan_scsi *command, struct kept *k)
+{
+    memset(k, 0, sizeof(*k));
+    return ended(usan_scsi(w.disk, command, keep, k, NULL), k);
+}
+
+static int tmf(enum usan_tmf function, struct kept *k)
+{
+    memset(k, 0, sizeof(*k));
+    return ended(usan_tmf(w.disk, function, keep, k, NULL), k);
+}
+
+/* Commands and task management on a disk with two paths; at first it is not logged in. */
+static void own_commands(void)
+{
+    static const uint8_t reserve[] = { 0x5f, 0x16, 0x17, 0x56, 0x57 };
+    uint8_t cdb[16] = { 0x9e, 0x10, [13] = 32 };
+    struct iovec in = { back, 32 };
+    struct usan_scsi s = { .size = sizeof(s),
+                           .cdb = cdb,
+                           .cdb_len = 16,
+                           .in = &in,
+                           .in_cnt = 1,
+                           .flags = USAN_SCSI_REPEATABLE };
+    struct kept k = { .code = 0 };
+    assert_int_equal(tmf(USAN_TMF_LOGICAL_UNIT_RESET, &k), 0);
+    assert_int_equal(atomic_load(&w.rig->resets), 1); /* once, though there are two ways */
+    assert_int_equal(scsi(&s, &k), 0);
+    assert_int_equal(be32_get(back + 4), RIG_BLOCKS - 1);
+    while (atomic_load(&w.rig->portals[0].logins) + atomic_load(&w.rig->portals[1].logins) < 4)
+        turn(); /* two of them when it was opened */
+    for (unsigned i = 0; i < sizeof(reserve); i++) {
+        cdb[0] = reserve[i];
+        assert_int_equal(usan_scsi(w.disk, &s, keep, &k, NULL), USAN_ERR_NOTSUP);
+        says(usan_last_error()->text, "one of each path");
+    }
+    /* What is refused: by all of them. */
+    atomic_store(&w.rig->reset_response, 5);
+    assert_int_equal(tmf(USAN_TMF_ABORT_TASK_SET, &k), USAN_ERR_IO);
+    assert_int_equal(k.tmf_response, 5);
+    assert_true(atomic_load(&w.rig->resets) >= 2);
+    atomic_store(&w.rig->reset_response, 0);
+    /* Canceled, and lost with its path: what may be sent again is. */
+    cdb[0] = 0x28;
+    cdb[1] = 0;
+    cdb[8] = 1;
+    in.iov_len = B;
+    s.cdb_len = 10;
+    uint64_t id;
+    atomic_store(&w.rig->mute, 1);
+    unsigned muted = atomic_load(&w.rig->muted);
+    memset(&k, 0, sizeof(k));
+    assert_int_equal(usan_scsi(w.disk, &s, keep, &k, &id), 0);
+    while (atomic_load(&w.rig->muted) == muted)
+        turn();
+    assert_int_equal(usan_cancel(w.ctx, id), 0);
+    wait_for(&k.calls, 1);
+    assert_int_equal(k.code, USAN_ERR_CANCELED);
+    atomic_store(&w.rig->cut_at, 1);
+    assert_int_equal(scsi(&s, &k), 0);
+    s.flags = 0;
+    atomic_store(&w.rig->cut_at, 1);
+    assert_int_equal(scsi(&s, &k), USAN_ERR_IO);
+    says(k.text, "its path was lost");
+}
+
 /* Two portals of the rig. */
 static void several_paths(void **st)
 {
     struct kept k = { .code = 0 };
     struct usan_disk_info i = { .size = sizeof(i) };
-    struct usan_scsi s = { .size = sizeof(s), .cdb = data, .cdb_len = 6 };
     struct iovec iov = { back, B };
     uint64_t id;
     begin(mode_of(st), 1);
@@ -126,8 +192,8 @@ static void several_paths(void **st)
     w.disk = k.disk;
     assert_int_equal(usan_disk_info(w.disk, &i), 0);
     assert_string_equal(i.id, "naa.6000000000000001");
-    assert_false(i.flags & USAN_DISK_SCSI);
-    assert_int_equal(usan_scsi(w.disk, &s, keep, &k, NULL), USAN_ERR_NOTSUP);
+    assert_true(i.flags & USAN_DISK_SCSI);
+    own_commands();
     fill(4);
     assert_int_equal(rw(true, data, 4 * B, 0, 0, &k), 0);
     assert_int_equal(rw(false, back, 4 * B, 0, 0, &k), 0);
