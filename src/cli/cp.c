@@ -243,6 +243,8 @@ static bool check_args(struct cp *cp, int words, char **argv)
     bool wrong = words != 2;
     if (wrong)
         failed(cp, CLI_USAGE, words < 2 ? "needs a source and a destination" : "takes two");
+    else if (!*argv[0] || !*argv[1])
+        failed(cp, CLI_USAGE, "a source or destination without a name");
     else if (!power_of_two(a->chunk))
         failed(cp, CLI_USAGE, "--chunk: is not a power of two");
     else if (a->sparse && (a->sparse < 512 || !power_of_two(a->sparse)))

@@ -9,6 +9,7 @@
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -132,6 +133,37 @@ static int make_size(const char *path, int fd, uint64_t bytes, struct err_text *
     return system_error(e, path, "its size");
 }
 
+static void unlock_old(struct cp_end *end)
+{
+    if (end->old_lock >= 0)
+        close(end->old_lock);
+    end->old_lock = -1;
+}
+
+/* A program that serves the old file would go on with it, and nobody could find that any more. Its
+ * lock is that of the file back end; one of a program that was killed is about to go. */
+static int lock_old(struct cp_end *end, struct err_text *e)
+{
+    enum { TRIES = 20, PAUSE_US = 50000 };
+    int fd = open(end->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return system_error(e, end->path, "not to be read");
+    for (int tries = TRIES; flock(fd, LOCK_EX | LOCK_NB); (void)usleep(PAUSE_US)) {
+        if (errno == EWOULDBLOCK && --tries > 0)
+            continue;
+        int err = errno == EWOULDBLOCK
+                      ? err_set(e, USAN_EBUSY,
+                                "%s: in use by another process, which has locked it; end that "
+                                "first, or copy to what it serves",
+                                end->path)
+                      : system_error(e, end->path, "its lock");
+        close(fd);
+        return err;
+    }
+    end->old_lock = fd;
+    return 0;
+}
+
 static int make_part(struct cp_end *end, uint64_t bytes, struct err_text *e)
 {
     struct stat st;
@@ -141,11 +173,18 @@ static int make_part(struct cp_end *end, uint64_t bytes, struct err_text *e)
     bool replaces = stat(end->path, &st) == 0;
     if (replaces && access(end->path, W_OK))
         return system_error(e, end->path, "not to be written");
+    end->old_lock = -1;
+    int err = replaces ? lock_old(end, e) : 0;
+    if (err)
+        return err;
     int fd = open(end->part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return system_error(e, end->part, "not to be made");
+    if (fd < 0) {
+        err = system_error(e, end->part, "not to be made");
+        unlock_old(end);
+        return err;
+    }
     end->made = true;
-    int err = make_size(end->path, fd, bytes, e);
+    err = make_size(end->path, fd, bytes, e);
     /* Whoever could read the old one can read the new one. */
     if (!err && replaces) {
         if (fchown(fd, st.st_uid, st.st_gid) && errno != EPERM)
@@ -208,13 +247,16 @@ int cp_end_keep(struct cp_end *end, uint64_t bytes, struct err_text *e)
     if (err)
         return err;
     end->made = false;
+    unlock_old(end);
     return sync_folder(end->path, e);
 }
 
 void cp_end_discard(struct cp_end *end)
 {
-    if (end->made)
+    if (end->made) {
         (void)unlink(end->part);
+        unlock_old(end);
+    }
     end->made = false;
 }
 

@@ -17,6 +17,8 @@ struct cp_end {
     /* A destination that is a file of its own: written beside it and put in place at the end. */
     bool made;
     char part[PATH_MAX];
+    int old_lock; /* with made: on the file that is replaced, so that nobody serves it meanwhile;
+                   * -1: there is none */
 };
 
 /* USAN_EINVAL: it is written wrong; else it can not be opened. The end is closed in any case. */

@@ -45,7 +45,10 @@ const char *cli_meant(const char *word)
 {
     static const struct {
         const char *word, *spec;
-    } bare[] = { { "ram", "ram:SIZE" }, { "null", "null:SIZE" }, { "iscsi", "an iscsi:// URL" } };
+    } bare[] = { { "ram", "ram:SIZE" },
+                 { "null", "null:SIZE" },
+                 { "iscsi", "an iscsi:// URL" },
+                 { "", "a file, ram:SIZE or an iscsi:// URL" } };
     for (size_t i = 0; i < sizeof(bare) / sizeof(bare[0]); i++) {
         if (strcmp(word, bare[i].word) == 0 && access(word, F_OK))
             return bare[i].spec;

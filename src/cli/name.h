@@ -20,7 +20,7 @@ char *cli_make_spec(const char *word);
 void cli_short_name(const char *word, char *buf, size_t cap);
 
 /* A word like "ram" that is no file here but a back end, whose target is missing: how it is
- * written, "ram:SIZE". Else NULL. */
+ * written, "ram:SIZE"; or an empty word. Else NULL. */
 const char *cli_meant(const char *word);
 
 /* Do both words name the same file? Words that name none are never the same. */

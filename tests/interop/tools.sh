@@ -102,6 +102,11 @@ check_error "a pipe that has too much" 1 'more comes than it has room for' \
 check_error "a source that does not exist" 1 'No such file' "$USAN" cp "$WORK/none" "$WORK/copy2"
 check "leaves nothing" test ! -e "$WORK/copy2"
 check_error "a target that does not" 1 'no such target' "$USAN" cp "${url%/*}x/0" "$WORK/copy2"
+check_error "a file that is served is not replaced" 1 \
+    'disk: in use by another process, which has locked it; end that first' \
+    "$USAN" cp "$WORK/image" "$WORK/disk"
+check_equal "nothing is left beside it" "$(find "$WORK" -name '*.part-*')" ""
+check_error "a name that is empty" 2 'without a name' "$USAN" cp "$WORK/image" ''
 check_error "source and destination in one" 2 'the same file' \
     "$USAN" cp "$WORK/image" "$WORK/../$(basename "$WORK")/image"
 check_error "nothing to be read back" 2 'standard output can not be read back' \
