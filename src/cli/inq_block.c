@@ -148,3 +148,40 @@ void inq_limits_extension(struct report *r, const uint8_t *p, size_t len)
     };
     inq_fields(r, fields, p, len);
 }
+
+/* SBC-5 6.6: formats that the unit can be given. */
+void inq_format_presets(struct report *r, const uint8_t *p, size_t len)
+{
+    report_begin_list(r, "presets", NULL);
+    for (size_t at = 4; at + 64 <= len; at += 64) {
+        const uint8_t *d = p + at;
+        report_begin(r, NULL, "preset");
+        report_number(r, "identifier", "identifier", be32_get(d), NULL);
+        report_number(r, "schema", "schema", d[4], NULL);
+        report_number(r, "lbppbe", "logical blocks in a physical one, as a power of two",
+                      d[7] & 0x0f, NULL);
+        report_number(r, "block_bytes", "block", be32_get(d + 8), "bytes");
+        report_number(r, "last_lba", "last block", be64_get(d + 16), NULL);
+        report_number(r, "fmtpinfo", "FMTPINFO", d[38] >> 6, NULL);
+        report_number(r, "protection_usage", "protection field usage", d[38] & 7, NULL);
+        report_number(r, "p_i_exponent", "protection intervals, as a power of two", d[39] & 0x0f,
+                      NULL);
+        report_end(r);
+    }
+    report_end(r);
+}
+
+/* SBC-5 6.6: parts of the unit with heads of their own. */
+void inq_positioning(struct report *r, const uint8_t *p, size_t len)
+{
+    report_begin_list(r, "ranges", NULL);
+    for (size_t at = 64; at + 32 <= len; at += 32) {
+        report_begin(r, NULL, "range");
+        report_number(r, "number", "number", p[at], NULL);
+        report_number(r, "elements", "storage elements", p[at + 1], NULL);
+        report_number(r, "first_lba", "first block", be64_get(p + at + 8), NULL);
+        report_number(r, "blocks", "size", be64_get(p + at + 16), "blocks");
+        report_end(r);
+    }
+    report_end(r);
+}

@@ -36,5 +36,12 @@ void inq_block_lengths(struct report *r, const uint8_t *p, size_t len);
 void inq_utilization(struct report *r, const uint8_t *p, size_t len);
 void inq_zoned(struct report *r, const uint8_t *p, size_t len);
 void inq_limits_extension(struct report *r, const uint8_t *p, size_t len);
+void inq_format_presets(struct report *r, const uint8_t *p, size_t len);
+void inq_positioning(struct report *r, const uint8_t *p, size_t len);
+void inq_constituents(struct report *r, const uint8_t *p, size_t len);
+void inq_cfa_profiles(struct report *r, const uint8_t *p, size_t len);
+void inq_protocol_unit(struct report *r, const uint8_t *p, size_t len);
+void inq_protocol_port(struct report *r, const uint8_t *p, size_t len);
+void inq_feature_sets(struct report *r, const uint8_t *p, size_t len);
 
 #endif

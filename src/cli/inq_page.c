@@ -229,10 +229,13 @@ static const struct {
     { 0x88, "SCSI Ports", 4, ports },
     { 0x89, "ATA Information", 36, inq_ata },
     { 0x8a, "Power Condition", 8, inq_power },
+    { 0x8b, "Device Constituents", 4, inq_constituents },
+    { 0x8c, "CFA Profile Information", 4, inq_cfa_profiles },
     { 0x8d, "Power Consumption", 4, inq_consumption },
     { 0x8f, "Third-Party Copy", 4, inq_third_party_copy },
-    { 0x90, "Protocol Specific Logical Unit Information", 0, NULL },
-    { 0x91, "Protocol Specific Port Information", 0, NULL },
+    { 0x90, "Protocol Specific Logical Unit Information", 4, inq_protocol_unit },
+    { 0x91, "Protocol Specific Port Information", 4, inq_protocol_port },
+    { 0x92, "SCSI Feature Sets", 8, inq_feature_sets },
     { 0xb0, "Block Limits", 16, inq_block_limits },
     { 0xb1, "Block Device Characteristics", 8, inq_characteristics },
     { 0xb2, "Logical Block Provisioning", 7, inq_provisioning },
@@ -241,6 +244,8 @@ static const struct {
     { 0xb5, "Block Device Characteristics Extension", 16, inq_utilization },
     { 0xb6, "Zoned Block Device Characteristics", 20, inq_zoned },
     { 0xb7, "Block Limits Extension", 12, inq_limits_extension },
+    { 0xb8, "Format Presets", 4, inq_format_presets },
+    { 0xb9, "Concurrent Positioning Ranges", 64, inq_positioning },
 };
 
 const char *inq_page_name(uint8_t page)
@@ -255,7 +260,7 @@ const char *inq_page_name(uint8_t page)
 void inq_page(struct report *r, uint8_t page, const uint8_t *p, size_t len)
 {
     for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
-        if (pages[i].page == page && pages[i].print && len >= pages[i].min) {
+        if (pages[i].page == page && len >= pages[i].min) {
             pages[i].print(r, p, len);
             return;
         }

@@ -210,6 +210,51 @@ static void numbered(void **st)
     page_text(0x84, software, sizeof(software), "software interfaces\n  0102030405ff\n");
 }
 
+/* As sg_vpd reads them, too. */
+static void lists(void **st)
+{
+    (void)st;
+    uint8_t p[136];
+    for (size_t i = 0; i < sizeof(p); i++)
+        p[i] = (uint8_t)(i + 1);
+    page_text(0x8c, p, 12,
+              "profile\n  number: 5\n  sequential write: 1800 blocks of 512 bytes\n"
+              "profile\n  number: 9\n  sequential write: 2828 blocks of 512 bytes\n");
+    page_text(0xb8, p, 68 + 63, /* and one that is cut */
+              "preset\n  identifier: 84281096\n  schema: 9\n"
+              "  logical blocks in a physical one, as a power of two: 12\n"
+              "  block: 219025168 bytes\n  last block: 1519427316551916316\n  FMTPINFO: 0\n"
+              "  protection field usage: 3\n  protection intervals, as a power of two: 12\n");
+    page_text(0xb9, p, 64 + 32 + 31,
+              "range\n  number: 65\n  storage elements: 66\n  first block: 5281116304131903312\n"
+              "  size: 5859837686836516696 blocks\n");
+    static const uint8_t sets[] = { 0, 0x92, 0, 10, 0, 0, 0, 0, 0, 1, 1, 4, 0x77, 1 };
+    page_text(0x92, sets, sizeof(sets),
+              "sets of features\n  discovery 2016\n  drive maintenance 2016\n  7701h\n");
+    static const uint8_t parts[] = "\x00\x8b\x00\x50\x00\x02\x01\x00VENDOR  PRODUCT         1.0 "
+                                   "\x00\x00\x00\x04\x09\x00\x00\x00\x00\x09\xff\x00V2      "
+                                   "P2              2.0 \x00\x00\x00";
+    page_text(0x8b, parts, sizeof(parts),
+              "device\n  is a: virtual tape drive\n  device type: tape\n  vendor: VENDOR\n"
+              "  product: PRODUCT\n  revision: 1.0\n"
+              "device\n  is a: reserved\n  device type: not stated\n  vendor: V2\n"
+              "  product: P2\n  revision: 2.0\n");
+    static const uint8_t unit[] = { 0, 0x90, 0, 23, 0, 1, 6, 0, 0, 0, 0, 4, 1, 0,
+                                    0, 0,    0, 2,  5, 0, 0, 0, 0, 1, 7, 0, 3 /* cut */ };
+    page_text(0x90, unit, sizeof(unit),
+              "port\n  relative number: 1\n  protocol: 6\n"
+              "  transport layer retries controlled: yes\n"
+              "port\n  relative number: 2\n  protocol: 5\n  bytes:\n"
+              "    0000  07                                               .\n");
+    static const uint8_t port[] = {
+        0, 0x91, 0, 16, 0, 1, 6, 0, 0, 0, 0, 8, 0, 3, 0, 1, 0, 4, 0, 0
+    };
+    page_text(0x91, port, sizeof(port),
+              "port\n  relative number: 1\n  protocol: 6\n"
+              "  phy\n    number: 3\n    persistent SSP connections: yes\n"
+              "  phy\n    number: 4\n    persistent SSP connections: no\n");
+}
+
 /* As sg_vpd reads it, too. */
 static void copies(void **st)
 {
@@ -301,9 +346,10 @@ static void standard(void **st)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json),   cmocka_unit_test(people),   cmocka_unit_test(strings),
-        cmocka_unit_test(pages),  cmocka_unit_test(extended), cmocka_unit_test(numbered),
-        cmocka_unit_test(copies), cmocka_unit_test(hostile),  cmocka_unit_test(standard),
+        cmocka_unit_test(json),     cmocka_unit_test(people),   cmocka_unit_test(strings),
+        cmocka_unit_test(pages),    cmocka_unit_test(extended), cmocka_unit_test(numbered),
+        cmocka_unit_test(lists),    cmocka_unit_test(copies),   cmocka_unit_test(hostile),
+        cmocka_unit_test(standard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
