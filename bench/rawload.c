@@ -151,6 +151,17 @@ static void open_session(struct raw_session *s, const struct options *o, unsigne
     s->pos = s->blocks * s->block_bytes / cfg->io_bytes / o->sessions * id;
 }
 
+static void close_session(struct raw_session *s)
+{
+    close(s->fd);
+    for (uint32_t i = 0; i < s->cfg->depth; i++)
+        free(s->slots[i].data_out);
+    free(s->free_slots);
+    free(s->slots);
+    free(s->iov);
+    free(s->rx);
+}
+
 static struct measure take(const struct options *o, const struct raw_totals *totals)
 {
     return (struct measure){ .time_ns = bench_now_ns(),
@@ -209,6 +220,7 @@ static void run(struct raw_session *sessions, const struct options *o, struct me
         }
     }
     *ret_end = take(o, totals);
+    close(ep);
 }
 
 int main(int argc, char **argv)
@@ -217,7 +229,7 @@ int main(int argc, char **argv)
     struct options o;
     parse(argc, argv, &o);
     bench_pin(o.cpu);
-    const uint8_t *payload = bench_pages(o.raw.io_bytes, 0xa5);
+    uint8_t *payload = bench_pages(o.raw.io_bytes, 0xa5);
     struct raw_session *sessions = array(o.sessions, sizeof(*sessions));
     for (uint32_t i = 0; i < o.sessions; i++)
         open_session(&sessions[i], &o, i, &totals, payload);
@@ -241,5 +253,9 @@ int main(int argc, char **argv)
            target_ns / 1e3 / n, self_ns / 1e9 / s, target_ns / 1e9 / s,
            hist_percentile_us(&totals.latency, 50), hist_percentile_us(&totals.latency, 99),
            hist_percentile_us(&totals.latency, 99.9), (unsigned long long)totals.errors);
+    for (uint32_t i = 0; i < o.sessions; i++)
+        close_session(&sessions[i]);
+    free(sessions);
+    free(payload);
     return totals.errors ? 1 : 0;
 }

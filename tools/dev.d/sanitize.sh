@@ -13,7 +13,7 @@ sanitize_units() { # DIR COUNTS MESON-TEST-ARGUMENT...
     interruptible meson test -C "$dir" --no-rebuild --print-errorlogs "$@" >"$dir/unit.log" 2>&1 \
         </dev/null || rc=1
     [ $rc = 0 ] || tail -n 60 "$dir/unit.log"
-    log=$(find "$dir/meson-logs" -name '*.junit.xml' | head -n 1)
+    log=$(find "$dir/meson-logs" -name '*.junit.xml' | sed -n 1p)
     read -r passed failed skipped < <(awk -f tools/junit-count.awk "$log")
     # a program that the sanitizer ended may have no failed case of its own
     [ $rc = 0 ] || [ "$failed" != 0 ] || failed=1

@@ -228,7 +228,7 @@ cmd_soak() {
         printf '  %s: %d\n' "${f##*/done.}" "$(wc -l <"$f")"
     done
     [ ! -s "$soak_dir/wrong" ] || {
-        sed 's/^/  /' "$soak_dir/wrong" | head -n 20
+        head -n 40 "$soak_dir/wrong" | sed 's/^/  /'
         rc=1
     }
     if [ "$soak_build" = build ]; then

@@ -27,7 +27,7 @@ run_unit_tests() { # COUNTS [NAME...]
     read -r passed failed skipped < <(awk -f tools/junit-count.awk $log)
     # A program that crashed may have no failed case of its own.
     [ "$rc" = 0 ] || [ "$failed" != 0 ] || failed=$rc
-    [ "$failed" = 0 ] || sed -n '/^[ 0-9]*\/[0-9]* .*OK  /!p' build/unit.log | head -n 200
+    [ "$failed" = 0 ] || sed -n '/^[ 0-9]*\/[0-9]* .*OK  /!p' build/unit.log | sed -n 1,200p
     printf '  %-34s %-4s %3d passed %2d failed %2d skipped %5d s\n' \
         "$(grep -c '<testsuite ' <(sed 's/<testsuite /\n&/g' $log)) programs" \
         "$([ "$failed" = 0 ] && echo ok || echo FAIL)" "$passed" "$failed" "$skipped" \
