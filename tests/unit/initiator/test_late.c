@@ -17,7 +17,8 @@
 
 #include <cmocka.h>
 
-#define SOON "?command_timeout=100ms&login_timeout=300ms"
+/* Soon, but not so soon that a machine that is held up is late. */
+#define SOON "?command_timeout=400ms&login_timeout=1500ms"
 
 static struct rig *begin(const char *options)
 {
@@ -131,9 +132,9 @@ static void dropped(void **st)
 static void slow(void **st)
 {
     (void)st;
-    struct rig *rig = begin("?command_timeout=300ms&queue_depth=1");
+    struct rig *rig = begin("?command_timeout=1s&queue_depth=1");
     struct io io[8];
-    rig_slow(rig, 100); /* ms each: 800 in all */
+    rig_slow(rig, 200); /* ms each: 1.6 s in all */
     for (unsigned i = 0; i < 8; i++)
         io_start(&io[i], 0x28, i, 0);
     until(&world.pending, 0);
