@@ -113,13 +113,24 @@ through_proxy() { # URL PROXY-OPTION...
 }
 
 head -c 16M /dev/urandom >"$WORK/random"
+level1='header_digest=crc32c&data_digest=crc32c&error_recovery=1'
 through_proxy "$open" --flip-every 1900009
 capture_start damage "$(port_of "$open")"
 check "data over a line that damages it, level 1" copy \
-    "$bad?header_digest=crc32c&data_digest=crc32c&error_recovery=1"
+    "$bad?$level1"
 capture_stop "$(port_of "$open")"
 check_frames "damage: SNACK" 'iscsi.opcode == 0x10'
 check_frames "damage: level 1" 'iscsi.keyvalue == "ErrorRecoveryLevel=1"'
+
+# Damaged behind the capture, which sees what the two have said: all of it is well formed.
+through_proxy "$open" --flip-every 1900009 --answers
+capture_start answers "$(port_of "$open")"
+check "data over a line that damages the answers" timeout 60 "$USAN" cp --quiet "$bad?$level1" \
+    "$WORK/back"
+capture_stop "$(port_of "$open")"
+check "is what was written" cmp -n 16777216 "$WORK/random" "$WORK/back"
+check_well_formed "answers"
+check_frames "answers: SNACK of data" 'iscsi.opcode == 0x10 && iscsi.snack.type == 0'
 
 through_proxy "$open" --cut-every 0.15
 capture_start cut "$(port_of "$open")"
