@@ -115,8 +115,8 @@ check "the target ends" target_stop
 
 # ---- a target that takes its time ----
 
-target_start --name iqn.2025-01.io.usan.test:slow "delay(time=3s,op=read)+ram:64M"
-check "a read that the target has is cancelled" timeout 15 "$WORK/library" cancel "${URLS[0]}"
+target_start --name iqn.2025-01.io.usan.test:slow "delay(time=20s,op=read)+ram:64M"
+check "a read that the target has is cancelled" timeout 100 "$WORK/library" cancel "${URLS[0]}"
 check_output "it says so" 'canceled$'
 target_kill
 

@@ -36,16 +36,22 @@ target_launch() { # COUNT ARGUMENT...
     return 1
 }
 
-# usan serve on a free port of 127.0.0.1, with options and paths as given. The test ends when
-# that does not work, because nothing after it can.
+# usan serve on a free port of 127.0.0.1, or on PORT, with options and paths as given. The test ends
+# when that does not work, because nothing after it can. While a target is away, somebody who
+# connects from its port may have that for a moment.
 target_start() { # [-n COUNT] ARGUMENT...
     local count=1
     if [ "${1:-}" = -n ]; then
         count=$2
         shift 2
     fi
-    target_launch "$count" serve --address 127.0.0.1 --port "${PORT:-0}" "$@" ||
-        bail "usan serve does not start"
+    local try
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+        target_launch "$count" serve --address 127.0.0.1 --port "${PORT:-0}" "$@" && return
+        [ -n "${PORT:-}" ] || break
+        [ $try = 10 ] || sleep 1
+    done
+    bail "usan serve does not start"
 }
 
 # Ask the target to end; false unless it does within SECONDS, with exit code 0. The limit that it
