@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 # usage: ./dev lint
-# what: layout, short clang-tidy list, second compiler, shell scripts, spelling, sizes
+# what: files, layout, short clang-tidy list, second compiler, shell scripts, spelling, sizes
 
 c_files() {
     project_files '*.c' '*.h' '*.cc'
@@ -9,6 +9,14 @@ c_files() {
 
 shell_files() {
     project_files '*.sh' dev .ci/run tools/tap-run tools/cmocka-tap
+}
+
+# A file that .gitignore names is one that a build has made, and a symbolic link leads somewhere
+# on one machine only.
+lint_tree() {
+    local bad
+    bad=$(git ls-files -ci --exclude-standard && git ls-files -s | sed -n 's/^120000 .*\t//p')
+    [ -z "$bad" ] || { printf '%s: is not to be in the repository\n' "$bad" && return 1; }
 }
 
 lint_layout() {
@@ -65,7 +73,7 @@ cmd_lint() {
     install_packages build test lint
     local failed=0 passed=0 step started
     say "lint"
-    for step in layout rules licence shell spelling clang tidy; do
+    for step in tree layout rules licence shell spelling clang tidy; do
         started=$SECONDS
         if interruptible "lint_$step" >"build/lint-$step.log" 2>&1 </dev/null; then
             passed=$((passed + 1))
