@@ -18,7 +18,7 @@ enum { ARGS_MAX = 64 };
 
 struct run_args {
     const char *percentiles, *seed, *pcap;
-    bool json, cost;
+    bool json, cost, timeline;
 };
 
 #define AT(field) offsetof(struct run_args, field)
@@ -29,6 +29,8 @@ const struct cli_opt cli_sim_run_opts[] = {
     { "percentiles", 0, CLI_TEXT, "LIST", LATENCY_SHARES, "of the latency", AT(percentiles), 0, 0 },
     { "pcap", 'p', CLI_TEXT, "FILE", NULL,
       "write the packets of the target's link to a file; world ns3 only", AT(pcap), 0, 0 },
+    { "timeline", 't', CLI_FLAG, NULL, NULL,
+      "write every change of state of sessions and connections as well", AT(timeline), 0, 0 },
     { "json", 'j', CLI_FLAG, NULL, NULL, "write JSON", AT(json), 0, 0 },
     { "cost", 'c', CLI_FLAG, NULL, NULL, "say on standard error what the run has cost", AT(cost), 0,
       0 },
@@ -97,7 +99,48 @@ static void print(const struct sim_scenario *sc, const struct sim_result *r, con
     print_params(&r->params);
 }
 
+/* A line for each, in columns. */
+static void print_timeline(const struct sim_timeline *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        const struct sim_step *s = &t->v[i];
+        char what[32];
+        if (s->session)
+            (void)snprintf(what, sizeof(what), "session");
+        else if (s->cid < 0)
+            (void)snprintf(what, sizeof(what), "connection");
+        else
+            (void)snprintf(what, sizeof(what), "connection %d", s->cid);
+        printf("%5llu.%09llu  %-9s %4u  %-13s %-4s %-20s -> %-20s %s\n",
+               (unsigned long long)(s->at_ns / NS_PER_SEC),
+               (unsigned long long)(s->at_ns % NS_PER_SEC),
+               s->role == ISCSI_ROLE_TARGET ? "target" : "initiator", s->initiator, what,
+               s->transition, s->from, s->to, s->event);
+    }
+}
+
 /* ---- for programs ---- */
+
+static void json_timeline(struct report *r, const struct sim_timeline *t)
+{
+    report_begin_list(r, "timeline", NULL);
+    for (size_t i = 0; i < t->count; i++) {
+        const struct sim_step *s = &t->v[i];
+        report_begin(r, NULL, NULL);
+        report_number(r, "time_ns", NULL, s->at_ns, NULL);
+        report_text(r, "role", NULL, s->role == ISCSI_ROLE_TARGET ? "target" : "initiator");
+        report_number(r, "initiator", NULL, s->initiator, NULL);
+        report_text(r, "machine", NULL, s->session ? "session" : "connection");
+        if (s->cid >= 0)
+            report_number(r, "cid", NULL, (uint64_t)s->cid, NULL);
+        report_text(r, "transition", NULL, s->transition);
+        report_text(r, "from", NULL, s->from);
+        report_text(r, "to", NULL, s->to);
+        report_text(r, "event", NULL, s->event);
+        report_end(r);
+    }
+    report_end(r);
+}
 
 static void json_link(struct report *r, const char *key, const struct sim_link_stats *l)
 {
@@ -138,7 +181,8 @@ static void json_load(struct report *r, const struct sim_scenario *sc)
 }
 
 static void print_json(const struct sim_scenario *sc, const struct sim_result *res,
-                       const char *name, const struct latency_shares *shares)
+                       const struct sim_timeline *t, const char *name,
+                       const struct latency_shares *shares)
 {
     struct report r;
     double seconds = (double)res->measured_ns / (double)NS_PER_SEC;
@@ -165,6 +209,8 @@ static void print_json(const struct sim_scenario *sc, const struct sim_result *r
     json_params(&r, &res->params);
     report_number(&r, "logins", NULL, res->logins, NULL);
     report_number(&r, "events", NULL, res->events, NULL);
+    if (t)
+        json_timeline(&r, t);
     report_end(&r);
 }
 
@@ -214,18 +260,23 @@ static int check_pcap(const struct sim_scenario *sc, const char *path, struct er
 static int run(const struct run_args *a, const struct sim_scenario *sc, const char *path,
                const struct latency_shares *shares, struct err_text *e)
 {
+    struct sim_timeline steps = { .v = NULL };
+    const struct sim_look look = { .pcap = a->pcap, .timeline = a->timeline ? &steps : NULL };
     struct sim_result *r = malloc(sizeof(*r));
     if (!r)
         return err_set(e, USAN_ENOMEM, "%s", usan_strerror(USAN_ENOMEM));
-    int err = sim_run(sc, sim_world_find(sc->world), a->pcap, r, e);
+    int err = sim_run(sc, sim_world_find(sc->world), &look, r, e);
     if (err)
         err_prefix(e, "%s", path);
     else if (a->json)
-        print_json(sc, r, path, shares);
+        print_json(sc, r, look.timeline, path, shares);
     else
         print(sc, r, path, shares);
+    if (!a->json) /* also of a run that failed: what led to it */
+        print_timeline(&steps);
     if (!err && a->cost)
         print_cost(sc, r);
+    sim_timeline_free(&steps);
     free(r);
     return err;
 }

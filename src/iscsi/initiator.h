@@ -61,6 +61,7 @@
 #include "base/list.h"
 #include "iscsi/login_types.h"
 #include "iscsi/params.h"
+#include "iscsi/steps.h"
 #include "iscsi/tmf.h"
 
 #include <stdbool.h>
@@ -113,6 +114,8 @@ struct iscsi_isess_config {
     uint64_t
         recovery_timeout_ns; /* levels 1, 2: when what is missing is asked for again; 0 = 1 s */
     uint8_t seed[32];        /* random, different for every session: challenges, numbers */
+    /* Where transitions of the session and of its connections are noted; NULL = nowhere. */
+    struct iscsi_steps *steps;
 };
 
 struct iscsi_isess;

@@ -14,29 +14,56 @@ static uint32_t step_bit(const char *name)
     return 1u << (name[0] == 'M' ? 20 + n : n);
 }
 
+static void log_conn(struct iscsi_isess *sess, uint16_t cid, enum iscsi_conn_state from,
+                     enum iscsi_conn_event ev, enum iscsi_conn_state to, const char *name)
+{
+    const struct iscsi_step step = { .role = ISCSI_ROLE_INITIATOR,
+                                     .tsih = sess->tsih,
+                                     .cid = cid,
+                                     .from = from,
+                                     .event = ev,
+                                     .to = to,
+                                     .transition = name };
+    iscsi_steps_add(sess->cfg.steps, &step);
+}
+
 void iconn_step(struct iscsi_iconn *conn, enum iscsi_conn_event ev)
 {
     const char *name = NULL;
+    enum iscsi_conn_state from = conn->state;
     if (iscsi_conn_fsm_step(&conn->state, ISCSI_ROLE_INITIATOR, ev, &name))
         assert(conn->state == ISCSI_CONN_FREE || conn->state == ISCSI_CONN_CLEANUP_WAIT);
+    else
+        log_conn(conn->sess, conn->cid, from, ev, conn->state, name);
     conn->sess->conn_steps |= step_bit(name);
 }
 
 void ilost_step(struct iscsi_isess *sess, struct ilost *lost, enum iscsi_conn_event ev)
 {
     const char *name = NULL;
+    enum iscsi_conn_state from = lost->state;
     int err = iscsi_conn_fsm_step(&lost->state, ISCSI_ROLE_INITIATOR, ev, &name);
     assert(!err);
     (void)err;
+    log_conn(sess, lost->cid, from, ev, lost->state, name);
     sess->conn_steps |= step_bit(name);
 }
 
 void isess_step(struct iscsi_isess *sess, enum iscsi_sess_event ev)
 {
     const char *name = NULL;
+    struct iscsi_step step = { .role = ISCSI_ROLE_INITIATOR,
+                               .session = true,
+                               .tsih = sess->tsih,
+                               .from = sess->state,
+                               .event = ev };
     /* Only the first connection to be logged in, and the last to go, move the session. */
     if (iscsi_sess_fsm_step(&sess->state, ISCSI_ROLE_INITIATOR, ev, &name))
         assert(ev == ISCSI_SESS_EV_CONN_LOGGED_IN && sess->state == ISCSI_SESS_LOGGED_IN);
+    step.to = sess->state;
+    step.transition = name;
+    if (name)
+        iscsi_steps_add(sess->cfg.steps, &step);
     sess->sess_steps |= step_bit(name);
 }
 

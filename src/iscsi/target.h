@@ -49,6 +49,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "iscsi/params.h"
+#include "iscsi/steps.h"
 #include "iscsi/tmf.h"
 
 #include <stdbool.h>
@@ -76,6 +77,9 @@ struct iscsi_tconn_config {
     uint8_t seed[32];    /* random, different for every connection: CHAP, tags */
     const char *address; /* local "ip:port" or "[ip]:port", for SendTargets; copied */
     void *user;          /* the owner's: iscsi_tconn_user() */
+    /* Where transitions are noted, those of the session that this connection makes as well; NULL =
+     * nowhere. */
+    struct iscsi_steps *steps;
 };
 
 /* CHAP credentials the owner answers with; all borrowed until the next event. */

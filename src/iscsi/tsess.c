@@ -44,6 +44,7 @@ struct iscsi_tsess *iscsi_tsess_new(const struct iscsi_tconn *conn, uint16_t tsi
         return NULL;
     s->a = a;
     s->tsih = tsih;
+    s->steps = conn->cfg.steps;
     s->state = ISCSI_SESS_FREE;
     list_init(&s->conns);
     list_init(&s->kicks);

@@ -17,30 +17,48 @@ static uint32_t transition_bit(const char *name)
 
 void tconn_event(struct iscsi_tconn *c, enum iscsi_conn_event ev)
 {
-    const char *name;
+    struct iscsi_step step = { .role = ISCSI_ROLE_TARGET,
+                               .tsih = c->sess ? c->sess->tsih : 0,
+                               .cid = c->cid,
+                               .user = c->cfg.user,
+                               .from = c->state,
+                               .event = ev };
 
-    if (iscsi_conn_fsm_step(&c->state, ISCSI_ROLE_TARGET, ev, &name))
+    if (iscsi_conn_fsm_step(&c->state, ISCSI_ROLE_TARGET, ev, &step.transition)) {
         assert(c->state == ISCSI_CONN_FREE || c->state == ISCSI_CONN_CLEANUP_WAIT);
-    else
-        c->taken |= transition_bit(name);
+        return;
+    }
+    c->taken |= transition_bit(step.transition);
+    step.to = c->state;
+    iscsi_steps_add(c->cfg.steps, &step);
 }
 
 void tsess_event(struct iscsi_tsess *s, enum iscsi_sess_event ev)
 {
-    const char *name;
+    struct iscsi_step step = {
+        .role = ISCSI_ROLE_TARGET, .session = true, .tsih = s->tsih, .from = s->state, .event = ev
+    };
 
-    if (iscsi_sess_fsm_step(&s->state, ISCSI_ROLE_TARGET, ev, &name))
+    if (iscsi_sess_fsm_step(&s->state, ISCSI_ROLE_TARGET, ev, &step.transition)) {
         assert(s->state != ISCSI_SESS_LOGGED_IN || s->live > 0);
-    else
-        s->taken |= transition_bit(name);
+        return;
+    }
+    s->taken |= transition_bit(step.transition);
+    step.to = s->state;
+    iscsi_steps_add(s->steps, &step);
 }
 
 void tlost_event(struct iscsi_tsess *s, struct tlost *l, enum iscsi_conn_event ev)
 {
-    const char *name;
+    struct iscsi_step step = {
+        .role = ISCSI_ROLE_TARGET, .tsih = s->tsih, .cid = l->cid, .from = l->state, .event = ev
+    };
 
-    if (!iscsi_conn_fsm_step(&l->state, ISCSI_ROLE_TARGET, ev, &name))
-        s->taken |= transition_bit(name);
+    if (iscsi_conn_fsm_step(&l->state, ISCSI_ROLE_TARGET, ev, &step.transition))
+        return;
+    s->taken |= transition_bit(step.transition);
+    step.to = l->state;
+    iscsi_steps_add(s->steps, &step);
 }
 
 /* ---- the send queue ---- */

@@ -389,6 +389,7 @@ struct iscsi_tsess {
     const struct alloc *a;
     enum iscsi_sess_state state;
     uint16_t tsih;
+    struct iscsi_steps *steps;
     char *initiator_name;
     struct iscsi_params params;
     struct list conns;

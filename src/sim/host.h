@@ -17,6 +17,12 @@ enum {
 struct sim_tgt;
 struct sim_ini;
 
+struct sim_fault_timer {
+    struct sim_timer timer;
+    struct sim *sim;
+    const struct sim_fault *fault;
+};
+
 struct sim {
     const struct sim_scenario *sc;
     const struct sim_world *world;
@@ -28,6 +34,8 @@ struct sim {
     bool measuring, ending;
     struct sim_timer phase; /* the end of the warm-up, of the measured time, of all patience */
     struct sim_result *result;
+    struct sim_timeline *timeline; /* NULL: nobody wants it */
+    struct sim_fault_timer faults[SIM_FAULTS_MAX];
     struct sim_link_stats out0, in0; /* when measuring began */
     struct sim_disk_stats disk0;
     int err;
@@ -44,6 +52,11 @@ int sim_scratch(struct sim *sim, uint64_t bytes, struct iovec iov[SIM_SCRATCH_IO
 /* Bytes that go into random fields of the cores. */
 void sim_seed(const struct sim *sim, uint32_t index, uint8_t seed[32]);
 
+/* A log for cores, and its way into the time-line; who: whose a step is. */
+void sim_steps_init(struct sim *sim, struct iscsi_steps *log);
+void sim_steps_take(struct sim *sim, struct iscsi_steps *log,
+                    uint32_t (*who)(void *ctx, const struct iscsi_step *step), void *ctx);
+
 /* An initiator has found its unit; it has logged out. */
 void sim_ini_ready(struct sim *sim);
 void sim_ini_finished(struct sim *sim);
@@ -59,5 +72,7 @@ struct sim_ini *sim_ini_new(struct sim *sim, uint32_t index); /* it connects at 
 void sim_ini_free(struct sim_ini *ini);                       /* may be NULL */
 /* No more requests; log out when those under way have ended. */
 void sim_ini_end(struct sim_ini *ini);
+/* Its connection with this cid breaks, or with SIM_ALL all of them. */
+void sim_ini_break(struct sim_ini *ini, uint32_t cid);
 
 #endif

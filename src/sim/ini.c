@@ -20,7 +20,7 @@ static void pump(struct sim_ini *ini);
 static void open_in(struct sim_path *path, uint64_t ns)
 {
     struct sim_ini *ini = path->ini;
-    if (!path->conn && !ini->ending && !sim_timer_set(&path->open))
+    if (!path->conn && !ini->logging_out && !sim_timer_set(&path->open))
         sim_timer_in(&ini->sim->clock, &path->open, ns);
 }
 
@@ -97,7 +97,7 @@ static void open_fired(struct sim_timer *t)
     struct sim_path *path = list_entry(t, struct sim_path, open);
     struct sim_ini *ini = path->ini;
     struct sim *sim = ini->sim;
-    if (ini->ending || path->conn)
+    if (path->conn)
         return;
     int err = iscsi_iconn_new(ini->sess, path->cid, sim->clock.now_ns, &path->conn);
     if (err == USAN_ENOMEM)
@@ -199,10 +199,18 @@ static void log_out(struct sim_ini *ini)
     if (!ini->ending || ini->active || ini->logging_out)
         return;
     ini->logging_out = true;
+    for (uint32_t i = 0; i < ini->sim->sc->initiator.connections; i++)
+        sim_timer_cancel(&ini->sim->clock, &ini->paths[i].open);
     if (iscsi_isess_logout(ini->sess, ini->sim->clock.now_ns) == 0)
         return;
     ini->finished = true; /* it has no connection at this time */
     sim_ini_finished(ini->sim);
+}
+
+static uint32_t who(void *ctx, const struct iscsi_step *step)
+{
+    (void)step;
+    return ((struct sim_ini *)ctx)->index + 1;
 }
 
 static void pump(struct sim_ini *ini)
@@ -220,6 +228,7 @@ static void pump(struct sim_ini *ini)
             tx(&ini->paths[i]);
     } while (pull(ini));
     ini->pulling = false;
+    sim_steps_take(sim, &ini->steps, who, ini);
     for (uint32_t i = 0; i < paths; i++) {
         struct sim_path *path = &ini->paths[i];
         if (path->conn)
@@ -250,9 +259,16 @@ static void wake(struct sim_timer *t)
 void sim_ini_end(struct sim_ini *ini)
 {
     ini->ending = true;
-    for (uint32_t i = 0; i < ini->sim->sc->initiator.connections; i++)
-        sim_timer_cancel(&ini->sim->clock, &ini->paths[i].open);
     sim_ini_wake(ini);
+}
+
+void sim_ini_break(struct sim_ini *ini, uint32_t cid)
+{
+    for (uint32_t i = 0; i < ini->sim->sc->initiator.connections; i++) {
+        if (ini->paths[i].conn && (cid == SIM_ALL || cid == i))
+            iscsi_iconn_lost(ini->paths[i].conn, USAN_ECLOSED);
+    }
+    pump(ini);
 }
 
 /* ---- life ---- */
@@ -273,6 +289,8 @@ static int make_session(struct sim_ini *ini)
         .nop_interval_ns = 5 * NS_PER_SEC,
         .nop_timeout_ns = 5 * NS_PER_SEC,
     };
+    if (sim->timeline)
+        cfg.steps = &ini->steps;
     sim_seed(sim, ini->index, cfg.seed);
     return iscsi_isess_new(&cfg, &alloc_heap, &ini->sess);
 }
@@ -285,6 +303,7 @@ struct sim_ini *sim_ini_new(struct sim *sim, uint32_t index)
         return NULL;
     ini->sim = sim;
     ini->index = index;
+    sim_steps_init(sim, &ini->steps);
     sim_timer_init(&ini->clock, clock_fired);
     sim_timer_init(&ini->wake, wake);
     for (uint32_t i = 0; i < paths; i++) {

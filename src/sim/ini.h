@@ -33,6 +33,7 @@ struct sim_ini {
     uint32_t index;
     struct iscsi_isess *sess;
     struct sim_timer clock, wake;
+    struct iscsi_steps steps;
     bool pulling;
     bool opened; /* it was logged in once */
     bool ready;  /* the unit has answered */

@@ -101,6 +101,7 @@ static uint64_t put_on(struct sim_net *n, struct line *l, const struct run *r, u
 }
 
 static void arrive(struct sim_timer *t);
+static void pipe_close_sock(struct sim_sock *s);
 
 static struct run *new_run(struct sim_sock *to, enum kind kind)
 {
@@ -201,8 +202,12 @@ static void arrive(struct sim_timer *t)
         break;
     case RUN_END:
         s->ended = true;
-        if (!s->closed)
+        if (!s->ops) { /* it was not accepted yet */
+            sim_timer_cancel(n->clock, &s->timer);
+            s->closed = true;
+        } else if (!s->closed) {
             s->ops->down(s->ctx, s, 0);
+        }
         break;
     }
     r->next = n->free;
@@ -211,13 +216,23 @@ static void arrive(struct sim_timer *t)
     settle(s);
 }
 
+/* The handshake is done. */
 static void timer(struct sim_timer *t)
 {
     struct sim_sock *s = list_entry(t, struct sim_sock, timer);
+    const struct sim_listener *l = s->net->listener;
     if (!s->peer) {
         s->ended = true;
         s->ops->down(s->ctx, s, USAN_ECLOSED);
         return;
+    }
+    if (!s->ops) {
+        s->ctx = l->accept(l->ctx, s, s->peer->host);
+        if (!s->ctx) {
+            pipe_close_sock(s);
+            return;
+        }
+        s->ops = l->ops;
     }
     s->up = true;
     s->ops->up(s->ctx, s);
@@ -321,9 +336,7 @@ static struct sim_sock *pipe_connect(struct sim_net *n, uint32_t host,
     }
     s->ops = ops;
     s->ctx = ctx;
-    p->ctx = n->listener ? n->listener->accept(n->listener->ctx, p, host) : NULL;
-    if (p->ctx) {
-        p->ops = n->listener->ops;
+    if (n->listener) {
         p->peer = s;
         s->peer = p;
         sim_timer_in(n->clock, &p->timer, 3 * n->cfg->delay_ns); /* three packets */

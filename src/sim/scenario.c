@@ -216,6 +216,29 @@ static const struct ykey load_keys[] = {
     { 0 },
 };
 
+static void *add_fault(void *scenario)
+{
+    struct sim_scenario *sc = scenario;
+    if (sc->fault_count > SIM_FAULTS_MAX) /* one too many is seen by the check */
+        sc->fault_count = SIM_FAULTS_MAX;
+    struct sim_fault *f = &sc->faults[sc->fault_count++];
+    *f = (struct sim_fault){ .initiator = 1, .connection = SIM_ALL };
+    return f;
+}
+
+#define FAULT(field) .at = offsetof(struct sim_fault, field)
+
+static const struct ykey fault_keys[] = {
+    { .name = "at", .kind = YKEY_TIME, FAULT(at_ns), .max = 3600 * NS_PER_SEC },
+    { .name = "initiator",
+      .kind = YKEY_U32,
+      FAULT(initiator),
+      .min = 1,
+      .max = SIM_INITIATORS_MAX },
+    { .name = "connection", .kind = YKEY_U32, FAULT(connection), .max = SIM_CONNECTIONS_MAX - 1 },
+    { 0 },
+};
+
 static const struct ykey top_keys[] = {
     { .name = "world", .kind = YKEY_CALL, AT(world), .set = set_world },
     { .name = "seed", .kind = YKEY_U32, AT(seed), .max = UINT32_MAX },
@@ -229,6 +252,11 @@ static const struct ykey top_keys[] = {
     { .name = "target", .kind = YKEY_MAP, .sub = target_keys },
     { .name = "initiator", .kind = YKEY_MAP, .sub = initiator_keys },
     { .name = "workload", .kind = YKEY_MAP, .sub = load_keys },
+    { .name = "faults",
+      .kind = YKEY_LIST,
+      .sub = fault_keys,
+      .add = add_fault,
+      .line_at = offsetof(struct sim_fault, line) },
     { 0 },
 };
 
@@ -290,6 +318,9 @@ static void complete(struct sim_scenario *sc)
         sc->network.trunk_bps = sc->network.rate_bps;
     /* as many as the scenario asks for: 13.2 */
     sc->target.side.params.max_connections = SIM_CONNECTIONS_MAX;
+    /* as the target program */
+    sc->target.side.params.time2wait = 0;
+    sc->target.side.params.retain_at_level_2 = true;
     sc->initiator.side.params.max_connections = (uint16_t)sc->initiator.connections;
 }
 
@@ -310,6 +341,22 @@ static int check_network(const struct sim_scenario *sc, const char *name, struct
     return 0;
 }
 
+static int check_faults(const struct sim_scenario *sc, const char *name, struct err_text *e)
+{
+    if (sc->fault_count > SIM_FAULTS_MAX)
+        return err_set(e, USAN_EINVAL, "%s: more than %d faults", name, SIM_FAULTS_MAX);
+    for (uint32_t i = 0; i < sc->fault_count; i++) {
+        const struct sim_fault *f = &sc->faults[i];
+        if (f->initiator > sc->initiator.count)
+            return err_set(e, USAN_EINVAL, "%s:%u: initiator: the last one is %u", name, f->line,
+                           sc->initiator.count);
+        if (f->connection != SIM_ALL && f->connection >= sc->initiator.connections)
+            return err_set(e, USAN_EINVAL, "%s:%u: connection: the last one is %u", name, f->line,
+                           sc->initiator.connections - 1);
+    }
+    return 0;
+}
+
 static int check(const struct sim_scenario *sc, const char *name, struct err_text *e)
 {
     const struct sim_load_config *l = &sc->load;
@@ -319,6 +366,8 @@ static int check(const struct sim_scenario *sc, const char *name, struct err_tex
         err = check_side(&sc->initiator.side, name, e);
     if (!err)
         err = check_network(sc, name, e);
+    if (!err)
+        err = check_faults(sc, name, e);
     if (err)
         return err;
     if (l->block_bytes % d->block_bytes)

@@ -18,6 +18,7 @@ enum {
     SIM_BLOCK_MAX = 16 << 20, /* bytes of a request */
     SIM_MTU_MIN = 576,
     SIM_MTU_MAX = 65535,
+    SIM_FAULTS_MAX = 256,
 };
 
 struct sim_network {
@@ -50,6 +51,15 @@ struct sim_side {
     uint32_t first_burst_line;
 };
 
+/* Connections of an initiator break. */
+struct sim_fault {
+    uint64_t at_ns;      /* after all initiators have begun to work */
+    uint32_t initiator;  /* from 1 on */
+    uint32_t connection; /* cid, or SIM_ALL */
+    uint32_t line;
+};
+#define SIM_ALL UINT32_MAX
+
 struct sim_scenario {
     const char *world; /* a word of SIM_WORLDS */
     uint32_t seed;
@@ -68,6 +78,8 @@ struct sim_scenario {
         uint64_t nop_interval_ns;
     } initiator;
     struct sim_load_config load;
+    struct sim_fault faults[SIM_FAULTS_MAX + 1]; /* the last one: one too many */
+    uint32_t fault_count;
 };
 
 /* What holds where the file says nothing. */

@@ -44,6 +44,21 @@ void sim_seed(const struct sim *sim, uint32_t index, uint8_t seed[32])
         seed[i] = (uint8_t)sim_random_64(&r);
 }
 
+void sim_steps_init(struct sim *sim, struct iscsi_steps *log)
+{
+    log->now_ns = &sim->clock.now_ns;
+}
+
+void sim_steps_take(struct sim *sim, struct iscsi_steps *log,
+                    uint32_t (*who)(void *ctx, const struct iscsi_step *step), void *ctx)
+{
+    if (!sim->timeline || (!log->count && !log->dropped))
+        return;
+    int err = sim_timeline_take(sim->timeline, log, who, ctx);
+    if (err)
+        sim_fail(sim, err, "the time-line: %s", usan_strerror(err));
+}
+
 /* ---- phases ---- */
 
 static struct sim_link_stats since(struct sim_link_stats now, const struct sim_link_stats *then)
@@ -102,10 +117,23 @@ static void phase(struct sim_timer *t)
         begin_measuring(sim);
 }
 
+static void fault_fired(struct sim_timer *t)
+{
+    struct sim_fault_timer *f = list_entry(t, struct sim_fault_timer, timer);
+    sim_ini_break(f->sim->inis[f->fault->initiator - 1], f->fault->connection);
+}
+
 void sim_ini_ready(struct sim *sim)
 {
-    if (++sim->ready == sim->sc->initiator.count)
-        sim_timer_in(&sim->clock, &sim->phase, sim->sc->warm_up_ns);
+    if (++sim->ready < sim->sc->initiator.count)
+        return;
+    sim_timer_in(&sim->clock, &sim->phase, sim->sc->warm_up_ns);
+    for (uint32_t i = 0; i < sim->sc->fault_count; i++) {
+        struct sim_fault_timer *f = &sim->faults[i];
+        *f = (struct sim_fault_timer){ .sim = sim, .fault = &sim->sc->faults[i] };
+        sim_timer_init(&f->timer, fault_fired);
+        sim_timer_in(&sim->clock, &f->timer, f->fault->at_ns);
+    }
 }
 
 void sim_ini_finished(struct sim *sim)
@@ -133,6 +161,8 @@ static void free_hosts(struct sim *sim)
     free(sim->inis);
     sim_tgt_free(sim->tgt);
     sim_timer_cancel(&sim->clock, &sim->phase);
+    for (uint32_t i = 0; i < sim->sc->fault_count; i++)
+        sim_timer_cancel(&sim->clock, &sim->faults[i].timer);
 }
 
 static uint64_t lost(struct sim *sim)
@@ -160,8 +190,8 @@ static void run(struct sim *sim)
     sim->result->end_ns = sim->clock.now_ns;
 }
 
-int sim_run(const struct sim_scenario *sc, const struct sim_world *world, const char *pcap,
-            struct sim_result *ret, struct err_text *e)
+int sim_run(const struct sim_scenario *sc, const struct sim_world *world,
+            const struct sim_look *look, struct sim_result *ret, struct err_text *e)
 {
     struct sim *sim = calloc(1, sizeof(*sim));
     struct sim_result *result = calloc(1, sizeof(*result));
@@ -181,11 +211,12 @@ int sim_run(const struct sim_scenario *sc, const struct sim_world *world, const 
         .loss = sc->network.loss,
         .queue_packets = sc->network.queue_packets,
         .tcp = sc->network.tcp,
-        .pcap = pcap,
+        .pcap = look->pcap,
     };
     sim->sc = sc;
     sim->world = world;
     sim->result = result;
+    sim->timeline = look->timeline;
     sim->why = e;
     sim->err = world->open(&net, &sim->clock, &sim->net, e);
     if (!sim->err) {

@@ -11,6 +11,7 @@
  *   tgt_*      the target: connections, sessions, commands
  *   ini        an initiator: its session and connections
  *   load       what it asks for
+ *   timeline   the states of both
  *   sim        all of them, and the figures
  */
 #ifndef USAN_SIM_SIM_H
@@ -19,6 +20,7 @@
 #include "sim/disk.h"
 #include "sim/net.h"
 #include "sim/scenario.h"
+#include "sim/timeline.h"
 #include "tools/hist.h"
 
 enum sim_op { SIM_READ, SIM_WRITE, SIM_OPS };
@@ -39,11 +41,16 @@ struct sim_result {
     uint64_t end_ns;       /* simulated time in all */
 };
 
-/* Run it to its end in this world. pcap: the packets of the target's link go there, if the world
- * has any; NULL = nowhere. USAN_EIO: it came to none (no login, a session that could not be
+/* What else is wanted of a run; NULL: not. */
+struct sim_look {
+    const char *pcap;              /* the packets of the target's link, if the world has any */
+    struct sim_timeline *timeline; /* empty; the caller frees it, whatever comes of the run */
+};
+
+/* Run it to its end in this world. USAN_EIO: it came to none (no login, a session that could not be
  * closed); e says what happened, and when. */
 USAN_MUST_CHECK
-int sim_run(const struct sim_scenario *sc, const struct sim_world *world, const char *pcap,
-            struct sim_result *ret, struct err_text *e);
+int sim_run(const struct sim_scenario *sc, const struct sim_world *world,
+            const struct sim_look *look, struct sim_result *ret, struct err_text *e);
 
 #endif

@@ -14,6 +14,7 @@ struct sim_tgt {
     struct scsi_lu *lu;
     struct scsi_lane *lane;
     struct list conns, sessions;
+    struct iscsi_steps steps;
     struct sim_listener listener;
     uint32_t accepted; /* connections, for seeds */
     uint16_t tsih;
@@ -26,6 +27,7 @@ struct sim_tsess {
     struct iscsi_tsess *core;
     struct scsi_nexus *nexus;
     struct sim_timer clock, finish;
+    uint32_t host; /* of the initiator, from 1 on */
     char initiator[ISCSI_NAME_MAX + 1];
     uint8_t isid[6];
     unsigned live; /* connections that are not closed */
@@ -41,6 +43,7 @@ struct sim_tconn {
     struct sim_sock *sock; /* NULL: ended */
     struct sim_tsess *session;
     struct sim_timer clock, wake;
+    uint32_t host; /* of the initiator, from 1 on */
     char initiator[ISCSI_NAME_MAX + 1];
     uint8_t isid[6];
     bool up;
@@ -82,6 +85,8 @@ void sim_tcmd_sent(struct iscsi_task *it);
 void sim_tcmd_abort(struct iscsi_task *it);
 /* All commands of a session are forgotten. */
 void sim_tcmd_drop_all(struct sim_tsess *s);
+/* What the cores have noted goes to the time-line. */
+void sim_tgt_take_steps(struct sim_tgt *tgt);
 /* Drive what the lane hands out. At the end of whatever may have moved a task. */
 void sim_tgt_run_lane(struct sim_tgt *tgt);
 

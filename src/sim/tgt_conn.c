@@ -105,6 +105,7 @@ static void pull(struct sim_tconn *conn)
         on_event(conn, &ev);
     if (conn->session)
         sim_tsess_look(conn->session);
+    sim_tgt_take_steps(conn->tgt);
 }
 
 /* ---- its end ---- */
@@ -131,6 +132,7 @@ static void end(struct sim_tconn *conn)
 void sim_tconn_free(struct sim_tconn *conn)
 {
     struct sim *sim = conn->tgt->sim;
+    sim_tgt_take_steps(conn->tgt); /* they name it */
     sim_timer_cancel(&sim->clock, &conn->clock);
     sim_timer_cancel(&sim->clock, &conn->wake);
     if (conn->sock)
@@ -272,8 +274,9 @@ const struct sim_sock_ops sim_tconn_ops = { up, readable, writable, down };
 
 static struct iscsi_tconn *make_core(struct sim_tconn *conn)
 {
-    const struct sim *sim = conn->tgt->sim;
+    struct sim *sim = conn->tgt->sim;
     struct iscsi_tconn_config cfg = {
+        .steps = sim->timeline ? &conn->tgt->steps : NULL,
         .params = sim->sc->target.side.params,
         .portal_group_tag = 1,
         .queue_depth = sim->sc->target.queue_depth,
@@ -293,11 +296,11 @@ void *sim_tconn_accept(void *ctx, struct sim_sock *sock, uint32_t from_host)
 {
     struct sim_tgt *tgt = ctx;
     struct sim_tconn *conn = calloc(1, sizeof(*conn));
-    (void)from_host;
     if (!conn)
         return NULL;
     conn->tgt = tgt;
     conn->sock = sock;
+    conn->host = from_host;
     conn->core = make_core(conn);
     if (!conn->core) {
         free(conn);
@@ -307,5 +310,6 @@ void *sim_tconn_accept(void *ctx, struct sim_sock *sock, uint32_t from_host)
     sim_timer_init(&conn->clock, clock_fired);
     sim_timer_init(&conn->wake, wake);
     list_push_back(&tgt->conns, &conn->node);
+    sim_tgt_take_steps(tgt);
     return conn;
 }

@@ -44,6 +44,7 @@ static void finish(struct sim_timer *t)
 {
     struct sim_tsess *s = list_entry(t, struct sim_tsess, finish);
     struct sim_tgt *tgt = s->tgt;
+    sim_tgt_take_steps(tgt);
     sim_tsess_free(s);
     list_for_each_safe (&tgt->conns, pos) {
         struct sim_tconn *conn = list_entry(pos, struct sim_tconn, node);
@@ -68,6 +69,7 @@ struct sim_tsess *sim_tsess_new(struct sim_tconn *conn)
     if (!s)
         return NULL;
     s->tgt = tgt;
+    s->host = conn->host;
     memcpy(s->initiator, conn->initiator, sizeof(s->initiator));
     memcpy(s->isid, conn->isid, sizeof(s->isid));
     list_init(&s->node);
@@ -152,6 +154,7 @@ void sim_tsess_look(struct sim_tsess *s)
         on_event(s, &ev);
     while ((conn = iscsi_tsess_take_kick(s->core)))
         sim_tconn_wake(iscsi_tconn_user(conn));
+    sim_tgt_take_steps(s->tgt);
     sim_timer_at(&s->tgt->sim->clock, &s->clock,
                  s->closing ? TIME_NEVER : iscsi_tsess_deadline(s->core));
 }
@@ -185,6 +188,25 @@ void sim_tsess_conn_closed(struct sim_tconn *conn)
 
 /* ---- the target ---- */
 
+/* 0: of a session that has gone. */
+static uint32_t who(void *ctx, const struct iscsi_step *step)
+{
+    const struct sim_tgt *tgt = ctx;
+    if (step->user)
+        return ((const struct sim_tconn *)step->user)->host;
+    list_for_each (&tgt->sessions, pos) {
+        const struct sim_tsess *s = list_entry(pos, struct sim_tsess, node);
+        if (iscsi_tsess_tsih(s->core) == step->tsih)
+            return s->host;
+    }
+    return 0;
+}
+
+void sim_tgt_take_steps(struct sim_tgt *tgt)
+{
+    sim_steps_take(tgt->sim, &tgt->steps, who, tgt);
+}
+
 static bool make_unit(struct sim_tgt *tgt)
 {
     const struct sim_disk_config *d = tgt->disk ? &tgt->sim->sc->target.disk : NULL;
@@ -216,6 +238,7 @@ struct sim_tgt *sim_tgt_new(struct sim *sim)
     if (!tgt)
         return NULL;
     tgt->sim = sim;
+    sim_steps_init(sim, &tgt->steps);
     list_init(&tgt->conns);
     list_init(&tgt->sessions);
     tgt->listener = (struct sim_listener){ &sim_tconn_ops, sim_tconn_accept, tgt };

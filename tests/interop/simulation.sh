@@ -50,6 +50,23 @@ timeout 120 "$USAN" sim run --json --seed 2 examples/sim/lan.yaml >"$WORK/other"
 check_fails "another seed, other figures" cmp "$WORK/lan.1" "$WORK/other"
 check_equal "and told so" "$(value "$WORK/other" seed)" 2
 
+# ---- the time-line ----
+
+check "connections that break" "$USAN" sim run --timeline examples/sim/outage.yaml
+check_output "are logged out on another one" \
+    'initiator +1 +connection 1 +M2 +S8 CLEANUP_WAIT +-> R2 IN_CLEANUP '
+check_output "the session goes on without any" 'target +1 +session +N7 +Q4 FAILED +-> Q5 IN_CONTINUE '
+check_output "and is closed in the end" 'initiator +1 +session +N3 +Q3 LOGGED_IN +-> Q1 FREE '
+timeout 120 "$USAN" sim run --json --timeline examples/sim/outage.yaml >"$WORK/outage.json"
+check_equal "also in JSON" "$(python3 - "$WORK/outage.json" <<'END'
+import json, sys
+steps = json.load(open(sys.argv[1]))["timeline"]
+assert all(a["time_ns"] <= b["time_ns"] for a, b in zip(steps, steps[1:]))
+print([s["transition"] for s in steps if s["machine"] == "session" and s["role"] == "initiator"])
+END
+)" "['N1', 'N5', 'N4', 'N3']"
+check_fails "without --timeline there is none" grep -q timeline "$WORK/outage.1"
+
 # ---- the world of ns-3 ----
 
 if needs_ns3 "the world of ns-3"; then
@@ -81,6 +98,11 @@ $(value "$WORK/ns3.json" $kind ${figure/./ })"
         check "$world: the target's link is full" \
             test "$(value "$WORK/$world.json" target_link_out busy_ns)" -gt 49000000
     done
+
+    { echo 'world: ns3' && cat examples/sim/outage.yaml; } >"$WORK/outage.yaml"
+    timeout 120 "$USAN" sim run --timeline --json "$WORK/outage.yaml" >"$WORK/outage.json"
+    check_equal "connections break there as well" \
+        "$(grep -cE '"transition": "(N5|N4|N7|N10)"' "$WORK/outage.json")" 5
 
     timeout 120 "$USAN" sim run --pcap "$WORK/b" "$WORK/ns3.yaml" >"$WORK/out"
     check "packets are the same twice, to the byte" cmp "$WORK/a" "$WORK/b"

@@ -140,6 +140,7 @@ static void handshake(void **state)
     sim_world_pipe.close(net);
 }
 
+/* Who does not want it accepts and closes. */
 static void refused(void **state)
 {
     static const struct sim_listener nobody = { &ops, refuse, NULL };
@@ -148,10 +149,37 @@ static void refused(void **state)
     sim_world_pipe.listen(net, &nobody);
     struct end *a = join(1);
     sim_world_pipe.run(net);
+    assert_int_equal(a->up_ns, 2 * DELAY);
+    assert_int_equal(a->down_ns, 3 * DELAY + HEAD + DELAY);
+    assert_int_equal(a->err, 0);
+    sim_world_pipe.close_sock(a->sock);
+    sim_world_pipe.close(net);
+}
+
+static void nobody_listens(void **state)
+{
+    (void)state;
+    start(2, 1 << 16);
+    sim_world_pipe.listen(net, NULL);
+    struct end *a = join(1);
+    sim_world_pipe.run(net);
     assert_int_equal(a->up_ns, 0);
     assert_int_equal(a->down_ns, 2 * DELAY);
     assert_int_equal(a->err, USAN_ECLOSED);
     sim_world_pipe.close_sock(a->sock);
+    sim_world_pipe.close(net);
+}
+
+/* It never was, for the target. */
+static void closed_in_the_handshake(void **state)
+{
+    (void)state;
+    start(2, 1 << 16);
+    struct end *a = join(1), *b = &ends[5];
+    sim_world_pipe.close_sock(a->sock);
+    sim_world_pipe.run(net);
+    assert_null(b->sock);
+    assert_int_equal(a->up_ns, 0);
     sim_world_pipe.close(net);
 }
 
@@ -244,8 +272,10 @@ static void shared(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(handshake),          cmocka_unit_test(refused), cmocka_unit_test(arrives),
-        cmocka_unit_test(closed_behind_data), cmocka_unit_test(window),  cmocka_unit_test(shared),
+        cmocka_unit_test(handshake),      cmocka_unit_test(refused),
+        cmocka_unit_test(nobody_listens), cmocka_unit_test(closed_in_the_handshake),
+        cmocka_unit_test(arrives),        cmocka_unit_test(closed_behind_data),
+        cmocka_unit_test(window),         cmocka_unit_test(shared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 
 static struct sim_scenario sc;
 static struct sim_result res, res2;
+static const struct sim_look look;
 
 /* 10 Gbit/s, 50 us, a disk of 80 us: the defaults. */
 static int setup(void **state)
@@ -23,7 +24,7 @@ static int setup(void **state)
 static void run(struct sim_result *r)
 {
     struct err_text e = { "" };
-    if (sim_run(&sc, &sim_world_pipe, NULL, r, &e))
+    if (sim_run(&sc, &sim_world_pipe, &look, r, &e))
         fail_msg("%s", e.text);
 }
 
@@ -170,7 +171,7 @@ static void no_login(void **state)
     struct err_text e = { "" };
     (void)state;
     sc.network.delay_ns = 10 * NS_PER_SEC;
-    assert_int_equal(sim_run(&sc, &sim_world_pipe, NULL, &res, &e), USAN_EIO);
+    assert_int_equal(sim_run(&sc, &sim_world_pipe, &look, &res, &e), USAN_EIO);
     assert_string_equal(e.text, "at 15.000000000 s: initiator 1 can not log in: the connection "
                                 "timed out");
 }

@@ -50,7 +50,8 @@ static void all_keys(void **state)
         "    queue-depth: 16\n"
         "initiator: { first-burst: 128K, count: 12, connections: 4, recovery-level: 2 }\n"
         "workload: { pattern: sequential, read-percent: 30, block-size: 64K, queue-depth: 8,\n"
-        "  think-time: exponential 1ms }\n";
+        "  think-time: exponential 1ms }\n"
+        "faults: [{ at: 5ms, initiator: 3, connection: 2 }, {}]\n";
     assert_int_equal(parse(text, &sc, &e), 0);
     assert_int_equal(sc.seed, UINT32_MAX);
     assert_int_equal(sc.warm_up_ns, 0);
@@ -86,6 +87,12 @@ static void all_keys(void **state)
     assert_int_equal(sc.load.block_bytes, 65536);
     assert_int_equal(sc.load.depth, 8);
     assert_int_equal(sc.load.think.kind, SIM_DIST_EXPONENTIAL);
+    assert_int_equal(sc.fault_count, 2);
+    assert_int_equal(sc.faults[0].at_ns, 5 * NS_PER_MS);
+    assert_int_equal(sc.faults[0].initiator, 3);
+    assert_int_equal(sc.faults[0].connection, 2);
+    assert_int_equal(sc.faults[1].initiator, 1);
+    assert_int_equal(sc.faults[1].connection, SIM_ALL);
 }
 
 static void what_is_wrong_and_where(void **state)
@@ -127,6 +134,9 @@ static void what_is_wrong_and_where(void **state)
           "s.yaml:2: loss: is nothing the pipe world has; add world: ns3" },
         { "network:\n  queue: 10\nworld: pipe\n",
           "s.yaml:2: queue: is nothing the pipe world has; add world: ns3" },
+        { "faults:\n  - at: 1s\n  - { at: 1s, initiator: 2 }\n",
+          "s.yaml:3: initiator: the last one is 1" },
+        { "faults: [{ connection: 1 }]\n", "s.yaml:1: connection: the last one is 0" },
         { "seed: [\n", "s.yaml:2:1: did not find expected node content" },
         { "seed: 4294967296\n",
           "s.yaml:1:7: seed: 4294967296 is out of range, use 0 to 4294967295" },
@@ -137,6 +147,23 @@ static void what_is_wrong_and_where(void **state)
         struct err_text e = { "" };
         assert_int_equal(parse(bad[i].text, &sc, &e), USAN_EINVAL);
         assert_string_equal(e.text, bad[i].why);
+    }
+}
+
+/* As many as there is room for, and one more. */
+static void too_many_faults(void **state)
+{
+    static char text[16 << 10];
+    (void)state;
+    for (unsigned n = SIM_FAULTS_MAX; n <= SIM_FAULTS_MAX + 3; n++) {
+        struct sim_scenario sc;
+        struct err_text e = { "" };
+        size_t len = (size_t)snprintf(text, sizeof(text), "faults:\n");
+        for (unsigned i = 0; i < n; i++)
+            len += (size_t)snprintf(text + len, sizeof(text) - len, "  - at: 1s\n");
+        assert_int_equal(parse(text, &sc, &e), n == SIM_FAULTS_MAX ? 0 : USAN_EINVAL);
+        if (n > SIM_FAULTS_MAX)
+            assert_string_equal(e.text, "s.yaml: more than 256 faults");
     }
 }
 
@@ -208,8 +235,11 @@ static void examples(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_keys), cmocka_unit_test(what_is_wrong_and_where),
-        cmocka_unit_test(no_file),  cmocka_unit_test(keys_are_described),
+        cmocka_unit_test(all_keys),
+        cmocka_unit_test(what_is_wrong_and_where),
+        cmocka_unit_test(no_file),
+        cmocka_unit_test(too_many_faults),
+        cmocka_unit_test(keys_are_described),
         cmocka_unit_test(examples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
