@@ -296,6 +296,42 @@ static void none_is_left(void **st)
     mw_end();
 }
 
+/* Nor does a request wait for blocks that a ghost keeps closed, once there is no path. */
+static void closed_and_none_left(void **st)
+{
+    (void)st;
+    mw_begin("?settle_timeout=3600s&reconnect_timeout=200ms");
+    rig_down(mw.b);
+    mw_wait_stat("multipath.path1.state", "down");
+    atomic_store(&mw.a->mute, 1);
+    mw_start(0, BIO_WRITE, 5, 1);
+    while (!atomic_load(&mw.a->muted))
+        sw_run_for(NS_PER_MS);
+    rig_up(mw.b);
+    mw_wait_stat("multipath.path1.state", "up");
+    rig_down(mw.a);
+    sw_wait();
+    assert_int_equal(mw.bios[0].err, 0);
+    mw_start(1, BIO_WRITE, 5, 2);
+    assert_int_equal(sw.pending, 1);
+    rig_down(mw.b);
+    sw_wait();
+    assert_int_equal(mw.bios[1].err, USAN_ETIMEOUT);
+    mw_start(2, BIO_WRITE, 5, 3); /* from now on at once */
+    sw_wait();
+    assert_int_equal(mw.bios[2].err, USAN_ETIMEOUT);
+
+    rig_up(mw.b);
+    mw_wait_stat("multipath.path1.state", "up");
+    mw_start(3, BIO_WRITE, 5, 4); /* it waits again */
+    assert_int_equal(sw.pending, 1);
+    rig_up(mw.a);
+    sw_wait();
+    assert_int_equal(mw.bios[3].err, 0);
+    assert_int_equal(rig_disk(mw.a)[5 * STORE_BLOCK], 4);
+    mw_end();
+}
+
 /* There never was one since the store was opened: it is the same, and does not take the time of a
  * login that nobody answers. */
 static void never_there(void **st)
@@ -390,19 +426,13 @@ static void unit_goes(void **st)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_dies),
-        cmocka_unit_test(ghosts),
-        cmocka_unit_test(ghost_kept),
-        cmocka_unit_test(ghost_elsewhere),
-        cmocka_unit_test(ghost_of_another),
-        cmocka_unit_test(not_continued),
-        cmocka_unit_test(never_twice),
-        cmocka_unit_test(none_is_left),
-        cmocka_unit_test(never_there),
-        cmocka_unit_test(back_in_time),
-        cmocka_unit_test(late),
-        cmocka_unit_test(another_unit),
-        cmocka_unit_test(unit_goes),
+        cmocka_unit_test(one_dies),         cmocka_unit_test(ghosts),
+        cmocka_unit_test(ghost_kept),       cmocka_unit_test(ghost_elsewhere),
+        cmocka_unit_test(ghost_of_another), cmocka_unit_test(not_continued),
+        cmocka_unit_test(never_twice),      cmocka_unit_test(none_is_left),
+        cmocka_unit_test(never_there),      cmocka_unit_test(closed_and_none_left),
+        cmocka_unit_test(back_in_time),     cmocka_unit_test(late),
+        cmocka_unit_test(another_unit),     cmocka_unit_test(unit_goes),
     };
     if (store_registry_add(&mpath_store_ops))
         return 1;
