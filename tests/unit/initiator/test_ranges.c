@@ -250,6 +250,10 @@ static void like_a_list(void **st)
             uint64_t len = UINT64_C(512) << (state >> 60) * 2 % 28;
             if (len > UINT64_C(16) << 20 && (state >> 13) % 8) /* seldom all */
                 len = 4096;
+            if (state >> 41 & 1) { /* short ones are to meet as well */
+                off %= UINT64_C(32) << 20;
+                len = UINT64_C(512) << (state >> 60) % 9;
+            }
             bool clash = false;
             for (unsigned k = 0; k < COUNT; k++)
                 clash |= in[k] && v[k].r.off < off + len && off < v[k].r.end;
