@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -228,8 +229,9 @@ static bool write_granted(struct fuse_io *io)
     struct fuse_port *p = io->port;
     if (!info_of(p)->can_grant || !in_one(io))
         return false;
-    io->x.bio =
-        (struct bio){ .op = BIO_WRITE, .off = io->off, .len = io->size, .done = grant_done };
+    io->x.bio = (struct bio){
+        .op = BIO_WRITE, .flags = io->flags, .off = io->off, .len = io->size, .done = grant_done
+    };
     if (store_write_grant(p->front->ch, &io->x.bio))
         return false;
     const uint8_t *from = io->data;
@@ -253,7 +255,7 @@ static void around_read(struct front_xfer *x, int err, uint64_t err_off)
     }
     memcpy((uint8_t *)io->buf + (io->off - io->first), io->data, io->size);
     io->x.done = write_done;
-    front_xfer_start(&io->x, BIO_WRITE, 0, io->first, io->buf, io->span);
+    front_xfer_start(&io->x, BIO_WRITE, io->flags, io->first, io->buf, io->span);
 }
 
 static void around_got(struct front_waiter *w, void *buf, size_t cap)
@@ -301,14 +303,15 @@ static void write_blocks(struct fuse_io *io)
         take_rx(io);
     }
     io->x.done = write_done;
-    front_xfer_start(&io->x, BIO_WRITE, 0, io->off, io->data, io->size);
+    front_xfer_start(&io->x, BIO_WRITE, io->flags, io->off, io->data, io->size);
 }
 
 void fuse_io_write(struct fuse_port *p, fuse_req_t req, const void *data, uint64_t off, size_t size,
-                   bool direct)
+                   int flags)
 {
     uint64_t end = fuse_disk_size(p->disk);
     uint64_t mask = info_of(p)->block_bytes - 1;
+    bool direct = flags & O_DIRECT;
     int refused = p->disk->read_only              ? EROFS
                   : size && off >= end            ? ENOSPC
                   : direct && (off | size) & mask ? EINVAL
@@ -326,6 +329,7 @@ void fuse_io_write(struct fuse_port *p, fuse_req_t req, const void *data, uint64
         return;
     set_range(io, off, (uint32_t)(end - off < size ? end - off : size));
     assert((const uint8_t *)data >= p->rx && (const uint8_t *)data + size <= p->rx + p->rx_cap);
+    io->flags = flags & O_DSYNC ? BIO_F_FUA : 0; /* which is a part of O_SYNC */
     io->data = p->rx + ((const uint8_t *)data - p->rx);
     if (in_blocks(io))
         write_blocks(io);

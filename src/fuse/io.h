@@ -7,10 +7,11 @@
 
 /* off + size may be past the end; neither has to be in whole blocks. */
 void fuse_io_read(struct fuse_port *p, fuse_req_t req, uint64_t off, size_t size);
-/* data stands in the port's receive buffer. direct: the file was opened with O_DIRECT, and what is
- * not in whole blocks is refused. */
+/* data stands in the port's receive buffer. flags are those of open(2) for this write: with
+ * O_DIRECT what is not in whole blocks is refused, with O_DSYNC and O_SYNC it is answered when it
+ * is durable: the kernel does not flush by itself. */
 void fuse_io_write(struct fuse_port *p, fuse_req_t req, const void *data, uint64_t off, size_t size,
-                   bool direct);
+                   int flags);
 void fuse_io_flush(struct fuse_port *p, fuse_req_t req);
 /* Zeroes; unmap: they need not take room. */
 void fuse_io_zero(struct fuse_port *p, fuse_req_t req, uint64_t off, uint64_t len, bool unmap);

@@ -135,7 +135,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t siz
                      struct fuse_file_info *fi)
 {
     (void)ino;
-    fuse_io_write(fuse_port_current(), req, buf, (uint64_t)off, size, fi->flags & O_DIRECT);
+    fuse_io_write(fuse_port_current(), req, buf, (uint64_t)off, size, fi->flags);
 }
 
 static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)

@@ -77,6 +77,7 @@ struct fuse_io {
     void *rx;      /* the receive buffer, taken over */
     size_t rx_cap;
     bool lent, granted;
+    uint32_t flags;       /* of a WRITE: BIO_F_FUA or 0 */
     int whence;           /* LSEEK */
     struct fuse_io *next; /* while it is idle */
 };

@@ -162,6 +162,33 @@ check "somebody unmounts it" umount "$dir"
 check "and the program ends" wait_for 60 process_ended "$TARGET_PID"
 check_output "it says why" 'event=unmounted' "$TARGET_LOG"
 
+# What a store keeps in memory until it is flushed shows when a write is durable.
+attach_start 1 --name sync --as "fuse:$dir" "crash+file:$WORK/disk"
+head -c 4096 /dev/urandom >"$WORK/block"
+durable() { # NUMBER-OF-BLOCK
+    cmp -n 4096 -i "0:$((4096 * $1))" "$WORK/block" "$WORK/disk"
+}
+into_block() { # NUMBER FLAGS
+    dd if="$WORK/block" of="$dir/sync" bs="${3:-4096}" seek=$(($1 * 4096 / ${3:-4096})) conv=notrunc \
+        status=none oflag="$2"
+}
+check "a write" into_block 1 nonblock
+check_fails "is not durable by itself" durable 1
+check "with O_DSYNC" into_block 2 dsync
+check "it is" durable 2
+check "with O_SYNC" into_block 3 sync
+check "it is, too" durable 3
+check "past the cache as well" into_block 4 direct,dsync
+check "it is durable" durable 4
+check "in parts of blocks" into_block 5 dsync 100
+check_equal "those are" "$(cmp -n 4000 -i 0:$((5 * 4096 / 100 * 100)) "$WORK/block" "$WORK/disk" && echo yes)" yes
+check "fsync" sync "$dir/sync"
+check "makes all of it so" cmp -n 4096 -i 4096:4096 "$dir/sync" "$WORK/disk"
+attach_end_now() {
+    "$USAN" attach detach sync && wait_for 60 process_ended "$TARGET_PID"
+}
+check "it ends" attach_end_now
+
 # Detached, and unmounted lazily, while somebody writes.
 for how in "$USAN attach detach --force load" "umount -l $dir"; do
     attach_start 1 --name load --as "fuse:$dir" "$WORK/disk"
