@@ -257,6 +257,7 @@ int iscsi_iconn_tx(struct iscsi_iconn *conn, struct iovec *iov, int max)
         if (!list_empty(&conn->jobs))
             itask_tx_fill(conn);
     }
+    wire_tx_digest(&conn->tx);
     return wire_tx_peek(&conn->tx, iov, max);
 }
 

@@ -214,6 +214,15 @@ bool iscsi_tconn_tx_pending(const struct iscsi_tconn *conn);
  * task that another thread may drop: see iscsi_tconn_rx_task().
  */
 void iscsi_tconn_lend(struct iscsi_tconn *conn, bool lent);
+/*
+ * The digests of data take their time: such an owner has them computed while it has lent the
+ * connection. iscsi_tconn_tx_bare() is iscsi_tconn_tx() without them, and _tx_digest() comes before
+ * the bytes are sent. _rx_digest() may come before iscsi_tconn_rx(), with the iovecs that
+ * _rx_space() gave and the n bytes that landed in them.
+ */
+int iscsi_tconn_tx_bare(struct iscsi_tconn *conn, struct iovec *iov, int max);
+void iscsi_tconn_tx_digest(struct iscsi_tconn *conn);
+void iscsi_tconn_rx_digest(struct iscsi_tconn *conn, const struct iovec *iov, size_t n);
 /* After iscsi_tconn_rx_space(): the task in whose memory bytes would land; NULL: none. *ret_stash:
  * in memory of the session, that a call on another connection may free. */
 struct iscsi_task *iscsi_tconn_rx_task(const struct iscsi_tconn *conn, bool *ret_stash);

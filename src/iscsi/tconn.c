@@ -115,6 +115,11 @@ void iscsi_tconn_rx(struct iscsi_tconn *c, size_t n, uint64_t now_ns)
     wire_rx_landed(&c->rx, n);
 }
 
+void iscsi_tconn_rx_digest(struct iscsi_tconn *c, const struct iovec *iov, size_t n)
+{
+    wire_rx_digest(&c->rx, iov, n);
+}
+
 void iscsi_tconn_rx_eof(struct iscsi_tconn *c)
 {
     tconn_close(c, USAN_ECLOSED, "the initiator closed the connection");
@@ -488,7 +493,7 @@ bool iscsi_tconn_next(struct iscsi_tconn *c, struct iscsi_event *ev)
 
 /* ---- bytes out ---- */
 
-int iscsi_tconn_tx(struct iscsi_tconn *c, struct iovec *iov, int max)
+int iscsi_tconn_tx_bare(struct iscsi_tconn *c, struct iovec *iov, int max)
 {
     if (c->closed)
         return 0;
@@ -497,6 +502,20 @@ int iscsi_tconn_tx(struct iscsi_tconn *c, struct iovec *iov, int max)
     int n = wire_tx_peek(&c->tx, iov, max);
     if (n > 0)
         watch_progress(c);
+    return n;
+}
+
+void iscsi_tconn_tx_digest(struct iscsi_tconn *c)
+{
+    wire_tx_digest(&c->tx);
+}
+
+int iscsi_tconn_tx(struct iscsi_tconn *c, struct iovec *iov, int max)
+{
+    int n = iscsi_tconn_tx_bare(c, iov, max);
+
+    if (n > 0)
+        wire_tx_digest(&c->tx);
     return n;
 }
 

@@ -50,6 +50,7 @@ struct wire_rx {
     size_t place_skip; /* bytes of place[0] before the next byte */
     uint32_t data_done;
     uint32_t crc;
+    size_t crc_ahead; /* bytes of place that it has, and data_done does not */
 
     uint8_t trailer[8]; /* pad and data digest */
     unsigned trailer_len, trailer_done;
@@ -67,6 +68,9 @@ void wire_rx_init(struct wire_rx *rx);
 /* As iscsi_tconn_rx_space; iov has room for max. */
 int wire_rx_space(struct wire_rx *rx, void *buf, size_t cap, struct iovec *iov, int max);
 void wire_rx_landed(struct wire_rx *rx, size_t n);
+/* May be called before that: take the data digest of what landed straight in its place, in iov of
+ * wire_rx_space. Nothing else of rx is touched. */
+void wire_rx_digest(struct wire_rx *rx, const struct iovec *iov, size_t n);
 enum wire_rx_result wire_rx_next(struct wire_rx *rx);
 /* After HEADER with data_len != 0: put the segment at byte `skip` of place (borrowed until DATA);
  * the iovecs have room for it. Without this call it is thrown away. */
@@ -80,6 +84,8 @@ enum { WIRE_TX_IOVS = 1024, WIRE_TX_SLOTS = 512 };
 struct wire_tx_slot {
     uint8_t bhs[ISCSI_BHS_LEN + ISCSI_DIGEST_LEN];
     uint8_t trailer[3 + ISCSI_DIGEST_LEN];
+    uint8_t head_iovs; /* of the header; this and data_len while the digest is to be computed */
+    uint32_t data_len;
 };
 
 struct wire_tx_block {
@@ -95,8 +101,9 @@ struct wire_tx {
     struct wire_tx_block *block; /* NULL while there was nothing to send for a while */
     unsigned head, tail;         /* v[head..tail) is queued */
     unsigned slot_head, slots_used;
-    size_t sent;    /* bytes of v[head] already gone */
-    uint64_t bytes; /* queued in all */
+    size_t sent;                   /* bytes of v[head] already gone */
+    uint64_t bytes;                /* queued in all */
+    unsigned to_digest, digest_at; /* PDUs at the end without data digest; their first iovec */
 };
 
 void wire_tx_init(struct wire_tx *tx, const struct alloc *a);
@@ -122,6 +129,8 @@ void wire_tx_mark(struct wire_tx *tx, void *mark);
 /* How many iovecs that payload takes. */
 unsigned wire_iov_span(const struct iovec *iov, int cnt, size_t skip, size_t len);
 
+/* Compute the data digests of what was queued: before it is sent. */
+void wire_tx_digest(struct wire_tx *tx);
 int wire_tx_peek(const struct wire_tx *tx, struct iovec *iov, int max);
 /* n bytes went out. Call wire_tx_sent until it returns NULL afterwards. */
 void wire_tx_advance(struct wire_tx *tx, size_t n);

@@ -72,8 +72,11 @@ static void place_advance(struct wire_rx *rx, size_t n)
         assert(rx->place_cnt > 0);
         size_t len = rx->place->iov_len - rx->place_skip;
         size_t k = n < len ? n : len;
+        size_t known = k < rx->crc_ahead ? k : rx->crc_ahead;
+        rx->crc_ahead -= known;
         if (rx->data_digest)
-            rx->crc = crc32c_update(rx->crc, (uint8_t *)rx->place->iov_base + rx->place_skip, k);
+            rx->crc = crc32c_update(
+                rx->crc, (uint8_t *)rx->place->iov_base + rx->place_skip + known, k - known);
         rx->place_skip += k;
         n -= k;
         if (rx->place_skip == rx->place->iov_len) {
@@ -81,6 +84,20 @@ static void place_advance(struct wire_rx *rx, size_t n)
             rx->place_cnt--;
             rx->place_skip = 0;
         }
+    }
+}
+
+void wire_rx_digest(struct wire_rx *rx, const struct iovec *iov, size_t n)
+{
+    size_t left = n < rx->direct ? n : rx->direct;
+
+    if (!rx->data_digest)
+        return;
+    rx->crc_ahead = left;
+    for (; left > 0; iov++) {
+        size_t k = iov->iov_len < left ? iov->iov_len : left;
+        rx->crc = crc32c_update(rx->crc, iov->iov_base, k);
+        left -= k;
     }
 }
 
@@ -133,6 +150,7 @@ static enum wire_rx_result header_complete(struct wire_rx *rx, const uint8_t *p)
     rx->data_done = 0;
     rx->place = NULL;
     rx->crc = CRC32C_INIT;
+    rx->crc_ahead = 0;
     rx->head_len = 0;
     rx->trailer_done = 0;
     if (rx->data_len)

@@ -33,6 +33,7 @@ static void compact(struct wire_tx *tx)
     memmove(b->v, b->v + tx->head, n * sizeof b->v[0]);
     memmove(b->mark, b->mark + tx->head, n * sizeof b->mark[0]);
     memmove(b->slot_end, b->slot_end + tx->head, n * sizeof b->slot_end[0]);
+    tx->digest_at -= tx->to_digest ? tx->head : 0;
     tx->head = 0;
     tx->tail = n;
 }
@@ -45,7 +46,7 @@ int wire_tx_room(struct wire_tx *tx, unsigned n)
         tx->block = alloc_get(tx->a, sizeof *tx->block);
         if (!tx->block)
             return USAN_ENOMEM;
-        tx->head = tx->tail = tx->slot_head = tx->slots_used = 0;
+        tx->head = tx->tail = tx->slot_head = tx->slots_used = tx->to_digest = 0;
     }
     if (tx->slots_used == WIRE_TX_SLOTS)
         return USAN_EAGAIN;
@@ -96,8 +97,9 @@ static void push(struct wire_tx *tx, const void *p, size_t len)
     tx->bytes += len;
 }
 
-static void push_header(struct wire_tx *tx, struct wire_tx_slot *slot, const void *ahs,
-                        uint32_t ahs_len)
+/* The iovecs it takes. */
+static uint8_t push_header(struct wire_tx *tx, struct wire_tx_slot *slot, const void *ahs,
+                           uint32_t ahs_len)
 {
     uint8_t *digest = slot->bhs + ISCSI_BHS_LEN;
 
@@ -110,12 +112,13 @@ static void push_header(struct wire_tx *tx, struct wire_tx_slot *slot, const voi
     }
     if (ahs_len == 0) {
         push(tx, slot->bhs, ISCSI_BHS_LEN + (tx->header_digest ? ISCSI_DIGEST_LEN : 0u));
-        return;
+        return 1;
     }
     push(tx, slot->bhs, ISCSI_BHS_LEN);
     push(tx, ahs, ahs_len);
     if (tx->header_digest)
         push(tx, digest, ISCSI_DIGEST_LEN);
+    return tx->header_digest ? 3 : 2;
 }
 
 void wire_tx_push_ahs(struct wire_tx *tx, const void *ahs, uint32_t ahs_len,
@@ -123,10 +126,13 @@ void wire_tx_push_ahs(struct wire_tx *tx, const void *ahs, uint32_t ahs_len,
 {
     struct wire_tx_block *b = tx->block;
     struct wire_tx_slot *slot = &b->slots[(tx->slot_head + tx->slots_used) % WIRE_TX_SLOTS];
-    uint32_t crc = CRC32C_INIT, left = len;
+    uint32_t left = len;
 
+    if (tx->data_digest && tx->to_digest++ == 0)
+        tx->digest_at = tx->tail;
     tx->slots_used++;
-    push_header(tx, slot, ahs, ahs_len);
+    slot->head_iovs = push_header(tx, slot, ahs, ahs_len);
+    slot->data_len = len;
     for (int i = 0; left > 0; i++) {
         assert(i < cnt);
         if (skip >= iov[i].iov_len) {
@@ -136,21 +142,13 @@ void wire_tx_push_ahs(struct wire_tx *tx, const void *ahs, uint32_t ahs_len,
         size_t k = iov[i].iov_len - skip;
         if (k > left)
             k = left;
-        const uint8_t *p = (const uint8_t *)iov[i].iov_base + skip;
-        if (tx->data_digest)
-            crc = crc32c_update(crc, p, k);
-        push(tx, p, k);
+        push(tx, (const uint8_t *)iov[i].iov_base + skip, k);
         left -= (uint32_t)k;
         skip = 0;
     }
     if (len > 0) {
-        unsigned pad = -len & 3u, n = pad;
-        memset(slot->trailer, 0, pad);
-        if (tx->data_digest) {
-            crc = crc32c_final(crc32c_update(crc, slot->trailer, pad));
-            memcpy(slot->trailer + pad, &crc, sizeof crc);
-            n += ISCSI_DIGEST_LEN;
-        }
+        unsigned n = (-len & 3u) + (tx->data_digest ? ISCSI_DIGEST_LEN : 0u);
+        memset(slot->trailer, 0, -len & 3u);
         if (n > 0)
             push(tx, slot->trailer, n);
     }
@@ -168,6 +166,31 @@ void wire_tx_mark(struct wire_tx *tx, void *mark)
 {
     assert(tx->tail > tx->head);
     tx->block->mark[tx->tail - 1] = mark;
+}
+
+/* That of one PDU, which begins with v[at]. Where the next one begins. */
+static unsigned digest_one(struct wire_tx_block *b, struct wire_tx_slot *slot, unsigned at)
+{
+    uint32_t crc = CRC32C_INIT, left = slot->data_len, pad = -left & 3u;
+
+    at += slot->head_iovs;
+    if (left == 0)
+        return at;
+    for (; left > 0; at++) {
+        crc = crc32c_update(crc, b->v[at].iov_base, b->v[at].iov_len);
+        left -= (uint32_t)b->v[at].iov_len;
+    }
+    crc = crc32c_final(crc32c_update(crc, slot->trailer, pad));
+    memcpy(slot->trailer + pad, &crc, sizeof crc);
+    return at + 1;
+}
+
+void wire_tx_digest(struct wire_tx *tx)
+{
+    unsigned slot = tx->slot_head + tx->slots_used - tx->to_digest;
+
+    for (unsigned at = tx->digest_at; tx->to_digest > 0; tx->to_digest--)
+        at = digest_one(tx->block, &tx->block->slots[slot++ % WIRE_TX_SLOTS], at);
 }
 
 int wire_tx_peek(const struct wire_tx *tx, struct iovec *iov, int max)
@@ -203,7 +226,7 @@ void *wire_tx_sent(struct wire_tx *tx)
             tx->slots_used--;
         }
         if (tx->head == tx->tail)
-            tx->head = tx->tail = 0;
+            tx->head = tx->tail = tx->to_digest = 0;
         if (b->mark[i])
             return b->mark[i];
     }

@@ -44,6 +44,8 @@ static ssize_t receive_into(struct tgt_conn *conn, struct iovec *iov, int n, boo
     }
     ssize_t got = stream_recv(conn->lfd.fd, iov, n, ret_more);
     if (apart) {
+        if (got > 0)
+            iscsi_tconn_rx_digest(conn->tconn, iov, (size_t)got);
         tgt_conn_enter(conn);
         iscsi_tconn_lend(conn->tconn, false);
     }
@@ -118,14 +120,16 @@ bool tgt_conn_ready(struct loop_fd *lfd, uint32_t events)
 static ssize_t send_once(struct tgt_conn *conn, bool *ret_full)
 {
     struct tgt_reactor *r = conn->reactor;
-    int n = iscsi_tconn_tx(conn->tconn, r->tx_iov, TGT_TX_IOV);
+    bool apart = conn->session && conn->session->shared;
+    int n = apart ? iscsi_tconn_tx_bare(conn->tconn, r->tx_iov, TGT_TX_IOV)
+                  : iscsi_tconn_tx(conn->tconn, r->tx_iov, TGT_TX_IOV);
     *ret_full = false;
     if (n == 0)
         return 0;
-    bool apart = conn->session && conn->session->shared;
     if (apart) {
         iscsi_tconn_lend(conn->tconn, true);
         tgt_conn_leave(conn);
+        iscsi_tconn_tx_digest(conn->tconn);
     }
     ssize_t sent = stream_send(conn->lfd.fd, r->tx_iov, n, TGT_TX_IOV, ret_full);
     if (apart) {
