@@ -197,9 +197,14 @@ void scsi_modes_reset(struct scsi_lu *lu)
 
 /* ---- what the rest of the device server asks ---- */
 
+bool scsi_modes_wce(const uint8_t *pages)
+{
+    return pages[OFF_CACHING + CACHING_FLAGS_BYTE] & CACHING_WCE;
+}
+
 bool scsi_mode_wce(const struct scsi_lu *lu)
 {
-    return lu->modes->current[OFF_CACHING + CACHING_FLAGS_BYTE] & CACHING_WCE;
+    return scsi_modes_wce(lu->modes->current);
 }
 
 bool scsi_mode_d_sense(const struct scsi_lu *lu)

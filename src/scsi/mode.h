@@ -25,6 +25,7 @@ struct scsi_mode_page {
 struct scsi_modes {
     uint8_t current[MODE_PAGES_BYTES];
     uint8_t saved[MODE_PAGES_BYTES];
+    uint8_t before[MODE_PAGES_BYTES]; /* `saved`, as long as it is not known to be */
 };
 
 /* Ordered by code and subpage; ends with len == 0. */
@@ -52,6 +53,8 @@ void scsi_modes_free(struct scsi_lu *lu);
 void scsi_modes_reset(struct scsi_lu *lu); /* LU reset: current = saved */
 void scsi_modes_clear(struct scsi_lu *lu); /* current = saved = default */
 bool scsi_mode_wce(const struct scsi_lu *lu);
+/* The same in these pages. */
+bool scsi_modes_wce(const uint8_t *pages);
 bool scsi_mode_d_sense(const struct scsi_lu *lu);
 bool scsi_mode_swp(const struct scsi_lu *lu); /* software write protect */
 bool scsi_mode_tas(const struct scsi_lu *lu);

@@ -3,8 +3,9 @@
  * MODE SELECT(6) and (10), SPC-6 6.12 and 6.13.
  *
  * The whole list is checked against a copy of the pages before anything takes effect. Then, with
- * the gate held: the pages count, the others are told, what was cached is written if the cache was
- * turned off, and the pages are saved if that was asked for.
+ * the gate held: what was cached is written if the cache is turned off, the pages are saved if that
+ * was asked for, and when all that went well they count, and the others are told. If it did not,
+ * nothing has changed.
  */
 #include "scsi/mode.h"
 #include "scsi/spc.h"
@@ -123,66 +124,86 @@ static bool read_page(struct list_reader *l, struct scsi_modes *to, bool save)
     return true;
 }
 
-static void saved(struct scsi_task *t, int err)
+/* What the list asks for. false: it was answered. Nothing changes while the gate is held: a list
+ * that was right is so again. */
+static bool read_list(struct scsi_task *t, struct scsi_modes *ret_modes)
 {
-    if (err)
-        scsi_check(t, SENSE_INTERNAL_TARGET_FAILURE);
-    else
-        scsi_good(t);
+    uint8_t list[LIST_MAX];
+    struct list_reader l = { .t = t, .p = list };
+    *ret_modes = *scsi_task_lu(t)->modes;
+    l.len = (unsigned)scsi_out_copy(t, 0, list, list_len(t));
+    if (!read_header(&l, t->cdb[0] != OPCODE_MODE_SELECT_6))
+        return false;
+    while (l.at < l.len) {
+        if (!read_page(&l, ret_modes, t->cdb[1] & 0x01))
+            return false;
+    }
+    return true;
 }
 
-static void save_if_asked(struct scsi_task *t)
+static void apply(struct scsi_task *t)
 {
-    if (t->cdb[1] & 0x01) /* SP */
-        scsi_want_save(t, saved);
-    else
-        scsi_good(t);
+    struct scsi_lu *lu = scsi_task_lu(t);
+    struct scsi_modes modes;
+    if (!read_list(t, &modes))
+        return;
+    if (memcmp(modes.current, lu->modes->current, sizeof modes.current) != 0) {
+        memcpy(lu->modes->current, modes.current, sizeof modes.current);
+        scsi_modes_changed(lu);
+        scsi_ua_add_all(lu, t->itl, UA_MODE_PARAMETERS_CHANGED);
+    }
+    scsi_good(t);
+}
+
+static void saved(struct scsi_task *t, int err)
+{
+    struct scsi_modes *modes = scsi_task_lu(t)->modes;
+    if (err) {
+        memcpy(modes->saved, modes->before, sizeof modes->saved);
+        scsi_check(t, SENSE_INTERNAL_TARGET_FAILURE);
+    } else {
+        apply(t);
+    }
+}
+
+static void save(struct scsi_task *t)
+{
+    struct scsi_lu *lu = scsi_task_lu(t);
+    struct scsi_modes modes;
+    if (!read_list(t, &modes))
+        return;
+    memcpy(lu->modes->before, lu->modes->saved, sizeof modes.saved);
+    memcpy(lu->modes->saved, modes.saved, sizeof modes.saved);
+    scsi_want_save(t, saved);
 }
 
 static void flushed(struct scsi_task *t, int err)
 {
     if (err)
         scsi_check_bio(t, err);
+    else if (t->cdb[1] & 0x01) /* SP */
+        save(t);
     else
-        save_if_asked(t);
-}
-
-static void apply(struct scsi_task *t, const struct scsi_modes *modes)
-{
-    struct scsi_lu *lu = scsi_task_lu(t);
-    bool wce_before = scsi_mode_wce(lu);
-    bool changed = memcmp(modes->current, lu->modes->current, sizeof modes->current) != 0;
-    *lu->modes = *modes;
-    if (changed) {
-        scsi_modes_changed(lu);
-        scsi_ua_add_all(lu, t->itl, UA_MODE_PARAMETERS_CHANGED);
-    }
-    if (wce_before && !scsi_mode_wce(lu)) { /* SBC-4 6.5.6: what is cached goes to the medium */
-        t->bio.op = BIO_FLUSH;
-        t->bio.flags = 0;
-        t->bio.off = t->bio.len = 0;
-        t->bio.iov = NULL;
-        t->bio.iovcnt = 0;
-        scsi_want_io(t, flushed);
-    } else {
-        save_if_asked(t);
-    }
+        apply(t);
 }
 
 static void got_list(struct scsi_task *t, int err)
 {
     (void)err;
-    uint8_t list[LIST_MAX];
-    struct scsi_modes modes = *scsi_task_lu(t)->modes;
-    struct list_reader l = { .t = t, .p = list };
-    l.len = (unsigned)scsi_out_copy(t, 0, list, list_len(t));
-    if (!read_header(&l, t->cdb[0] != OPCODE_MODE_SELECT_6))
+    struct scsi_lu *lu = scsi_task_lu(t);
+    struct scsi_modes modes;
+    if (!read_list(t, &modes))
         return;
-    while (l.at < l.len) {
-        if (!read_page(&l, &modes, t->cdb[1] & 0x01))
-            return;
+    if (!scsi_mode_wce(lu) || scsi_modes_wce(modes.current)) {
+        flushed(t, 0);
+        return;
     }
-    apply(t, &modes);
+    t->bio.op = BIO_FLUSH; /* SBC-4 6.5.6: what is cached goes to the medium */
+    t->bio.flags = 0;
+    t->bio.off = t->bio.len = 0;
+    t->bio.iov = NULL;
+    t->bio.iovcnt = 0;
+    scsi_want_io(t, flushed);
 }
 
 void scsi_mode_select(struct scsi_task *t)

@@ -205,6 +205,30 @@ static void test_wce_off_flushes(void **state)
     r->io_err = USAN_EIO;
     r->io_err_op = BIO_FLUSH;
     assert_int_equal(select6(r, 0x10, list, 24).kaq, SENSE_WRITE_ERROR);
+    assert_true(scsi_mode_wce(r->units[0].lu));                    /* it failed: all is as it was */
+    assert_int_equal(rig_cmd(r, 1, TUR, NULL, 0, 0).kaq, 0x62a01); /* of the others */
+    assert_int_equal(rig_cmd(r, 1, TUR, NULL, 0, 0).status, SCSI_STATUS_GOOD);
+    rig_free(r);
+}
+
+/* SP=1, and the pages can not be saved: they are not in force either, and nobody is told. */
+static void test_failed_save_changes_nothing(void **state)
+{
+    (void)state;
+    struct rig *r = make(&(struct scsi_lu_config){ 0 });
+    rig_clear_ua(r);
+    r->save_err = USAN_EIO;
+    assert_int_equal(select6(r, 0x11, d_sense, 16).kaq, SENSE_INTERNAL_TARGET_FAILURE);
+    assert_int_equal(r->saves, 1);
+    assert_false(scsi_mode_d_sense(r->units[0].lu));
+    assert_int_equal(sense6(r, 8, 0xca, 0).in[4 + 2] & 0x04, 0); /* saved */
+    assert_int_equal(rig_cmd(r, 1, TUR, NULL, 0, 0).status, SCSI_STATUS_GOOD);
+    (void)rig_tmf(r, 0, SCSI_TMF_LOGICAL_UNIT_RESET, 0); /* takes what is saved */
+    assert_false(scsi_mode_d_sense(r->units[0].lu));
+    rig_clear_ua(r);
+    r->save_err = 0;
+    assert_int_equal(select6(r, 0x11, d_sense, 16).status, SCSI_STATUS_GOOD);
+    assert_true(scsi_mode_d_sense(r->units[0].lu));
     rig_free(r);
 }
 
@@ -341,6 +365,7 @@ int main(void)
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_swp),
         cmocka_unit_test(test_wce_off_flushes),
+        cmocka_unit_test(test_failed_save_changes_nothing),
         cmocka_unit_test(test_reset),
         cmocka_unit_test(test_select_errors),
         cmocka_unit_test(test_select_block_descriptor),
