@@ -14,6 +14,17 @@ static void put(struct wr *w, const char *s)
     wr_bytes(w, s, strlen(s));
 }
 
+uint32_t fsm_transition_bit(const char *name)
+{
+    unsigned n = 0;
+
+    if (!name)
+        return 0;
+    for (const char *p = name + 1; *p; p++)
+        n = 10 * n + (unsigned)(*p - '0');
+    return UINT32_C(1) << (name[0] == 'M' ? 20 + n : n);
+}
+
 void fsm_print_list(const struct fsm *fsm, struct wr *w)
 {
     put(w, "| state | event | transition | next state |\n| --- | --- | --- | --- |\n");

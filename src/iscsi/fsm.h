@@ -24,6 +24,10 @@ struct fsm {
 /* The cell, or NULL when there is no such move (or state or event are no members at all). */
 const struct fsm_cell *fsm_find(const struct fsm *fsm, unsigned state, unsigned event);
 
+/* A transition ("T12", "N5", "M1"; NULL: none) as a bit: n, and 20 + n for the M, which have a
+ * connection's and a session's beside them. */
+uint32_t fsm_transition_bit(const char *name);
+
 /* Text for the documentation: a Markdown table; a Graphviz digraph called `name`. */
 void fsm_print_list(const struct fsm *fsm, struct wr *w);
 void fsm_print_graph(const struct fsm *fsm, const char *name, struct wr *w);

@@ -1,18 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "iscsi/istate.h"
+#include "iscsi/fsm.h"
 
 #include <assert.h>
-
-/* "T5", "N3", "M1" */
-static uint32_t step_bit(const char *name)
-{
-    unsigned n = 0;
-    if (!name)
-        return 0;
-    for (const char *p = name + 1; *p; p++)
-        n = 10 * n + (unsigned)(*p - '0');
-    return 1u << (name[0] == 'M' ? 20 + n : n);
-}
 
 static void log_conn(struct iscsi_isess *sess, uint16_t cid, enum iscsi_conn_state from,
                      enum iscsi_conn_event ev, enum iscsi_conn_state to, const char *name)
@@ -35,7 +25,7 @@ void iconn_step(struct iscsi_iconn *conn, enum iscsi_conn_event ev)
         assert(conn->state == ISCSI_CONN_FREE || conn->state == ISCSI_CONN_CLEANUP_WAIT);
     else
         log_conn(conn->sess, conn->cid, from, ev, conn->state, name);
-    conn->sess->conn_steps |= step_bit(name);
+    conn->sess->conn_steps |= fsm_transition_bit(name);
 }
 
 void ilost_step(struct iscsi_isess *sess, struct ilost *lost, enum iscsi_conn_event ev)
@@ -46,7 +36,7 @@ void ilost_step(struct iscsi_isess *sess, struct ilost *lost, enum iscsi_conn_ev
     assert(!err);
     (void)err;
     log_conn(sess, lost->cid, from, ev, lost->state, name);
-    sess->conn_steps |= step_bit(name);
+    sess->conn_steps |= fsm_transition_bit(name);
 }
 
 void isess_step(struct iscsi_isess *sess, enum iscsi_sess_event ev)
@@ -64,7 +54,7 @@ void isess_step(struct iscsi_isess *sess, enum iscsi_sess_event ev)
     step.transition = name;
     if (name)
         iscsi_steps_add(sess->cfg.steps, &step);
-    sess->sess_steps |= step_bit(name);
+    sess->sess_steps |= fsm_transition_bit(name);
 }
 
 void iconn_fail_key(struct iscsi_iconn *conn, int err, const char *why, const char *key)

@@ -1,19 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "iscsi/tstate.h"
+#include "iscsi/fsm.h"
 
 #include <assert.h>
 
 /* ---- state machines ---- */
-
-/* "T12", "N5", "M1" as a bit; the M have places of their own. */
-static uint32_t transition_bit(const char *name)
-{
-    uint32_t n = (uint32_t)(name[1] - '0');
-
-    if (name[2])
-        n = n * 10 + (uint32_t)(name[2] - '0');
-    return UINT32_C(1) << (name[0] == 'M' ? 20 + n : n);
-}
 
 void tconn_event(struct iscsi_tconn *c, enum iscsi_conn_event ev)
 {
@@ -28,7 +19,7 @@ void tconn_event(struct iscsi_tconn *c, enum iscsi_conn_event ev)
         assert(c->state == ISCSI_CONN_FREE || c->state == ISCSI_CONN_CLEANUP_WAIT);
         return;
     }
-    c->taken |= transition_bit(step.transition);
+    c->taken |= fsm_transition_bit(step.transition);
     step.to = c->state;
     iscsi_steps_add(c->cfg.steps, &step);
 }
@@ -43,7 +34,7 @@ void tsess_event(struct iscsi_tsess *s, enum iscsi_sess_event ev)
         assert(s->state != ISCSI_SESS_LOGGED_IN || s->live > 0);
         return;
     }
-    s->taken |= transition_bit(step.transition);
+    s->taken |= fsm_transition_bit(step.transition);
     step.to = s->state;
     iscsi_steps_add(s->steps, &step);
 }
@@ -56,7 +47,7 @@ void tlost_event(struct iscsi_tsess *s, struct tlost *l, enum iscsi_conn_event e
 
     if (iscsi_conn_fsm_step(&l->state, ISCSI_ROLE_TARGET, ev, &step.transition))
         return;
-    s->taken |= transition_bit(step.transition);
+    s->taken |= fsm_transition_bit(step.transition);
     step.to = l->state;
     iscsi_steps_add(s->steps, &step);
 }
