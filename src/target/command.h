@@ -108,6 +108,8 @@ void tgt_cmd_release(struct tgt_cmd *cmd);
 /* ---- tmf.c ---- */
 /* As tgt_cmd_admit. */
 struct tgt_cmd *tgt_tmf_admit(struct tgt_conn *conn, struct iscsi_task *it);
+/* A function has begun: a line of the log. */
+void tgt_tmf_log(const struct tgt_cmd *cmd);
 /* The SCSI task of a task management function is over: go on, or respond. */
 void tgt_tmf_done(struct tgt_cmd *cmd);
 

@@ -22,6 +22,16 @@ struct tgt_part;
 struct tgt_reactor;
 struct tgt_session;
 
+enum { TGT_CONN_LOGOUTS = 8 };
+
+/* What the log is to say when the session's lock has been left. */
+struct tgt_conn_report {
+    bool opened, added; /* the session; the connection, to one that was there */
+    uint16_t refused;   /* status of its login */
+    uint8_t logouts;    /* of others, by requests on it; more of them at once are not told */
+    uint16_t logout_cids[TGT_CONN_LOGOUTS];
+};
+
 struct tgt_conn {
     struct loop_fd lfd;
     struct iscsi_tconn *tconn;
@@ -40,11 +50,11 @@ struct tgt_conn {
     bool pumping;       /* its events are being taken */
     bool logged_in;     /* full feature phase was reached */
     bool retained;      /* its tasks stay with the session */
-    bool report_opened; /* the session: when the lock has been left */
     bool deaf;          /* nothing more is taken in: the program or the connection ends */
     bool refused;       /* its login was, and the log says so */
     bool unknown_user;  /* it named one that may not log in here */
-    const char *why;    /* it ends; static */
+    struct tgt_conn_report report;
+    const char *why; /* it ends; static */
 
     struct list node;        /* in the reactor's list */
     struct loop_work reap;   /* frees it */

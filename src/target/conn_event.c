@@ -18,6 +18,13 @@ static void later(struct batch *b, struct tgt_cmd *cmd, uint8_t event)
     b->end = &cmd->next_event;
 }
 
+static void begin(struct tgt_cmd *cmd)
+{
+    if (cmd->iscsi_tmf)
+        tgt_tmf_log(cmd);
+    tgt_cmd_continue(cmd);
+}
+
 static void run(struct tgt_cmd *cmd, uint8_t event)
 {
     if (event == TGT_NOTE_SENT)
@@ -25,7 +32,7 @@ static void run(struct tgt_cmd *cmd, uint8_t event)
     else if (event == TGT_NOTE_DATA)
         tgt_cmd_data(cmd);
     else
-        tgt_cmd_continue(cmd);
+        begin(cmd);
 }
 
 static void run_batch(const struct batch *b)
@@ -43,8 +50,7 @@ static void on_close(struct tgt_conn *conn, const struct iscsi_event *ev)
 {
     conn->close_flushed = true;
     conn->retained = ev->retained;
-    if (ev->status)
-        tgt_conn_login_refused(conn, ev->status);
+    conn->report.refused = ev->status;
     if (!conn->why)
         conn->why = ev->why ? ev->why : usan_strerror(ev->err);
 }
@@ -54,10 +60,9 @@ static void on_logged_in(struct tgt_conn *conn)
     struct tgt_session *s = conn->session;
     conn->logged_in = true;
     if (s->opened)
-        tgt_log(TGT_LOG_INFO, "connection-added", "tsih=%u cid=%u peer=%s reactor=%u",
-                s->entry.tsih, conn->cid, conn->peer, conn->reactor->index);
+        conn->report.added = true;
     else
-        conn->report_opened = true; /* that takes the lock */
+        conn->report.opened = true;
     s->opened = true;
 }
 
@@ -67,7 +72,7 @@ static void on_begun(struct tgt_cmd *cmd, struct batch *b)
     if (cmd && b)
         later(b, cmd, 0);
     else if (cmd)
-        tgt_cmd_continue(cmd);
+        begin(cmd);
 }
 
 static void on_task(struct tgt_conn *conn, const struct iscsi_task *it, uint8_t event,
@@ -114,13 +119,31 @@ static void on_event(struct tgt_conn *conn, const struct iscsi_event *ev, struct
         on_logged_in(conn);
         break;
     case ISCSI_EV_LOGOUT_OTHER:
-        tgt_log(TGT_LOG_INFO, "connection-logout", "tsih=%u cid=%u of=%s peer=%s",
-                conn->session->entry.tsih, ev->cid, ev->cid ? "connection" : "session", conn->peer);
+        if (conn->report.logouts < TGT_CONN_LOGOUTS)
+            conn->report.logout_cids[conn->report.logouts++] = ev->cid;
         break;
     case ISCSI_EV_CLOSE:
         on_close(conn, ev);
         break;
     }
+}
+
+/* Lines of the log for what the events were: not inside the lock. */
+static void write_report(struct tgt_conn *conn)
+{
+    const struct tgt_conn_report r = conn->report;
+    const struct tgt_session *s = conn->session;
+    conn->report = (struct tgt_conn_report){ 0 };
+    if (r.refused)
+        tgt_conn_login_refused(conn, r.refused);
+    if (r.added)
+        tgt_log(TGT_LOG_INFO, "connection-added", "tsih=%u cid=%u peer=%s reactor=%u",
+                s->entry.tsih, conn->cid, conn->peer, conn->reactor->index);
+    for (unsigned i = 0; i < r.logouts; i++)
+        tgt_log(TGT_LOG_INFO, "connection-logout", "tsih=%u cid=%u of=%s peer=%s", s->entry.tsih,
+                r.logout_cids[i], r.logout_cids[i] ? "connection" : "session", conn->peer);
+    if (r.opened)
+        tgt_session_report(conn->session, TGT_LOG_INFO, "session-opened");
 }
 
 void tgt_conn_take_events(struct tgt_conn *conn)
@@ -143,10 +166,8 @@ void tgt_conn_take_events(struct tgt_conn *conn)
     }
     tgt_conn_leave(conn);
     run_batch(&b);
-    if (conn->report_opened) {
-        conn->report_opened = false;
-        tgt_session_report(conn->session, TGT_LOG_INFO, "session-opened");
-    }
+    if (conn->report.refused || conn->report.added || conn->report.opened || conn->report.logouts)
+        write_report(conn);
 }
 
 void tgt_conn_arm_timer(struct tgt_conn *conn, uint64_t at)

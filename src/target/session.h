@@ -12,8 +12,8 @@
  * A session whose connections are all on one reactor takes no lock. From the moment that one on
  * another reactor joins, it is `shared`, for good: every call into the iSCSI core, and the start of
  * every SCSI task, is made inside the session's lock, by whichever reactor; storage, sockets and
- * all other work on tasks stay outside. Inside the lock no other one is taken, but the registry's
- * and, for lines about connections that come and go, the log's.
+ * all other work on tasks stay outside, the digests of data and the log too. Inside the lock no
+ * other one is taken but the registry's.
  */
 #ifndef USAN_TARGET_SESSION_H
 #define USAN_TARGET_SESSION_H

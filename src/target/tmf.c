@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Task management: iSCSI function codes (RFC 7143 11.5, RFC 7144 5) and SAM's functions. */
+/* Task management: iSCSI function codes (RFC 7143 11.5, RFC 7144 5) and SAM's functions. TASK
+ * REASSIGN is the iSCSI core's own. */
 #include "iscsi/tmf.h"
 #include "scsi/lun.h"
 #include "target/command.h"
@@ -21,7 +22,6 @@ static const struct {
     [ISCSI_TMF_LOGICAL_UNIT_RESET] = { SCSI_TMF_LOGICAL_UNIT_RESET, "logical-unit-reset" },
     [ISCSI_TMF_TARGET_WARM_RESET] = { SCSI_TMF_LOGICAL_UNIT_RESET, "target-warm-reset" },
     [ISCSI_TMF_TARGET_COLD_RESET] = { SCSI_TMF_LOGICAL_UNIT_RESET, "target-cold-reset" },
-    [ISCSI_TMF_TASK_REASSIGN] = { SCSI_TMF_NONE, "task-reassign" },
     [ISCSI_TMF_QUERY_TASK] = { SCSI_TMF_QUERY_TASK, "query-task" },
     [ISCSI_TMF_QUERY_TASK_SET] = { SCSI_TMF_QUERY_TASK_SET, "query-task-set" },
     [ISCSI_TMF_I_T_NEXUS_RESET] = { SCSI_TMF_I_T_NEXUS_RESET, "i-t-nexus-reset" },
@@ -114,8 +114,6 @@ void tgt_tmf_done(struct tgt_cmd *cmd)
 /* The response to a function that needs no SCSI task; ISCSI_TMF_RSP_COMPLETE: it needs one. */
 static uint8_t refuse(const struct tgt_conn *conn, const struct iscsi_task *it)
 {
-    if (it->tmf == ISCSI_TMF_TASK_REASSIGN) /* ErrorRecoveryLevel 2 only */
-        return ISCSI_TMF_RSP_NO_REASSIGN;
     if (it->tmf >= sizeof(functions) / sizeof(functions[0]) || !functions[it->tmf].name)
         return ISCSI_TMF_RSP_NOT_SUPPORTED;
     /* RFC 7144 7.1.1: the newer functions need iSCSIProtocolLevel 2. */
@@ -124,15 +122,17 @@ static uint8_t refuse(const struct tgt_conn *conn, const struct iscsi_task *it)
     return ISCSI_TMF_RSP_COMPLETE;
 }
 
-static void log_function(const struct tgt_conn *conn, const struct iscsi_task *it)
+void tgt_tmf_log(const struct tgt_cmd *cmd)
 {
+    const struct tgt_session *s = cmd->part->session;
+    const struct iscsi_task *it = cmd->it;
     uint64_t lun = it->lun;
     bool number = scsi_lun_decode(it->lun, &lun);
     tgt_log(TGT_LOG_INFO, "task-management",
             number ? "function=%s target=%s initiator=%s lun=%llu"
                    : "function=%s target=%s initiator=%s lun=0x%016llx",
-            functions[it->tmf].name, conn->session->target->cfg->name,
-            tgt_log_quote(conn->initiator).s, (unsigned long long)lun);
+            functions[it->tmf].name, s->target->cfg->name, tgt_log_quote(s->entry.initiator).s,
+            (unsigned long long)lun);
 }
 
 struct tgt_cmd *tgt_tmf_admit(struct tgt_conn *conn, struct iscsi_task *it)
@@ -148,7 +148,6 @@ struct tgt_cmd *tgt_tmf_admit(struct tgt_conn *conn, struct iscsi_task *it)
         tgt_task_wake(part->session, it, part->reactor);
         return NULL;
     }
-    log_function(conn, it);
     cmd->iscsi_tmf = it->tmf;
     if (is_target_reset(it->tmf)) {
         reset_lun(cmd, next_lun(part, 0)); /* a target has at least one LUN */
