@@ -79,6 +79,11 @@ struct sim_options sim_options_draw(uint64_t seed)
     if (DRAW(3) == 0) {
         o.header_digest = o.data_digest = true;
         o.flip_bytes = 5000 + DRAW(3) * DRAW(50000);
+        /* The gap between two flips is shorter than that: the longest data segment has to get
+         * through now and then, or a session that is always continued asks for it without end. */
+        uint32_t most = o.ini_segment > o.tgt_segment ? o.ini_segment : o.tgt_segment;
+        if (o.flip_bytes < 2 * most)
+            o.flip_bytes = 2 * most;
         if (!o.nop_ns) /* a length that is damaged makes an end wait: somebody has to ask */
             o.nop_ns = 500 * NS_PER_MS;
     }

@@ -34,6 +34,21 @@ static void test_same_seed_same_trace(void **state)
     }
 }
 
+/* In every world that damages bytes the longest data segment can arrive. */
+static void test_damage_lets_something_through(void **state)
+{
+    (void)state;
+    unsigned damaging = 0;
+    for (uint64_t seed = 1; seed <= 100000; seed++) {
+        struct sim_options o = sim_options_draw(seed);
+        if (!o.flip_bytes)
+            continue;
+        damaging++;
+        assert_true(o.flip_bytes >= 2 * o.ini_segment && o.flip_bytes >= 2 * o.tgt_segment);
+    }
+    assert_true(damaging > 20000);
+}
+
 /* A disk that lies is found out within a few seeds, each with what it did. */
 static void sabotage(enum sim_mutant how, const char *text)
 {
@@ -121,6 +136,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_seed_same_trace),
+        cmocka_unit_test(test_damage_lets_something_through),
         cmocka_unit_test(test_lost_write_is_seen),
         cmocka_unit_test(test_torn_block_is_seen),
         cmocka_unit_test(test_write_applied_twice_is_seen),
