@@ -88,6 +88,19 @@ check_output "the name from the database" "Iface Initiatorname: $INITIATOR\$"
 check_output "what the record said" 'Recovery Timeout: 33$'
 check_output "what was agreed on" 'MaxRecvDataSegmentLength: 262144$'
 check_output "the disks" "Attached scsi disk nbd.*iscsi-1-1.nbd.*State: running"
+levels() { # LEVEL: which parts of all there is are shown
+    adm -m session -r 1 -P "$1" >"$WORK/level" || return
+    for part in 'Target: ' 'iSCSI Session State:' 'Recovery Timeout:' 'MaxBurstLength:' \
+        'Attached scsi disk'; do
+        grep -c "$part" "$WORK/level"
+    done | tr '\n' ' '
+}
+check_equal "a session at level 0 is its line" "$(adm -m session -r 1 -P 0)" \
+    "$(adm -m session -r 1)"
+check_equal "at level 1 its state" "$(levels 1)" '1 1 0 0 0 '
+check_equal "at level 2 times and parameters" "$(levels 2)" '1 1 1 1 0 '
+check_equal "at level 3 disks" "$(levels 3)" '1 1 1 1 2 '
+check_code "there is no level 4" 7 . -m session -r 1 -P 4
 check_code "a second login" 15 'session 1 is there already' -m node -T $own -l
 check "another" adm -m node -L all
 check_equal "has the next number" "$(adm -m session | cut -d ' ' -f 2 | tr -d '\n')" '[1][2]'
