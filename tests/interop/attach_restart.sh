@@ -78,6 +78,18 @@ attach_end "iSCSI"
 
 attach_start 1 --as "nbd:unix:$WORK/s" || bail "usan attach does not start"
 through_restarts "NBD" --ioengine=nbd --uri="${FRONTS[0]}"
+# The unit is larger when it comes back: new clients see that.
+target_kill
+truncate -s 96M "$WORK/disk"
+serve
+server=$TARGET_PID
+grown() {
+    [ "$(nbdinfo --size "${FRONTS[0]}")" = 100663296 ]
+}
+check "NBD: the export has grown with the unit" wait_for 60 grown
+check "NBD: there is something in the new part" qemu-io -f raw -c 'write -P 5 80M 1M' \
+    -c 'read -P 5 80M 1M' "${FRONTS[0]}"
+check_equal "NBD: it is in the unit" "$(head -c 83886081 "$WORK/disk" | tail -c 1 | od -An -tu1 | tr -d ' ')" 5
 attach_end "NBD"
 
 if [ "$(id -u)" != 0 ] || [ ! -c /dev/fuse ] || [ ! -c /dev/loop-control ]; then
