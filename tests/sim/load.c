@@ -195,8 +195,8 @@ static void look_for_stuck(struct sim_ini *ini)
                           op->cdb[0]);
             return;
         }
-        if (!victim)
-            victim = op;
+        victim = op;
+        break; /* what came after it may wait for the room that it takes in the window */
     }
     if (victim) {
         victim->start_ns = sim->now_ns; /* ask again later */
