@@ -27,8 +27,7 @@ io() { # URI COMMAND...: one qemu-io with these commands; a pattern that differs
     ! grep -iE 'verification failed|error' "$WORK/io.out"
 }
 status_of() { # KEY: of the program's status line
-    kill -USR1 "$TARGET_PID"
-    sleep 0.2
+    status_ask "event=status .*$1="
     sed -nE "s/.*event=status .*$1=([0-9a-z_]+).*/\1/p" "$TARGET_LOG" | tail -n 1
 }
 no_clients() {

@@ -28,8 +28,7 @@ proxy_start() { # OPTION...: sets proxy_url
 
 # What a store's statistics say after SIGUSR1.
 stat_of() { # NAME
-    kill -USR1 "$TARGET_PID"
-    sleep 0.3
+    status_ask "[ .]$1=[0-9]"
     grep -o "[ .]$1=[0-9]*" "$TARGET_LOG" | tail -n 1 | sed 's/.*=//'
 }
 

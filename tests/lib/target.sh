@@ -75,6 +75,17 @@ target_stop() { # [SECONDS]
     return $rc
 }
 
+# Ask the program for its state (SIGUSR1), and wait until a line of it that matches is in its log.
+status_came() { # PATTERN COUNT
+    [ "$(grep -cE -- "$1" "$TARGET_LOG")" -gt "$2" ]
+}
+status_ask() { # PATTERN
+    local before
+    before=$(grep -cE -- "$1" "$TARGET_LOG")
+    kill -USR1 "$TARGET_PID"
+    wait_for 60 status_came "$1" "$before"
+}
+
 # Without a chance to clean up.
 target_kill() {
     kill -KILL "$TARGET_PID"
