@@ -209,7 +209,7 @@ static const struct ini_conn_ops conn_ops = { .event = on_event,
 
 void ini_session_checked(struct ini_session *s, enum ini_checked result, const char *why)
 {
-    if (s->phase != INI_PHASE_CHECK) /* lost in the meantime */
+    if (s->phase != INI_PHASE_CHECK || s->ended) /* lost in the meantime, or to be closed */
         return;
     if (result == INI_CHECK_GOOD) {
         open_session(s);
