@@ -63,6 +63,8 @@ void adm_print_tree(const struct adm_keys *keys, const char *indent);
 
 /* Log in to a node, or to each of those that match and start up so (NULL: all). */
 enum adm_code adm_login(const struct adm *a, const struct adm_key *key);
+/* Says that one uses the record of the node, if there is one. */
+enum adm_code adm_no_session(const struct adm *a, const struct adm_key *key);
 /* Log out of, or look for changes of, the sessions that match `like`; startup as above. */
 enum adm_code adm_logout(const struct adm *a, const struct adm_key *like, const char *startup);
 enum adm_code adm_rescan(const struct adm *a, const struct adm_key *like);

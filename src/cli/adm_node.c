@@ -21,7 +21,9 @@ static enum adm_code matching(const struct adm *a, struct adm_keys *ret)
     if (n)
         return ADM_OK;
     adm_keys_fini(ret);
-    return adm_fail(a, ADM_NOTHING_FOUND, "no record of a node matches");
+    return adm_fail(a, ADM_NOTHING_FOUND,
+                    "no record of a node matches; -m discovery -t sendtargets "
+                    "-p ADDRESS makes some");
 }
 
 /* ---- -m node ---- */
@@ -71,6 +73,9 @@ static enum adm_code update_node(const struct adm *a, const struct adm_key *key)
 static enum adm_code delete_node(const struct adm *a, const struct adm_key *key)
 {
     struct err_text e = { "" };
+    enum adm_code code = adm_no_session(a, key);
+    if (code)
+        return code;
     int err = adm_db_delete(&a->db, ADM_NODE, key, &e);
     return err ? adm_fail_db(a, err, &e) : ADM_OK;
 }

@@ -169,6 +169,22 @@ enum adm_code adm_login(const struct adm *a, const struct adm_key *key)
     return code;
 }
 
+enum adm_code adm_no_session(const struct adm *a, const struct adm_key *key)
+{
+    struct err_text e = { "" };
+    struct adm_sessions s;
+    if (adm_sessions_load(&s, &e))
+        return adm_fail(a, ADM_INTERNAL, "%s", e.text);
+    const struct adm_session *ses = find(&s, key);
+    enum adm_code code = ADM_OK;
+    if (ses)
+        code = adm_fail(a, ADM_SESSION_EXISTS,
+                        "%s: session %u uses its record; log out of it first (-u)", key->target,
+                        ses->sid);
+    adm_sessions_fini(&s);
+    return code;
+}
+
 /* ---- those there are ---- */
 
 static bool starts_up_so(const struct adm_session *ses, const char *startup)

@@ -79,6 +79,8 @@ check_code "no session as yet" 21 'no session' -m session
 check "login" adm -m node -T $own -l
 check_output "says whereto" "^Logging in to \[iface: default, target: $own, portal: ${portal/:/,}\]\$"
 check_output "and that it worked" "^Login to \[.*\] successful\.\$"
+check_code "its record is not deleted meanwhile" 15 'session 1 uses its record' \
+    -m node -T $own -o delete
 check "the session" adm -m session
 check_equal "in one line" "$(cat "$WORK/check.out")" "tcp: [1] $portal,1 $own (non-flash)"
 check_equal "the first disk is there" "$(size 1 0)" $((32 << 20))
