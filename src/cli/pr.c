@@ -315,6 +315,20 @@ static void explain_conflict(struct ini_sync *sync, uint16_t lun, const struct r
                       name, key);
 }
 
+/* APTPL of a unit that has no place for it is refused with the same words as any other bad field
+ * (SPC-6 6.17.3); whether it has one, PTPL_C says (6.16.4). */
+static void explain_aptpl(struct ini_sync *sync, uint16_t lun, struct err_text *e)
+{
+    uint8_t p[8], cdb[10] = { 0x5e, PR_REPORT_CAPABILITIES, [8] = sizeof(p) };
+    uint32_t got = 0;
+    int err = ini_sync_ask(sync, lun, cdb, sizeof(cdb), p, sizeof(p), &got, "", NULL);
+    if (!err && got >= 3 && !(p[2] & 0x01))
+        (void)err_set(
+            e, 0,
+            "the unit has no place where registrations outlive a loss of power (--aptpl); "
+            "usan serve has one with --state-dir");
+}
+
 static int change(struct ini_sync *sync, uint16_t lun, struct request *q, const struct pr_args *a,
                   struct err_text *e)
 {
@@ -325,6 +339,8 @@ static int change(struct ini_sync *sync, uint16_t lun, struct request *q, const 
     int err = ini_sync_tell(sync, lun, cdb, sizeof(cdb), q->list, (uint32_t)q->list_len, what, e);
     if (err && strstr(e->text, "RESERVATION CONFLICT")) /* as ini_scsi_words() says it */
         explain_conflict(sync, lun, q, a, e);
+    else if (err && a->aptpl && strstr(e->text, "INVALID FIELD"))
+        explain_aptpl(sync, lun, e);
     return err;
 }
 
@@ -337,6 +353,19 @@ static void use_isid(struct ini_url *url)
         ini_machine_name(url->initiator);
     url->has_isid = true;
     pr_isid(url->initiator, url->isid);
+}
+
+/* An error says which unit it is about. */
+static int run(struct ini_sync *sync, const struct ini_url *url, struct request *q,
+               const struct pr_args *a, struct err_text *e)
+{
+    char text[INI_URL_TEXT_MAX];
+    int err = q->action == &actions[0] ? show(sync, url, a, e) : change(sync, url->lun, q, a, e);
+    if (err) {
+        ini_url_text(url, text, sizeof(text));
+        err_prefix(e, "%s", text);
+    }
+    return err;
 }
 
 int cli_pr(const struct cli_command *cmd, int argc, char **argv)
@@ -359,12 +388,7 @@ int cli_pr(const struct cli_command *cmd, int argc, char **argv)
         code = cli_fail(cmd, CLI_USAGE, "the URL has to name a unit: iscsi://HOST/TARGET/LUN");
     if (!code) {
         use_isid(&url);
-        int err = ini_sync_open(&url, &sync, &e);
-        if (!err && q.action == &actions[0])
-            err = show(sync, &url, &a, &e);
-        else if (!err)
-            err = change(sync, url.lun, &q, &a, &e);
-        if (err)
+        if (ini_sync_open(&url, &sync, &e) || run(sync, &url, &q, &a, &e))
             code = cli_fail(cmd, CLI_FAILED, e.text);
     }
     ini_sync_close(sync);

@@ -280,10 +280,12 @@ check "pr preempt-abort" "$USAN" pr preempt-abort "$url" "${me[@]}" --key 1 --vi
 check_equal "takes it" "$(full)" "0x1 false third 0x1 true me "
 check "pr register-ignore" "$USAN" pr register-ignore "$url" "${me[@]}" --key 4
 check_equal "has another key" "$(full)" "0x1 false third 0x4 true me "
-check_error "APTPL of a unit that keeps nothing" 1 'INVALID FIELD IN PARAMETER LIST' \
+check_error "APTPL of a unit that keeps nothing" 1 "^usan pr: $url: .*no place .*--state-dir\$" \
     "$USAN" pr register "$url" "${me[@]}" --key 4 --new-key 5 --aptpl
 check "clear" "$USAN" pr clear "$url" "${me[@]}" --key 4
 check "others can write again" qemu-io -f raw -c 'write -P 1 0 512' "$url"
+check_error "a unit there is not" 1 '^usan pr: iscsi://.*/99: LUN 99: READ KEYS: LUN NOT SUPPORTED' \
+    "$USAN" pr show "${url%/*}/99"
 check_error "an action there is not" 2 "no action 'steal'" "$USAN" pr steal "$url"
 check_error "an option that is missing" 2 'reserve: needs --type' "$USAN" pr reserve "$url" -k 1
 check "pr show of tgt" "$USAN" pr show "$tgt_url"
