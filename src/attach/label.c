@@ -12,12 +12,17 @@ static const char *last_part(const char *s)
     return slash && slash[1] ? slash + 1 : s;
 }
 
-/* "TARGET/LUN": what stands behind the last colon of the target's name. */
-static const char *unit(const char *s)
+/* "TARGET/LUN": what stands behind the last colon of the target's name; of the first path of a
+ * multipath store. */
+static const char *unit(char *s)
 {
-    const char *lun = last_part(s), *colon = s;
-    if (strncmp(s, "iscsi:", 6) != 0)
+    static const char multipath[] = "multipath:";
+    size_t skip = strncmp(s, multipath, strlen(multipath)) == 0 ? strlen(multipath) : 0;
+    if (strncmp(s + skip, "iscsi:", 6) != 0)
         return NULL;
+    if (skip)
+        s[strcspn(s, ",")] = 0;
+    const char *lun = last_part(s), *colon = s;
     for (const char *p = s; p < lun; p++) {
         if (*p == ':' || (*p == '/' && p + 1 < lun))
             colon = p + 1;

@@ -9,8 +9,8 @@ struct attach_label {
     char s[64];
 };
 
-/* --name; or the last part of the store's path, of an iSCSI unit with the target's before it. Use
- * as attach_label(x).s inside the call. */
+/* --name; or the last part of the store's path, of an iSCSI unit (of a multipath store, the first
+ * path's) with the target's before it. Use as attach_label(x).s inside the call. */
 struct attach_label attach_label(const struct attach_config *cfg);
 
 #endif

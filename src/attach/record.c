@@ -261,8 +261,10 @@ int attach_record_read(const char *dir, const char *name, struct attach_record *
         return err_set(e, USAN_ENOENT, "'%s' is no name of an attached store", name);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return err_set(e, usan_err_from_errno(errno), "there is no attached store '%s' in %s", name,
-                       dir);
+        return err_set(
+            e, usan_err_from_errno(errno),
+            "there is no attached store '%s' in %s; usan attach list shows those there are", name,
+            dir);
     char *text = read_text(fd);
     struct attach_record r = { .store = "" };
     if (text)

@@ -62,6 +62,9 @@ static void labels(void **state)
     expect_label("", "ram:1G", "ram:1G");
     expect_label("", "iscsi://u%secret@h:3260/iqn.2025-01.io.usan:a.img/0?x=1", "a.img/0");
     expect_label("", "iscsi://h/iqn.2025-01.io.usan/7", "iqn.2025-01.io.usan/7");
+    expect_label("", "multipath:iscsi://h/iqn.2025-01.io.usan:b/7,10.0.0.2:3261", "b/7");
+    expect_label("", "multipath:iscsi://h/iqn.2025-01.a:b/7?x=1,iscsi://k/iqn.2025-01.a:c/7",
+                 "b/7");
 }
 
 static void expect_name(const char *wish, const char *want)
