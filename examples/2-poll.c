@@ -145,11 +145,12 @@ int main(int argc, char **argv)
     struct usan_ctx *ctx = NULL;
     struct app *app = calloc(1, sizeof(*app));
 
-    if (argc != 3 || !app) {
+    if (argc == 3 && app)
+        app->end = strtoull(argv[2], NULL, 0) << 20;
+    if (!app || app->end == 0) {
         fprintf(stderr, "usage: %s URL|./FILE|STORE MEBIBYTES\n", argv[0]);
         return 2;
     }
-    app->end = strtoull(argv[2], NULL, 0) << 20;
     if (usan_ctx_new(NULL, &ctx) || usan_open(ctx, argv[1], NULL, opened, app, NULL)) {
         fprintf(stderr, "%s\n", usan_error_text(NULL));
         return 1;

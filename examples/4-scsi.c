@@ -123,9 +123,10 @@ int main(int argc, char **argv)
     const unsigned char unknown[6] = { 0xc0 };
     struct usan_scsi cmd = { .size = sizeof(cmd), .cdb = unknown, .cdb_len = sizeof(unknown) };
     struct usan_disk *disk = NULL;
+    uint64_t key = argc > 2 ? strtoull(argv[2], NULL, 0) : 0;
     int rc = 0;
 
-    if (argc < 2) {
+    if (argc < 2 || (argc > 2 && key == 0)) { /* 0 registers nothing */
         fprintf(stderr, "usage: %s URL [KEY]\n", argv[0]);
         return 2;
     }
@@ -139,8 +140,6 @@ int main(int argc, char **argv)
     if (usan_scsi_wait(disk, &cmd) < 0) /* nobody knows this one */
         complain("a command that does not exist");
     if (argc > 2) {
-        uint64_t key = strtoull(argv[2], NULL, 0);
-
         rc |= reserve_out(disk, "REGISTER", 0, 0, key);
         read_keys(disk);
         rc |= reserve_out(disk, "RESERVE", 1, key, 0);

@@ -74,6 +74,10 @@ target_start -n 2 --thin --one-target --name iqn.2025-01.io.usan.test:own "$WORK
 url=${URLS[0]} address=$(url_portal "${URLS[0]}")
 check_examples "our own target" "$url" "$WORK/disk"
 check "digests" "$WORK/3-copy" "$WORK/image" "$url?header_digest=crc32c&data_digest=crc32c"
+check_fails "a size that is no number" "$WORK/2-poll" "$url" all
+check_output "is a mistake" '^usage: '
+check_fails "a key that is no number" "$WORK/4-scsi" "$url" mine
+check_output "is one, too" '^usage: '
 check "SCSI commands" "$WORK/4-scsi" "$url" 0x1234
 check_output "INQUIRY" '^INQUIRY: USAN '
 check_output "REPORT LUNS" '^REPORT LUNS: 0001000000000000$'
