@@ -66,10 +66,17 @@ static int print_pages(struct ini_sync *sync, uint16_t lun, int only, struct rep
 {
     uint8_t list[INI_INQUIRY_MAX];
     uint32_t count = 0;
-    if (only >= 0)
-        return print_page(sync, lun, (uint8_t)only, r, e);
+    int err;
+    if (only >= 0) {
+        err = print_page(sync, lun, (uint8_t)only, r, e);
+        return err != USAN_ENOTSUP ? err
+                                   : err_set(e, err,
+                                             "the unit has no page %02xh; page 00h "
+                                             "has those there are",
+                                             (unsigned)only);
+    }
     /* A unit without any is none the worse for it. */
-    int err = ini_probe_vpd(sync, lun, 0x00, list, &count, e);
+    err = ini_probe_vpd(sync, lun, 0x00, list, &count, e);
     if (err == USAN_ENOTSUP)
         return 0;
     for (uint32_t i = 4; !err && i < count; i++)
@@ -126,8 +133,11 @@ int cli_inq(const struct cli_command *cmd, int argc, char **argv)
     code = text ? cli_remote_url(cmd, &a.remote, text, &url) : CLI_USAGE;
     if (!code && (!*url.target || !url.has_lun))
         code = cli_fail(cmd, CLI_USAGE, "the URL has to name a unit: iscsi://HOST/TARGET/LUN");
-    if (!code && a.page && !parse_page(a.page, &page))
-        code = cli_fail(cmd, CLI_USAGE, "--page: is not a number from 0 to ff");
+    if (!code && a.page && !parse_page(a.page, &page)) {
+        (void)err_set(&e, USAN_EINVAL, "--page %s: is not a hexadecimal number from 0 to ff",
+                      a.page);
+        code = cli_fail(cmd, CLI_USAGE, e.text);
+    }
     if (!code && (ini_sync_open(&url, &sync, &e) || print_all(sync, &url, &a, page, &e)))
         code = cli_fail(cmd, CLI_FAILED, e.text);
     ini_sync_close(sync);

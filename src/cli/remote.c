@@ -12,6 +12,16 @@ const char *cli_remote_argument(const struct cli_command *cmd, int words, char *
     return NULL;
 }
 
+/* The secret of an option; what is wrong begins with its name. */
+static int read_secret(const char *option, const char *path, char ret[INI_USER_MAX + 1],
+                       struct err_text *e)
+{
+    int err = path ? ini_url_read_secret(path, ret, e) : 0;
+    if (err)
+        err_prefix(e, "%s", option);
+    return err;
+}
+
 static int apply(const struct remote_args *a, struct ini_url *url, struct err_text *e)
 {
     int err = 0;
@@ -25,10 +35,11 @@ static int apply(const struct remote_args *a, struct ini_url *url, struct err_te
             return err_set(e, USAN_EINVAL, "--mutual-user: is too long");
         (void)snprintf(url->target_user, sizeof(url->target_user), "%s", a->mutual_user);
     }
-    if (a->secret_file)
-        err = ini_url_read_secret(a->secret_file, url->secret, e);
-    if (!err && a->mutual_secret_file)
-        err = ini_url_read_secret(a->mutual_secret_file, url->target_secret, e);
+    if (a->user && !*url->secret && !a->secret_file)
+        return err_set(e, USAN_EINVAL, "--chap-user needs --chap-secret-file");
+    err = read_secret("--chap-secret-file", a->secret_file, url->secret, e);
+    if (!err)
+        err = read_secret("--mutual-secret-file", a->mutual_secret_file, url->target_secret, e);
     if (!err && a->initiator)
         err = ini_url_set_option(url, "initiator", a->initiator, e);
     if (!err && a->timeout)

@@ -102,6 +102,10 @@ check_output "block limits in words" 'longest COMPARE AND WRITE: 255 blocks'
 check_output "provisioning in words" 'provisioning: thin provisioned'
 check "inq of one page as JSON" json "$USAN" inq --json --page b2 "$url"
 check_output "has its name" '"name": "Logical Block Provisioning"'
+check_fails "a page there is not" "$USAN" inq --page d0 "$url"
+check_output "says so" '^usan inq: .*/0: the unit has no page d0h; page 00h has those there are$'
+check_fails "a page that is none" "$USAN" inq --page zz "$url"
+check_output "says which" '^usan inq: --page zz: '
 
 check_data "our own target" "$url" "$WORK/disk"
 for options in header_digest=crc32c 'header_digest=crc32c&data_digest=crc32c' connections=4 \
@@ -189,6 +193,10 @@ check_complaint "a wrong secret" 'authentication failed' "$USAN" inq --chap-user
 check_complaint "a wrong user" 'authentication failed' "$USAN" inq --chap-user mallory \
     --chap-secret-file "$WORK/secret" "$url"
 check_complaint "no credentials" 'authenticat' "$USAN" inq "$url"
+check_fails "a user without a secret" "$USAN" inq --chap-user alice "$url"
+check_output "says what is missing" '^usan inq: --chap-user needs --chap-secret-file$'
+check_complaint "a secret that is not there" '^usan inq: --chap-secret-file: file .*No such file' \
+    "$USAN" inq --chap-user alice --chap-secret-file "$WORK/none" "$url"
 check_data "mutual CHAP" "iscsi://alice@${url#iscsi://}?password_file=$WORK/secret&target_user=bob\
 &target_password_file=$WORK/target-secret" "$WORK/disk"
 check_target_healthy
