@@ -56,6 +56,19 @@ ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
     return syscall(SYS_sendmsg, fd, msg, flags);
 }
 
+/* ---- what the store gets ---- */
+
+static atomic_uint durable; /* requests that are to be, when they are complete */
+
+void __real_store_submit(struct store_channel *ch, struct bio *bio);
+void __wrap_store_submit(struct store_channel *ch, struct bio *bio);
+
+void __wrap_store_submit(struct store_channel *ch, struct bio *bio)
+{
+    atomic_fetch_add(&durable, bio->flags & BIO_F_FUA ? 1 : 0);
+    __real_store_submit(ch, bio);
+}
+
 /* ---- a client that waits for each answer ---- */
 
 static void put(int fd, const void *p, size_t n)
@@ -286,10 +299,29 @@ static bool zero(const uint8_t *p, size_t n)
     return *p == 0 && memcmp(p, p + 1, n - 1) == 0;
 }
 
+/* Those with FUA say so to the store, the same ones without it do not. */
+static void made_durable(struct fixture *f)
+{
+    int fd = f->fd[0];
+    for (unsigned fua = 0; fua < 2; fua++) {
+        atomic_store(&durable, 0);
+        assert_int_equal(write_at(fd, fua, 0, f->out, 4 * KIB), 0);
+        assert_int_equal(atomic_load(&durable) > 0, fua);
+        atomic_store(&durable, 0);
+        assert_int_equal(plain(fd, fua, NBD_CMD_WRITE_ZEROES, 0, 4 * KIB), 0);
+        assert_int_equal(atomic_load(&durable) > 0, fua);
+        atomic_store(&durable, 0);
+        if (f->store->info.unmap_gran_bytes)
+            assert_int_equal(plain(fd, fua, NBD_CMD_TRIM, 0, 64 * KIB), 0);
+        assert_int_equal(atomic_load(&durable) > 0, fua && f->store->info.unmap_gran_bytes);
+    }
+}
+
 static void other_commands(struct fixture *f)
 {
     int fd = f->fd[0];
     uint64_t count;
+    made_durable(f);
     assert_int_equal(write_at(fd, 0, 0, f->out, MIB), 0);
     assert_int_equal(plain(fd, 0, NBD_CMD_FLUSH, 0, 0), 0);
     assert_int_equal(plain(fd, 0, NBD_CMD_CACHE, 0, 4 * MIB), 0);
