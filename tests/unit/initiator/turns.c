@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The time of a test in which threads with loops talk to each other: it goes on by two milliseconds
- * when each of them has had its turn and found nothing to do, and not before. A machine that stalls
- * one of them, or all, does not make the others believe that it was silent: a time-out of 100 ms
- * means that it had fifty turns. For the rest it is like the real one, and no faster.
+ * The time of a test in which threads with loops talk to each other: it goes on, by no more than
+ * five milliseconds, when each of them has had its turn and found nothing to do, and not before. A
+ * machine that stalls one of them, or all, does not make the others believe that it was silent: a
+ * time-out of 100 ms means that it had twenty turns. For the rest it is like the real one, and no
+ * faster.
  *
  * What threads wait with is wrapped by the linker: epoll_wait(), epoll_pwait2(), usleep(),
  * pthread_join(), and so is clock_now_ns(). Needs loops of the epoll engine.
@@ -20,7 +21,7 @@
 
 enum { THREADS_MAX = 64 };
 
-#define STEP_NS (2 * NS_PER_MS)
+#define STEP_NS (5 * NS_PER_MS)
 /* One that waits for another in a way not known here would stop the time for good. */
 #define HANGS_NS (20 * NS_PER_SEC)
 
