@@ -60,13 +60,13 @@ under_load() { # NAME COMMAND...: sets rc
         if [ "$rc" != 0 ] || [ $under_way = 0 ]; then break; fi
     done
     check_equal "$name: the load was under way" $under_way 0
-    [ $rc = 0 ] || tail -n 20 "$WORK/load" | note
+    [ "$rc" = 0 ] || tail -n 20 "$WORK/load" | note
 }
 through_restarts() { # NAME OPTION...: of fio
     local name=$1 rc
     shift
     under_load "$name" load "$@"
-    check_equal "$name: it saw no error and reads what it wrote" $rc 0
+    check_equal "$name: it saw no error and reads what it wrote" "$rc" 0
 }
 attach_end() { # NAME
     TARGET_PID=$ATTACH_PID
@@ -84,7 +84,7 @@ blockcheck_load() {
     "$blockcheck" load -t 5 -m "$model" "${FRONTS[0]}" >"$WORK/load" 2>&1
 }
 under_load iSCSI blockcheck_load
-check_equal "iSCSI: it saw no error" $rc 0
+check_equal "iSCSI: it saw no error" "$rc" 0
 check "iSCSI: what it wrote is there" "$blockcheck" verify -a -m "$model" "${FRONTS[0]}"
 attach_end "iSCSI"
 
