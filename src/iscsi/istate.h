@@ -174,10 +174,10 @@ struct itask {
     const char *why;
 };
 
-/* No later command is to get a lower CmdSN. */
+/* No later command is to get a lower CmdSN. NULL: a request that is no command. */
 static inline bool itask_is_fence(const struct iscsi_icmd *cmd)
 {
-    return cmd->attr == IATTR_ORDERED || cmd->attr == IATTR_HEAD_OF_QUEUE;
+    return cmd && (cmd->attr == IATTR_ORDERED || cmd->attr == IATTR_HEAD_OF_QUEUE);
 }
 
 /* What StatSN says about a PDU, 4.2.2.2. */
