@@ -163,6 +163,7 @@ struct iscsi_icmd {
 
     /* of the session, while it has the command */
     struct list node;
+    uint64_t place; /* in the order of submission */
     void *task;
     bool queued, canceled;
 };
@@ -275,7 +276,8 @@ void iscsi_isess_set_hashes(struct iscsi_isess *sess, unsigned algs);
  * one connection that is the order of submission. With several, commands that are submitted while
  * others are not sent yet may overtake these; but an ORDERED command is overtaken by none and
  * overtakes none, and a HEAD OF QUEUE one is not overtaken, so that task attributes mean what
- * SAM-6 8.6 says: both wait for connections that do not take what is queued on them. Immediate
+ * SAM-6 8.6 says: both wait for connections that do not take what is queued on them. What waits for
+ * the next login because its connection was lost keeps its place among all others. Immediate
  * commands are in no order, nor is what comes back with an error and is submitted again.
  *
  * USAN_EINVAL: fields out of range; USAN_ENOTSUP: a discovery session; USAN_ECLOSED: a logout has

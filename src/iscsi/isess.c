@@ -290,6 +290,7 @@ int iscsi_isess_submit(struct iscsi_isess *sess, struct iscsi_icmd *cmd)
     cmd->in_got = cmd->out_sent = cmd->residual = cmd->in_residual = 0;
     cmd->resid = cmd->in_resid = ISCSI_RESID_NONE;
     cmd->queued = true;
+    cmd->place = sess->places++;
     sess->queued++;
     list_push_back(cmd->immediate ? &sess->urgent : &sess->queue, &cmd->node);
     isess_start(sess);

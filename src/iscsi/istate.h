@@ -332,6 +332,7 @@ struct iscsi_isess {
     bool fenced;               /* the next one waits until the promised ones are out */
     struct list urgent, queue; /* iscsi_icmd.node: immediate ones; the others */
     unsigned queued;
+    uint64_t places;             /* iscsi_icmd.place: so many were submitted */
     struct list done, tmfs_done; /* to be reported */
 
     uint32_t generation, order;

@@ -251,11 +251,24 @@ void itask_pdu_gone(struct itask *t, bool sent)
         deliver(t);
 }
 
+/* Into the queue again, where it was: commands of other connections come back before or after it.
+ * Most come after `last`, the one that came back before it; returns its own node. */
+static struct list *put_back(struct iscsi_isess *sess, struct iscsi_icmd *cmd, struct list *last)
+{
+    struct list *queue = &sess->queue;
+    if (last != queue && list_entry(last, struct iscsi_icmd, node)->place > cmd->place)
+        last = queue;
+    while (last->next != queue &&
+           list_entry(last->next, struct iscsi_icmd, node)->place < cmd->place)
+        last = last->next;
+    list_push_front(last, &cmd->node);
+    return &cmd->node;
+}
+
 void itask_end_list(struct iscsi_isess *sess, struct list *tasks, int err, const char *why,
                     bool requeue)
 {
-    struct list back;
-    list_init(&back);
+    struct list *last = &sess->queue;
     while (!list_empty(tasks)) {
         struct itask *t = list_entry(tasks->next, struct itask, node);
         struct iscsi_icmd *cmd = t->cmd;
@@ -269,9 +282,9 @@ void itask_end_list(struct iscsi_isess *sess, struct list *tasks, int err, const
         cmd->task = NULL;
         cmd->queued = true;
         sess->queued++;
-        list_push_back(cmd->immediate ? &sess->urgent : &back, &cmd->node);
+        if (cmd->immediate)
+            list_push_back(&sess->urgent, &cmd->node);
+        else
+            last = put_back(sess, cmd, last);
     }
-    /* before those that came after them */
-    list_splice_back(&back, &sess->queue);
-    list_splice_back(&sess->queue, &back);
 }

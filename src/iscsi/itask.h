@@ -22,8 +22,9 @@ void itask_orphan(struct itask *t);
 void itask_adopt(struct itask *t, struct iscsi_iconn *conn);
 /* A PDU of the task left the wire's queue: it was sent, or the connection is down. */
 void itask_pdu_gone(struct itask *t, bool sent);
-/* Tasks whose connection is down (itask.node). What the target can not have seen goes back to the
- * session's queue if `requeue`; all else ends with the error. The wire holds nothing any more. */
+/* Tasks whose connection is down (itask.node). What the target can not have seen goes back to its
+ * place in the session's queue if `requeue`; all else ends with the error. The wire holds nothing
+ * any more. */
 void itask_end_list(struct iscsi_isess *sess, struct list *tasks, int err, const char *why,
                     bool requeue);
 /* A command that has no task is done. */

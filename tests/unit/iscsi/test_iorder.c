@@ -8,9 +8,9 @@ enum { ATTR_SIMPLE = 1, ATTR_ORDERED = 2, ATTR_HEAD_OF_QUEUE = 3, CONNS = 3 };
 
 static struct irig *rig[CONNS];
 
-static void begin(void)
+static void begin(char level)
 {
-    rig[0] = irig_erl('2', false);
+    rig[0] = irig_erl(level, false);
     for (uint16_t i = 1; i < CONNS; i++)
         rig[i] = irig_joined(rig[0], i);
 }
@@ -64,7 +64,7 @@ static void overtaken(uint8_t attr, bool overtakes)
     uint8_t attrs[8];
     uint32_t first, sn[8], at = 0, highest = 0;
     unsigned before = 0, after = 0;
-    begin();
+    begin('2');
     first = rig[0]->exp_cmd_sn;
     for (unsigned i = 0; i < CONNS; i++)
         submit(&m[i], ATTR_SIMPLE, 100);
@@ -115,7 +115,7 @@ static void set_free(void **st)
         static struct irig_cmd m[2];
         uint8_t attrs[8];
         uint32_t sn[8];
-        begin();
+        begin('2');
         submit(&m[0], ATTR_SIMPLE, 100);
         submit(&m[1], ATTR_ORDERED, 100);
         assert_int_equal(iscsi_isess_queued(rig[0]->sess), 1);
@@ -136,12 +136,50 @@ static void set_free(void **st)
     }
 }
 
+/* Their session fails, all connections with it, when they have numbers and nothing has gone out:
+ * the next login sends them as they were submitted, whichever connection had them. */
+static void come_back(void **st)
+{
+    (void)st;
+    for (unsigned special = 0; special < 2 * CONNS; special++) {
+        static struct irig_cmd m[2 * CONNS];
+        struct iovec iov[8];
+        begin('1');
+        struct irig *r = rig[0];
+        for (unsigned i = 0; i < 2 * CONNS; i++) {
+            irig_make(&m[i], 100, 0);
+            m[i].c.lun = (uint64_t)i << 48;
+            m[i].c.attr = i == special ? ATTR_ORDERED : ATTR_SIMPLE;
+            assert_int_equal(iscsi_isess_submit(r->sess, &m[i].c), 0);
+            for (unsigned k = 0; k < CONNS; k++)
+                (void)iscsi_iconn_tx(rig[k]->conn, iov, 8);
+        }
+        assert_int_equal(iscsi_isess_queued(r->sess), 0);
+        for (unsigned k = 0; k < CONNS; k++)
+            iscsi_iconn_lost(rig[k]->conn, USAN_ECLOSED);
+        irig_cut(r);
+        assert_int_equal(r->down, 1);
+        assert_int_equal(r->done, 0);
+        assert_int_equal(iscsi_isess_queued(r->sess), 2 * CONNS);
+        struct irig *c = irig_join(r, CONNS);
+        r->exp_cmd_sn += CONNS << 16; /* a new session has new numbers */
+        irig_join_login(c, IRIG_ERL("1"));
+        for (unsigned i = 0; i < 2 * CONNS; i++) {
+            const struct irig_pdu p = irig_expect(c, ISCSI_OP_SCSI_COMMAND);
+            assert_int_equal(bhs_lun(p.bhs) >> 48, i);
+            assert_int_equal(p.bhs[1] & 7, m[i].c.attr);
+        }
+        irig_free(r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ordered),
         cmocka_unit_test(head_of_queue),
         cmocka_unit_test(set_free),
+        cmocka_unit_test(come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
