@@ -178,6 +178,31 @@ static void random_op(struct sim_ini *ini)
     }
 }
 
+static bool is_command(const struct sim_op *op)
+{
+    return op->kind != SIM_OP_TMF && op->kind != SIM_OP_LOGOUT;
+}
+
+/* Somebody may have aborted it without a word. */
+static bool may_be_gone(const struct sim_op *op)
+{
+    const struct sim *sim = op->ini->sim;
+    return is_command(op) && (op->start_step <= sim->vanish_step || sim->vanishing);
+}
+
+/* Until it is asked for, that takes room in the window: what has not gone out may wait for it. */
+static void pardon_unsent(struct sim_ini *ini)
+{
+    bool gone = false;
+    list_for_each (&ini->open_ops, pos)
+        gone = gone || may_be_gone(list_entry(pos, struct sim_op, queue));
+    list_for_each (&ini->open_ops, pos) {
+        struct sim_op *op = list_entry(pos, struct sim_op, queue);
+        if (gone && is_command(op) && !may_be_gone(op) && !op->cmd.sent)
+            op->start_ns = ini->sim->now_ns;
+    }
+}
+
 /* A command without an answer for very long: only if somebody may have aborted it. */
 static void look_for_stuck(struct sim_ini *ini)
 {
@@ -185,18 +210,18 @@ static void look_for_stuck(struct sim_ini *ini)
     struct sim_op *victim = NULL;
     if (ini->state != SIM_INI_UP)
         return;
+    pardon_unsent(ini);
     list_for_each (&ini->open_ops, pos) {
         struct sim_op *op = list_entry(pos, struct sim_op, queue);
         if (sim->now_ns - op->start_ns < STUCK_S * NS_PER_SEC)
             continue;
-        bool command = op->kind != SIM_OP_TMF && op->kind != SIM_OP_LOGOUT;
-        if (!command || (op->start_step > sim->vanish_step && !sim->vanishing)) {
+        if (!may_be_gone(op)) {
             sim_violation(sim, "op %x has no answer: kind %d cdb %02x", op->itt, (int)op->kind,
                           op->cdb[0]);
             return;
         }
-        victim = op;
-        break; /* what came after it may wait for the room that it takes in the window */
+        if (!victim)
+            victim = op;
     }
     if (victim) {
         victim->start_ns = sim->now_ns; /* ask again later */
